@@ -1,0 +1,117 @@
+"""SAM's mask decoder: prompt tokens and image embedding to masks and their predicted quality."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from evsam.layers import LayerNorm2d
+from evsam.neck import EMBED_DIM, EMBED_SIZE
+from evsam.transformer import ImageTokens, TwoWayTransformer
+
+MASK_TOKENS = 4  # token 0 for a single mask, 1 to 3 for three alternatives
+MASK_SIZE = 4 * EMBED_SIZE  # low-resolution masks are 256 x 256
+
+
+class MLP(nn.Module):
+    """Three linear layers with ReLU between them."""
+
+    def __init__(self, out_dim: int) -> None:
+        super().__init__()
+        widths = (EMBED_DIM, EMBED_DIM, EMBED_DIM, out_dim)
+        self.layers = nn.ModuleList(nn.Linear(i, o) for i, o in zip(widths, widths[1:], strict=False))
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.layers[:-1]:
+            x = F.relu(layer(x))
+        return self.layers[-1](x)
+
+
+class MaskDecoder(nn.Module):
+    """Predict masks as the product of upscaled pixels with a vector made from each mask token."""
+
+    def __init__(self, transformer: TwoWayTransformer) -> None:
+        super().__init__()
+        self.transformer = transformer
+        self.iou_token = nn.Embedding(1, EMBED_DIM)
+        self.mask_tokens = nn.Embedding(MASK_TOKENS, EMBED_DIM)
+        self.output_upscaling = nn.Sequential(
+            nn.ConvTranspose2d(EMBED_DIM, EMBED_DIM // 4, 2, stride=2),
+            LayerNorm2d(EMBED_DIM // 4),
+            nn.GELU(),
+            nn.ConvTranspose2d(EMBED_DIM // 4, EMBED_DIM // 8, 2, stride=2),
+            nn.GELU(),
+        )
+        self.output_hypernetworks_mlps = nn.ModuleList(MLP(EMBED_DIM // 8) for _ in range(MASK_TOKENS))
+        self.iou_prediction_head = MLP(MASK_TOKENS)
+
+    def forward(
+        self,
+        *,
+        image_embeddings: Tensor,
+        image_pe: Tensor,
+        sparse_prompt_embeddings: Tensor,
+        dense_prompt_embeddings: Tensor,
+        multimask_output: bool,
+    ) -> tuple[Tensor, Tensor]:
+        """Decode N prompts on one image.
+
+        Args:
+            image_embeddings: (1, 256, 64, 64).
+            image_pe: position encoding of the same shape.
+            sparse_prompt_embeddings: (N, T, 256).
+            dense_prompt_embeddings: (N, 256, 64, 64), or (1, 256, 64, 64) shared by all prompts.
+            multimask_output: three alternatives a prompt, or the single mask.
+
+        Returns:
+            Logits (N, M, 256, 256) and predicted IoU (N, M), M being 3 or 1.
+        """
+        image = self.project_image(image_embeddings + dense_prompt_embeddings, image_pe)
+        return self.decode(image, sparse_prompt_embeddings, multimask_output)
+
+    def project_image(self, source: Tensor, image_pe: Tensor) -> ImageTokens:
+        """Compute once what all prompts on an image share; ``source`` is embedding plus dense prompt."""
+        return self.transformer.project_image(source, image_pe)
+
+    def decode(self, image: ImageTokens, sparse: Tensor, multimask: bool) -> tuple[Tensor, Tensor]:
+        """Decode prompt tokens (N, T, 256) against a projected image; returns as `forward`."""
+        own = torch.cat([self.iou_token.weight, self.mask_tokens.weight])
+        tokens = torch.cat([own.expand(len(sparse), -1, -1), sparse], dim=1)
+        tokens, pixels = self.transformer(tokens, image)
+
+        chosen = range(1, MASK_TOKENS) if multimask else range(1)
+        vectors = [self.output_hypernetworks_mlps[i](tokens[:, 1 + i]) for i in chosen]
+        masks = self._masks(torch.stack(vectors, dim=1), self._upscale(pixels))
+        iou = self.iou_prediction_head(tokens[:, 0])
+        return masks, iou[:, chosen.start : chosen.stop]
+
+    def _upscale(self, pixels: Tensor) -> Tensor:
+        """Upscale (N, 4096, 256) four times to (N, 4096 * 4 * 4, 32), sub-pixels inside each pixel.
+
+        A 2x2 transposed convolution with stride 2 writes each pixel's four sub-pixels from that pixel
+        alone. As a matrix product it leaves channels last, where norm and the next product want them.
+        """
+        expand1, norm, act1, expand2, act2 = self.output_upscaling
+        x = act1(norm_last(norm, expand_pixels(expand1, pixels)))
+        return act2(expand_pixels(expand2, x))
+
+    def _masks(self, vectors: Tensor, upscaled: Tensor) -> Tensor:
+        """Multiply vectors (N, M, 32) with sub-pixels (N, 65536, 32), then put them in their places."""
+        n, m, _ = vectors.shape
+        masks = vectors @ upscaled.transpose(1, 2)  # (N, M, y x 64 64, rows 2, columns 2, rows 2, columns 2)
+        masks = masks.reshape(n, m, EMBED_SIZE, EMBED_SIZE, 2, 2, 2, 2)
+        return masks.permute(0, 1, 2, 4, 6, 3, 5, 7).reshape(n, m, MASK_SIZE, MASK_SIZE)
+
+
+def expand_pixels(conv: nn.ConvTranspose2d, x: Tensor) -> Tensor:
+    """Apply a 2x2 stride-2 transposed convolution to pixels (N, P, C_in), giving (N, 4 P, C_out)."""
+    assert conv.bias is not None
+    weight = conv.weight.permute(2, 3, 1, 0).flatten(0, 2)  # (2 * 2 * C_out, C_in)
+    out = F.linear(x, weight, conv.bias.repeat(4))
+    return out.reshape(len(x), -1, conv.out_channels)
+
+
+def norm_last(norm: LayerNorm2d, x: Tensor) -> Tensor:
+    """Apply a `LayerNorm2d` to pixels (N, P, C) that have their channels last."""
+    return F.layer_norm(x, norm.norm_shape, norm.weight, norm.bias, norm.eps)

@@ -1,0 +1,222 @@
+"""SAM's two-way transformer: a handful of prompt tokens and 4096 image tokens read each other.
+
+The formulas are those of "Segment Anything" (arXiv 2304.02643, appendix A); the order in which they are
+computed is not. With T tokens (7 for a box) against P = 4096 pixels and 8 heads, ``8 T`` is far below the
+128 channels that keys and queries are projected to, so it is cheaper to carry the tokens through the
+projection weights than the pixels:
+
+    q . (W k + b)  =  (W^T q) . k + q . b          one product of (8 T, 256) with (256, P)
+
+which halves the arithmetic and never writes a projected image. In the first layer the image tokens are
+still the same for every prompt; there they are projected, once an image (`ImageTokens`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+DIM = 256
+HEADS = 8
+CROSS_DIM = 128  # channels inside the attention between tokens and image ("attention_downsample_rate" 2)
+MLP_DIM = 2048
+LAYERS = 2
+
+
+@dataclass(frozen=True)
+class ImageTokens:
+    """The image's side of the transformer before any prompt is seen.
+
+    B is 1 where the prompts share it, or N where each brings a mask of its own.
+    """
+
+    keys: Tensor
+    """Embedding plus dense prompt, (B, P, 256)."""
+    position: Tensor
+    """Position encoding, (1, P, 256)."""
+    first_k: Tensor
+    """Keys of the first token-to-image attention, (B, P, 128)."""
+    first_v: Tensor
+    """Values of the same."""
+    first_q: Tensor
+    """Queries of the first image-to-token attention, (B, P, 128)."""
+
+
+class Attention(nn.Module):
+    """Multi-head attention with the projections of the official checkpoints."""
+
+    def __init__(self, *, inner_dim: int = DIM) -> None:
+        super().__init__()
+        self.q_proj = nn.Linear(DIM, inner_dim)
+        self.k_proj = nn.Linear(DIM, inner_dim)
+        self.v_proj = nn.Linear(DIM, inner_dim)
+        self.out_proj = nn.Linear(inner_dim, DIM)
+        self.scale = (inner_dim // HEADS) ** -0.5
+
+    def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Attend from q (N, T, 256) to k and v (N, S, 256), all as they are before projection."""
+        return self.attend(self.q_proj(q), self.k_proj(k), self.v_proj(v))
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Attend between projected tensors (N, T, inner_dim) and (N, S, inner_dim)."""
+        out = F.scaled_dot_product_attention(split_heads(q), split_heads(k), split_heads(v))
+        return self.out_proj(out.transpose(1, 2).flatten(2))
+
+
+class TokenToImage(Attention):
+    """Tokens read the image."""
+
+    def __init__(self) -> None:
+        super().__init__(inner_dim=CROSS_DIM)
+
+    def read_projected(self, tokens: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Read projected pixels (B, P, 128); queries of all prompts share them where B is 1."""
+        q = self.q_proj(tokens).reshape(len(k), -1, CROSS_DIM)
+        return self.attend(q, k, v).reshape(tokens.shape)
+
+    def read(self, tokens: Tensor, keys: Tensor, keys_at: Tensor) -> Tensor:
+        """Read pixels (N, P, 256), given plain as ``keys`` and with their position as ``keys_at``.
+
+        The bias of the keys is left out: it adds the same to every score of a row of the softmax.
+        """
+        q = split_heads(self.q_proj(tokens) * self.scale)  # (N, 8, T, 16)
+        n, heads, t, _ = q.shape
+        scores = (q @ split_weight(self.k_proj)).flatten(1, 2) @ keys_at.transpose(1, 2)  # (N, 8 T, P)
+        context = (scores.softmax(dim=-1) @ keys).reshape(n, heads, t, DIM)
+        out = context @ split_weight(self.v_proj).transpose(1, 2)  # (N, 8, T, 16)
+        return self.out_proj(out.transpose(1, 2).flatten(2) + self.v_proj.bias)
+
+
+class ImageToToken(Attention):
+    """The image reads the tokens, and is updated by what it read."""
+
+    def __init__(self) -> None:
+        super().__init__(inner_dim=CROSS_DIM)
+
+    def scores_projected(self, q: Tensor, tokens: Tensor) -> Tensor:
+        """Scores (N, 8, T, P) of projected pixels (B, P, 128) against tokens (N, T, 256)."""
+        k = split_heads(self.k_proj(tokens) * self.scale)  # (N, 8, T, 16)
+        return k @ split_heads(q).transpose(2, 3)
+
+    def scores(self, keys_at: Tensor, tokens: Tensor) -> Tensor:
+        """Scores (N, 8, T, P) of pixels with position (N, P, 256) against tokens (N, T, 256)."""
+        k = split_heads(self.k_proj(tokens) * self.scale)  # (N, 8, T, 16)
+        n, heads, t, _ = k.shape
+        bias = k @ self.q_proj.bias.reshape(HEADS, -1, 1)  # (N, 8, T, 1)
+        folded = (k @ split_weight(self.q_proj)).flatten(1, 2)  # (N, 8 T, 256)
+        scores = torch.baddbmm(bias.flatten(1, 2), folded, keys_at.transpose(1, 2))
+        return scores.reshape(n, heads, t, -1)
+
+    def update(self, keys: Tensor, scores: Tensor, values: Tensor) -> Tensor:
+        """Add to pixels (B, P, 256) what they read from values (N, T, 256), giving (N, P, 256)."""
+        v = split_heads(self.v_proj(values))  # (N, 8, T, 16)
+        out = self.out_proj.weight.reshape(DIM, HEADS, -1).permute(1, 2, 0)  # (8, 16, 256)
+        carried = (v @ out).flatten(1, 2)  # (N, 8 T, 256): values already through the output projection
+        weights = scores.softmax(dim=2).flatten(1, 2)  # (N, 8 T, P)
+        return torch.baddbmm(keys + self.out_proj.bias, weights.transpose(1, 2), carried)
+
+
+def split_heads(x: Tensor) -> Tensor:
+    """Reshape (N, T, inner) to (N, heads, T, inner / heads)."""
+    return x.unflatten(-1, (HEADS, -1)).transpose(1, 2)
+
+
+def split_weight(linear: nn.Linear) -> Tensor:
+    """Reshape a projection's weight (inner, 256) to (heads, inner / heads, 256)."""
+    return linear.weight.reshape(HEADS, -1, DIM)
+
+
+class TokenMLP(nn.Module):
+    """The tokens' feed-forward layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lin1 = nn.Linear(DIM, MLP_DIM)
+        self.lin2 = nn.Linear(MLP_DIM, DIM)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.lin2(F.relu(self.lin1(x)))
+
+
+class TwoWayBlock(nn.Module):
+    """Tokens attend to each other, to the image, pass an MLP; then the image attends to the tokens.
+
+    The first block differs: its tokens have nothing yet to add to, so self-attention has neither position
+    nor residual there, and its image side comes projected.
+    """
+
+    def __init__(self, *, first: bool, norm_eps: float) -> None:
+        super().__init__()
+        self.first = first
+        self.self_attn = Attention()
+        self.norm1 = nn.LayerNorm(DIM, eps=norm_eps)
+        self.cross_attn_token_to_image = TokenToImage()
+        self.norm2 = nn.LayerNorm(DIM, eps=norm_eps)
+        self.mlp = TokenMLP()
+        self.norm3 = nn.LayerNorm(DIM, eps=norm_eps)
+        self.cross_attn_image_to_token = ImageToToken()
+        self.norm4 = nn.LayerNorm(DIM, eps=norm_eps)
+
+    def forward(
+        self, tokens: Tensor, prompt: Tensor, keys: Tensor, image: ImageTokens
+    ) -> tuple[Tensor, Tensor]:
+        """Update tokens (N, T, 256) and pixels (B, P, 256), which come back as (N, P, 256).
+
+        ``prompt`` is the tokens as the prompt encoder made them; they serve as the tokens' position.
+        """
+        if self.first:
+            tokens = self.norm1(self.self_attn(tokens, tokens, tokens))
+            tokens = tokens + self.cross_attn_token_to_image.read_projected(
+                tokens + prompt, image.first_k, image.first_v
+            )
+        else:
+            at = tokens + prompt
+            tokens = self.norm1(tokens + self.self_attn(at, at, tokens))
+            keys_at = keys + image.position
+            tokens = tokens + self.cross_attn_token_to_image.read(tokens + prompt, keys, keys_at)
+        tokens = self.norm2(tokens)
+        tokens = self.norm3(tokens + self.mlp(tokens))
+        reader = self.cross_attn_image_to_token
+        if self.first:
+            scores = reader.scores_projected(image.first_q, tokens + prompt)
+        else:
+            scores = reader.scores(keys_at, tokens + prompt)
+        return tokens, self.norm4(reader.update(keys, scores, tokens))
+
+
+class TwoWayTransformer(nn.Module):
+    """Two blocks and a last look of the tokens at the image.
+
+    Args:
+        norm_eps: epsilon of its layer norms: 1e-6 in EfficientViT-SAM (its model zoo sets it), 1e-5 in SAM.
+    """
+
+    def __init__(self, *, norm_eps: float) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(TwoWayBlock(first=i == 0, norm_eps=norm_eps) for i in range(LAYERS))
+        self.final_attn_token_to_image = TokenToImage()
+        self.norm_final_attn = nn.LayerNorm(DIM, eps=norm_eps)
+
+    def project_image(self, source: Tensor, position: Tensor) -> ImageTokens:
+        """Compute what no prompt changes, from maps (B, 256, 64, 64) and (1, 256, 64, 64)."""
+        keys = source.flatten(2).transpose(1, 2).contiguous()
+        position = position.flatten(2).transpose(1, 2).contiguous()
+        block = self.layers[0]
+        return ImageTokens(
+            keys=keys,
+            position=position,
+            first_k=block.cross_attn_token_to_image.k_proj(keys + position),
+            first_v=block.cross_attn_token_to_image.v_proj(keys),
+            first_q=block.cross_attn_image_to_token.q_proj(keys + position),
+        )
+
+    def forward(self, prompt: Tensor, image: ImageTokens) -> tuple[Tensor, Tensor]:
+        """Run prompt tokens (N, T, 256) against an image: tokens (N, T, 256), pixels (N, P, 256)."""
+        tokens, keys = prompt, image.keys
+        for layer in self.layers:
+            tokens, keys = layer(tokens, prompt, keys, image)
+        last = self.final_attn_token_to_image.read(tokens + prompt, keys, keys + image.position)
+        return self.norm_final_attn(tokens + last), keys

@@ -1,0 +1,87 @@
+"""Every choice that moves a number, named, with the two presets.
+
+``paper`` does bit for bit what the evaluation scripts of the EfficientViT-SAM authors do
+(``applications/efficientvit_sam/eval_efficientvit_sam_model.py`` at commit de7d7733, and the
+RITM clicker it imports); ``strict`` does what is right. A number is only as good as the protocol
+printed beside it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args, get_type_hints
+
+from evsam.errors import SambenchError, did_you_mean
+
+SMALL_AREA = 32**2  # COCO's "small" ends here, square pixels (cocodataset.org, detection evaluation)
+MEDIUM_AREA = 96**2  # and its "medium" here
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """The choices behind a number. Each field is one axis; the presets differ where marked (*)."""
+
+    preset: str = "strict"
+    """``paper``, ``strict``, or ``custom`` when an axis was changed."""
+    crowd: Literal["keep", "drop"] = "drop"
+    """(*) Whether ``iscrowd`` regions are scored as objects. The authors' script keeps them."""
+    leave_out: Literal["area_below_1", "empty_raster"] = "empty_raster"
+    """(*) Objects not scored but counted: by the annotation's ``area``, or those without a pixel."""
+    bins: Literal["closed", "half_open"] = "half_open"
+    """(*) Size bins. ``closed``: areas of exactly 1024 or 9216 count twice; ``half_open``: once."""
+    area_source: Literal["ann", "mask"] = "ann"
+    """What decides the size bin: the annotation's ``area`` field, or the pixels of its raster."""
+    perfect: Literal["click_on", "stop"] = "stop"
+    """(*) A mask without error before the last click: click on at pixel (0, 0), or keep its IoU."""
+    select: Literal["pred_iou", "single", "stability"] = "pred_iou"
+    """Which mask is scored: of three the best by predicted IoU or by stability, or the single-mask token."""
+    mask_feedback: Literal["none", "previous"] = "none"
+    """Whether a click also sends the low-resolution logits of the round before."""
+    click_rule: Literal["farthest_from_boundary"] = "farthest_from_boundary"
+    """Where a click goes: the pixel with the largest exact distance to the edge of the error region."""
+    threshold: Literal["upsample_first"] = "upsample_first"
+    """Logits are brought to the image's size, then cut at 0 (never the other way round)."""
+    average: Literal["instances"] = "instances"
+    """mIoU is the mean over instances."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the axes as a plain dictionary."""
+        return dataclasses.asdict(self)
+
+
+PRESETS: dict[str, Protocol] = {
+    "strict": Protocol(),
+    "paper": Protocol(
+        preset="paper", crowd="keep", leave_out="area_below_1", bins="closed", perfect="click_on"
+    ),
+}
+
+
+def make_protocol(spec: str | Mapping[str, Any]) -> Protocol:
+    """Build a protocol from a preset's name, or from ``{"preset": name, axis: value, ...}``.
+
+    Raises:
+        SambenchError: unknown preset, axis or value; the message names the nearest right one.
+    """
+    changes = {"preset": spec} if isinstance(spec, str) else dict(spec)
+    preset = changes.pop("preset", "strict")
+    if preset not in PRESETS:
+        raise SambenchError(
+            f"protocol: no preset {preset!r}; there are {', '.join(PRESETS)}."
+            + did_you_mean(str(preset), PRESETS)
+        )
+    axes = {k: t for k, t in get_type_hints(Protocol).items() if k != "preset"}
+    for axis, value in changes.items():
+        if axis not in axes:
+            raise SambenchError(f"protocol: no axis {axis!r}.{did_you_mean(axis, axes)}")
+        allowed = get_args(axes[axis])
+        if value not in allowed:
+            raise SambenchError(
+                f"protocol: {axis} is {value!r}; it can be {', '.join(map(repr, allowed))}."
+            )
+    protocol = dataclasses.replace(PRESETS[preset], **changes)
+    if protocol != PRESETS[preset]:
+        protocol = dataclasses.replace(protocol, preset="custom")
+    return protocol

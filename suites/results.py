@@ -1,0 +1,76 @@
+"""What a run says of one cell, and the file that holds all cells of a run (``results.json``)."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from evsam.errors import SambenchError
+
+SCHEMA = 1
+
+Status = Literal["done", "failed", "not_applicable", "unfinished"]
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """One model x engine x precision x suite x dataset x protocol, measured."""
+
+    model: str
+    engine: str
+    precision: str
+    device: str
+    suite: str
+    dataset: str
+    protocol: dict[str, Any]
+    """The axes of `suites.protocol.Protocol`."""
+    metrics: dict[str, float | None] = field(default_factory=dict)
+    """Name to value, percent; ``None`` where there was nothing to average (an empty size bin)."""
+    intervals: dict[str, list[float]] = field(default_factory=dict)
+    """Name to [low, high]: the 95% interval of a bootstrap over images, percent."""
+    n_images: int = 0
+    """Images evaluated, those without annotations included."""
+    n_instances: int = 0
+    """Objects scored."""
+    status: Status = "done"
+    reason: str | None = None
+    """Why a cell failed or does not apply."""
+    counts: dict[str, int] = field(default_factory=dict)
+    """Objects by size (``small``, ...) and those left out (``crowd_dropped``, ``empty_dropped``, ...)."""
+    partial: dict[str, int] | None = None
+    """``{"limit", "of", "seed"}`` when only a seeded sample of the images was evaluated."""
+    records: str | None = None
+    """Folder of this cell's Parquet shards, relative to the run's folder."""
+    timing: dict[str, float] = field(default_factory=dict)
+    """Seconds by stage, of the last command that computed something; never part of a record."""
+    provenance: dict[str, Any] = field(default_factory=dict)
+    """``weights``, ``annotations``, ``images``, ``git``, ``versions``, ``device`` and the ``command``."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the cell as a plain dictionary."""
+        return dataclasses.asdict(self)
+
+
+def load_results(path: Path) -> list[CellResult]:
+    """Read the cells of a run from its folder or from its ``results.json``.
+
+    Raises:
+        SambenchError: the file is missing, is not JSON, or was written under another schema.
+    """
+    file = path / "results.json" if path.is_dir() else path
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SambenchError(f"{file}: no such file. Is {path} the --out folder of a run?") from None
+    except (OSError, ValueError) as error:
+        raise SambenchError(f"{file}: cannot be read as results of a run ({error}).") from None
+    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
+        raise SambenchError(f"{file}: not a results file of schema {SCHEMA}; make it again with 'sambench run'.")
+    known = {f.name for f in dataclasses.fields(CellResult)}
+    try:
+        return [CellResult(**{k: v for k, v in cell.items() if k in known}) for cell in content["cells"]]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise SambenchError(f"{file}: a cell is incomplete ({error}); make it again with 'sambench run'.") from None
