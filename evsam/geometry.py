@@ -37,8 +37,8 @@ def preprocess(image: np.ndarray, side: int) -> Tensor:
     size = resized((image.shape[0], image.shape[1]), side)
     if size != image.shape[:2]:
         scaled = Image.fromarray(image).resize((size[1], size[0]), Image.Resampling.BILINEAR)
-        image = np.asarray(scaled)
-    x = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1).float() / 255
+        image = np.array(scaled)
+    x = torch.from_numpy(image).permute(2, 0, 1).float() / 255
     x = (x - _per_channel(PIXEL_MEAN)) / _per_channel(PIXEL_STD)
     return F.pad(x, (0, side - size[1], 0, side - size[0]))
 

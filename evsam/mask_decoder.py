@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -20,7 +23,7 @@ class MLP(nn.Module):
     def __init__(self, out_dim: int) -> None:
         super().__init__()
         widths = (EMBED_DIM, EMBED_DIM, EMBED_DIM, out_dim)
-        self.layers = nn.ModuleList(nn.Linear(i, o) for i, o in zip(widths, widths[1:], strict=False))
+        self.layers = nn.ModuleList(nn.Linear(i, o) for i, o in pairwise(widths))
 
     def forward(self, x: Tensor) -> Tensor:
         for layer in self.layers[:-1]:
@@ -92,9 +95,10 @@ class MaskDecoder(nn.Module):
         A 2x2 transposed convolution with stride 2 writes each pixel's four sub-pixels from that pixel
         alone. As a matrix product it leaves channels last, where norm and the next product want them.
         """
-        expand1, norm, act1, expand2, act2 = self.output_upscaling
-        x = act1(norm_last(norm, expand_pixels(expand1, pixels)))
-        return act2(expand_pixels(expand2, x))
+        expand1, norm, gelu, expand2, _ = self.output_upscaling
+        x = expand_pixels(cast(nn.ConvTranspose2d, expand1), pixels)
+        x = gelu(norm_last(cast(LayerNorm2d, norm), x))
+        return gelu(expand_pixels(cast(nn.ConvTranspose2d, expand2), x))
 
     def _masks(self, vectors: Tensor, upscaled: Tensor) -> Tensor:
         """Multiply vectors (N, M, 32) with sub-pixels (N, 65536, 32), then put them in their places."""

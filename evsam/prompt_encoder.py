@@ -7,6 +7,7 @@ image scaled so that its longest side is 1024, whatever the encoder's input size
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -95,17 +96,23 @@ class PromptEncoder(nn.Module):
             tokens.append(self._embed_points(xy, labels))
         if boxes is not None:
             corners = self.pe_layer((boxes.reshape(-1, 2, 2) + 0.5) / PROMPT_FRAME)
-            tokens.append(corners + torch.cat([e.weight for e in self.point_embeddings[2:]]))
+            tokens.append(corners + self._kinds(2, 3))
         if masks is not None:
             dense = self.mask_downscaling(masks)
         else:
-            dense = self.no_mask_embed.weight.reshape(1, EMBED_DIM, 1, 1).expand(-1, -1, EMBED_SIZE, EMBED_SIZE)
+            dense = self.no_mask_embed.weight.reshape(1, EMBED_DIM, 1, 1).expand(
+                -1, -1, EMBED_SIZE, EMBED_SIZE
+            )
         if not tokens:
             tokens.append(dense.new_zeros(len(dense), 0, EMBED_DIM))
         return torch.cat(tokens, dim=1), dense
 
     def _embed_points(self, xy: Tensor, labels: Tensor) -> Tensor:
-        kinds = torch.cat([self.not_a_point_embed.weight, *(e.weight for e in self.point_embeddings[:2])])
+        kinds = torch.cat([self.not_a_point_embed.weight, self._kinds(0, 1)])
         position = self.pe_layer((xy + 0.5) / PROMPT_FRAME)  # + 0.5: from pixel index to its centre
         position = position * (labels != PAD).unsqueeze(-1)  # a padding point is nowhere
         return position + kinds[labels.long() + 1]
+
+    def _kinds(self, *which: int) -> Tensor:
+        """Rows of the learned kinds of points, (n, 256)."""
+        return torch.cat([cast(nn.Embedding, self.point_embeddings[i]).weight for i in which])

@@ -14,6 +14,7 @@ still the same for every prompt; there they are projected, once an image (`Image
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -204,7 +205,7 @@ class TwoWayTransformer(nn.Module):
         """Compute what no prompt changes, from maps (B, 256, 64, 64) and (1, 256, 64, 64)."""
         keys = source.flatten(2).transpose(1, 2).contiguous()
         position = position.flatten(2).transpose(1, 2).contiguous()
-        block = self.layers[0]
+        block = cast(TwoWayBlock, self.layers[0])
         return ImageTokens(
             keys=keys,
             position=position,

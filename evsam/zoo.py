@@ -23,7 +23,7 @@ from evsam.transformer import TwoWayTransformer
 
 @dataclass(frozen=True)
 class Variant:
-    """What distinguishes one EfficientViT-SAM from another (paper, section 3.1; official ``sam_model_zoo``)."""
+    """What tells one EfficientViT-SAM from another (paper, section 3.1; official ``sam_model_zoo``)."""
 
     stages: tuple[Stage, ...]
     neck_depth: int
@@ -116,14 +116,17 @@ def load_checkpoint(model: nn.Module, path: Path) -> None:
         if not isinstance(found, Tensor) or found.shape != value.shape:
             shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
             raise SambenchError(
-                f"{path}: a checkpoint of another model. {key} is {shape}, this model has {tuple(value.shape)}."
+                f"{path}: a checkpoint of another model. {key} is {shape}, "
+                f"this model has {tuple(value.shape)}."
             )
     model.load_state_dict(dict(state), strict=True)
 
 
 def _read_state(path: Path) -> Mapping[str, Any]:
     if not path.is_file():
-        raise SambenchError(f"{path}: no such checkpoint. Give a .pt, .pth or .safetensors file, or 'random'.")
+        raise SambenchError(
+            f"{path}: no such checkpoint. Give a .pt, .pth or .safetensors file, or 'random'."
+        )
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
@@ -137,7 +140,9 @@ def _read_state(path: Path) -> Mapping[str, Any]:
             "Get the file again from its authors, or have them save the state dict alone."
         ) from None
     except Exception as error:
-        raise SambenchError(f"{path}: not a readable checkpoint ({_short(error)}). Get the file again.") from None
+        raise SambenchError(
+            f"{path}: not a readable checkpoint ({_short(error)}). Get the file again."
+        ) from None
     if not isinstance(state, Mapping):
         raise SambenchError(f"{path}: holds a {type(state).__name__}, not a state dict.")
     return state

@@ -1,0 +1,1 @@
+"""How it is run: configuration, plan, runner, store, command line."""

@@ -78,9 +78,7 @@ def make_protocol(spec: str | Mapping[str, Any]) -> Protocol:
             raise SambenchError(f"protocol: no axis {axis!r}.{did_you_mean(axis, axes)}")
         allowed = get_args(axes[axis])
         if value not in allowed:
-            raise SambenchError(
-                f"protocol: {axis} is {value!r}; it can be {', '.join(map(repr, allowed))}."
-            )
+            raise SambenchError(f"protocol: {axis} is {value!r}; it can be {', '.join(map(repr, allowed))}.")
     protocol = dataclasses.replace(PRESETS[preset], **changes)
     if protocol != PRESETS[preset]:
         protocol = dataclasses.replace(protocol, preset="custom")

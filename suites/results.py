@@ -68,9 +68,13 @@ def load_results(path: Path) -> list[CellResult]:
     except (OSError, ValueError) as error:
         raise SambenchError(f"{file}: cannot be read as results of a run ({error}).") from None
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
-        raise SambenchError(f"{file}: not a results file of schema {SCHEMA}; make it again with 'sambench run'.")
+        raise SambenchError(
+            f"{file}: not a results file of schema {SCHEMA}; make it again with 'sambench run'."
+        )
     known = {f.name for f in dataclasses.fields(CellResult)}
     try:
         return [CellResult(**{k: v for k, v in cell.items() if k in known}) for cell in content["cells"]]
     except (KeyError, TypeError, AttributeError) as error:
-        raise SambenchError(f"{file}: a cell is incomplete ({error}); make it again with 'sambench run'.") from None
+        raise SambenchError(
+            f"{file}: a cell is incomplete ({error}); make it again with 'sambench run'."
+        ) from None

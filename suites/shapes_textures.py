@@ -1,14 +1,14 @@
 """How the things of ``shapes`` look: outlines, materials, light, and the ground they lie on.
 
-Everything is seen from straight above. Images are float32 RGB, about 0 to 1, so that light can be multiplied in;
-fields are (H, W) float32 from 0 to 1. All chance comes from the generator that a function is given.
+Everything is seen from straight above. Images are float32 RGB, about 0 to 1, so that light can be multiplied
+in; fields are (H, W) float32 from 0 to 1. All chance comes from the generator that a function is given.
 """
 
 from __future__ import annotations
 
 import colorsys
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -22,7 +22,7 @@ MARGIN = 1.5  # half a tile, in radii: leaves room for the shadow
 THINNEST = 1.6  # pixels; a thinner stroke would drop out of the mask
 
 
-# Outlines ----------------------------------------------------------------------------------------------------------
+# Outlines ---------------------------------------------------------------------------------------------------
 
 
 class Part(NamedTuple):
@@ -109,16 +109,20 @@ def _chain(rng: Rng) -> list[Part]:
     link = np.concatenate([_CIRCLE, _CIRCLE[:1]]) * [half, half * rng.uniform(0.5, 0.75)]
     x = np.linspace(half - 0.95, 0.95 - half, count)
     y = rng.uniform(-0.4, 0.4) * np.cos(2 * x) + rng.uniform(-0.15, 0.15) * np.sin(4 * x)
-    return [Part(link + [a, b], width=0.3 * half) for a, b in zip(x, y, strict=True)]
+    return [Part(link + at, width=0.3 * half) for at in np.stack([x, y], axis=1)]
 
 
 def _fork(rng: Rng) -> list[Part]:
     spread, neck = rng.uniform(0.16, 0.28), rng.uniform(0.1, 0.25)
-    tines = np.linspace(-spread, spread, rng.integers(3, 6))
-    handle = [Part(np.array([[-0.95, 0.0], [-0.6, 0.0]]), width=0.2), Part(np.array([[-0.6, 0.0], [neck, 0.0]]), 0.11)]
-    root = Part(np.array([[neck, 0.0], [neck + 0.2, -spread], [neck + 0.2, spread]]))
-    shoulders = [root, Part(np.array([[neck + 0.2, -spread], [neck + 0.2, spread]]), width=0.12)]
-    return handle + shoulders + [Part(np.array([[neck + 0.2, y], [0.93, y]]), width=0.07) for y in tines]
+    root = np.array([[neck, 0.0], [neck + 0.2, -spread], [neck + 0.2, spread]])
+    tines = [np.array([[neck + 0.2, y], [0.93, y]]) for y in np.linspace(-spread, spread, rng.integers(3, 6))]
+    return [
+        Part(np.array([[-0.95, 0.0], [-0.6, 0.0]]), width=0.2),
+        Part(np.array([[-0.6, 0.0], [neck, 0.0]]), width=0.11),
+        Part(root),
+        Part(root[1:], width=0.12),
+        *(Part(tine, width=0.07) for tine in tines),
+    ]
 
 
 OUTLINES: dict[str, Callable[[Rng], list[Part]]] = {
@@ -144,7 +148,7 @@ def outline(name: str, rng: Rng) -> list[Part]:
 
 
 def coverage(parts: list[Part], radius: float) -> Field:
-    """Draw an outline at ``radius`` pixels: a square tile, the share of each pixel that the object covers, 0 to 1."""
+    """Draw an outline at ``radius`` pixels: a square tile of how much of each pixel it covers, 0 to 1."""
     half = int(np.ceil(MARGIN * radius)) + 3
     canvas = np.zeros((2 * half * SUPERSAMPLE, 2 * half * SUPERSAMPLE), np.uint8)
     for part in parts:
@@ -155,14 +159,33 @@ def coverage(parts: list[Part], radius: float) -> Field:
             cv2.polylines(canvas, corners, False, part.ink, thickness, shift=4)
         else:
             cv2.fillPoly(canvas, corners, part.ink, shift=4)
-    return cv2.resize(canvas, (2 * half, 2 * half), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    shrunk = cv2.resize(canvas, (2 * half, 2 * half), interpolation=cv2.INTER_AREA)
+    return shrunk.astype(np.float32) / np.float32(255)
 
 
-# Patterns ----------------------------------------------------------------------------------------------------------
+def radius_for(parts: list[Part], area: float) -> float:
+    """Return the radius in pixels at which an outline covers about ``area`` pixels."""
+    trial = 32.0
+    return float(trial * np.sqrt(area / np.count_nonzero(coverage(parts, trial) > 0.5)))
+
+
+def window(centre: NDArray[np.float64], half: int, size: NDArray[np.int64]) -> tuple[Any, Any]:
+    """Cut the square of 2 ``half`` pixels around ``centre`` (y, x) at the image's border.
+
+    Returns the slices of what is left, in the image and in the square.
+    """
+    corner = np.round(centre).astype(int) - half
+    low, high = np.maximum(corner, 0), np.minimum(corner + 2 * half, size)
+    high = np.maximum(low, high)
+    here, tile = zip(low, high, strict=True), zip(low - corner, high - corner, strict=True)
+    return tuple(slice(*ends) for ends in here), tuple(slice(*ends) for ends in tile)
+
+
+# Patterns ---------------------------------------------------------------------------------------------------
 
 
 def fractal(rng: Rng, size: tuple[int, int], cell: float, octaves: int = 5, stretch: float = 1.0) -> Field:
-    """Return (H, W) noise of several octaves, the coarsest ``cell`` pixels high and ``stretch`` times as wide."""
+    """Return noise of several octaves, the coarsest ``cell`` pixels high and ``stretch`` times as wide."""
     total = np.zeros(size, np.float32)
     for octave in range(octaves):
         step = max(cell / 2**octave, 1.0)
@@ -246,25 +269,35 @@ def woven(rng: Rng, size: tuple[int, int]) -> Field:
     return _stretched(_ramp(plaid, -0.6, 0.6) * rng.uniform(0.2, 1) + 0.2 * threads + 2 * folds)
 
 
-# Colour and light --------------------------------------------------------------------------------------------------
+# Colour and light -------------------------------------------------------------------------------------------
 
 
-def painted(rng: Rng, field: Field, hue: float) -> Field:
-    """Colour a field: (H, W, 3) along a random palette around ``hue`` (0 to 1), dark to light or light to dark."""
-    saturation, dark, light = rng.uniform(0.08, 0.6), rng.uniform(0.12, 0.45), rng.uniform(0.5, 0.92)
+def any_hue(rng: Rng) -> float:
+    """Return a hue (0 to 1) as nature has them: often brown or green, at times blue, hardly ever violet."""
+    common = (0.02, 0.06, 0.09, 0.12, 0.15, 0.24, 0.32, 0.57, 0.62, 0.95)
+    return float(rng.choice(common) + rng.normal(0, 0.025))
+
+
+def painted(rng: Rng, field: Field, hue: float, vivid: float) -> Field:
+    """Colour a field: (H, W, 3) along a random palette around ``hue``, dark to light or light to dark.
+
+    ``vivid`` is the highest mean saturation, 0 to 1.
+    """
+    saturation, dark, light = rng.uniform(0.08, vivid), rng.uniform(0.12, 0.45), rng.uniform(0.5, 0.92)
     values = np.linspace(dark, light, 4)[:: rng.choice([-1, 1])]
-    hues, saturations = hue + rng.normal(0, 0.04, 4), np.clip(saturation + rng.normal(0, 0.1, 4), 0, 0.8)
-    palette = np.array([colorsys.hsv_to_rgb(h % 1, s, v) for h, s, v in zip(hues, saturations, values, strict=True)])
+    hues = (hue + rng.normal(0, 0.03, 4)) % 1
+    saturations = np.clip(saturation + rng.normal(0, 0.08, 4), 0, 0.85)
+    palette = np.array([colorsys.hsv_to_rgb(*c) for c in zip(hues, saturations, values, strict=True)])
     stops = np.linspace(0, 1, 4)
     return np.stack([np.interp(field, stops, palette[:, c]) for c in range(3)], axis=-1).astype(np.float32)
 
 
 def background(rng: Rng, size: tuple[int, int], hue: float) -> Field:
-    """Return (H, W, 3) ground: a table, cloth, gravel or land, stained in a second colour and unevenly lit."""
+    """Return (H, W, 3) ground: table, cloth, gravel or land, stained in a second colour and unevenly lit."""
     patterns = (mottled, banded, pebbled, planks, woven)
-    ground = painted(rng, patterns[rng.integers(len(patterns))](rng, size), hue)
+    ground = painted(rng, patterns[rng.integers(len(patterns))](rng, size), hue, vivid=0.4)
     stain = _ramp(fractal(rng, size, cell=200), 0.45, rng.uniform(0.6, 0.9))[..., None] * rng.uniform(0, 0.9)
-    ground += stain * (painted(rng, fractal(rng, size, cell=20), hue + rng.normal(0, 0.15)) - ground)
+    ground += stain * (painted(rng, fractal(rng, size, cell=20), any_hue(rng), vivid=0.4) - ground)
     y, x = _axes(size)
     angle, slope = rng.uniform(0, 2 * np.pi), rng.uniform(0.1, 0.5)
     plane = ((x / size[1] - 0.5) * np.cos(angle) + (y / size[0] - 0.5) * np.sin(angle)) * slope
@@ -275,31 +308,32 @@ def background(rng: Rng, size: tuple[int, int], hue: float) -> Field:
 def material(rng: Rng, side: int, hue: float) -> Field:
     """Return (side, side, 3) of a random stuff to cut an object from."""
     patterns = (mottled, banded, spotted, pebbled)
-    return painted(rng, patterns[rng.integers(len(patterns))](rng, (side, side)), hue)
+    return painted(rng, patterns[rng.integers(len(patterns))](rng, (side, side)), hue, vivid=0.7)
 
 
 def relief(rng: Rng, cover: Field, light: NDArray[np.float64]) -> tuple[Field, Field]:
     """Light an object as if its edges were rounded.
 
-    ``cover`` is the tile of :func:`coverage`, ``light`` the (x, y, z) unit vector towards the lamp. Returns two fields
-    of the tile's size: what to multiply the material by, and the gloss to add.
+    ``cover`` is the tile of :func:`coverage`, ``light`` the (x, y, z) unit vector to the lamp. Returns two
+    fields of the tile's size: what to multiply the material by, and the gloss to add.
     """
     depth = cv2.distanceTransform((cover > 0.5).astype(np.uint8), cv2.DIST_L2, 5)
     bevel = max(float(depth.max()) * rng.uniform(0.3, 1), 1.5)
     height = bevel * np.sqrt(1 - (1 - np.clip(depth / bevel, 0, 1)) ** 2)
     height = cv2.GaussianBlur(height + fractal(rng, cover.shape, cell=10) * rng.uniform(0, 1.5), (0, 0), 1.2)
-    slope_x, slope_y = cv2.Sobel(height, cv2.CV_32F, 1, 0, scale=0.125), cv2.Sobel(height, cv2.CV_32F, 0, 1, scale=0.125)
+    slope_x = cv2.Sobel(height, cv2.CV_32F, 1, 0, scale=0.125)
+    slope_y = cv2.Sobel(height, cv2.CV_32F, 0, 1, scale=0.125)
     facing = (light[2] - slope_x * light[0] - slope_y * light[1]) / np.sqrt(1 + slope_x**2 + slope_y**2)
     lit = np.clip(facing, 0, 1).astype(np.float32)
     return 0.45 + 0.7 * lit, rng.choice([0.0, 0.15, 0.4]) * lit**24
 
 
 def shadow(rng: Rng, cover: Field, light: NDArray[np.float64], radius: float) -> Field:
-    """Return the share of light that an object takes from what lies under its tile: a cast and a contact shadow."""
-    reach = np.clip(radius * rng.uniform(0.06, 0.2), 1.5, 0.25 * MARGIN * radius)
+    """Return the share of light, 0 to 1, that an object keeps from what lies under its tile."""
+    reach = np.clip(radius * rng.uniform(0.08, 0.28), 2, 2 + 0.3 * radius)
     move = np.array([[1, 0, -light[0] * reach], [0, 1, -light[1] * reach]], np.float32)
-    cast = cv2.GaussianBlur(cv2.warpAffine(cover, move, cover.shape[::-1]), (0, 0), 0.8 + reach / 2)
-    contact = cv2.GaussianBlur(cover, (0, 0), 1.5)
+    cast = cv2.GaussianBlur(cv2.warpAffine(cover, move, cover.shape[::-1]), (0, 0), 0.8 + reach / 3)
+    contact = cv2.GaussianBlur(cover, (0, 0), 1.2)
     return 1 - (1 - rng.uniform(0.3, 0.7) * cast) * (1 - 0.3 * contact)
 
 

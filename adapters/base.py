@@ -1,0 +1,205 @@
+"""The one interface: what goes into a promptable segmentation model and what comes out.
+
+A new model is a subclass of `Segmenter` in a file of its own and a line in `adapters.registry`.
+Coordinates are pixels of the original image, x before y; sizes are (height, width).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from evsam.errors import SambenchError
+
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """N prompts on one image: boxes, points, or both, each with an optional mask of an earlier round.
+
+    Raises:
+        SambenchError: nothing given, or shapes that do not fit together.
+    """
+
+    boxes: Tensor | None = None
+    """(N, 4) float, x0 y0 x1 y1."""
+    points: Tensor | None = None
+    """(N, P, 2) float, x y."""
+    labels: Tensor | None = None
+    """(N, P) int: 1 foreground, 0 background, -1 padding."""
+    masks: Tensor | None = None
+    """(N, 1, 256, 256) float, the low-resolution logits of the round before."""
+
+    def __post_init__(self) -> None:
+        if self.boxes is None and self.points is None:
+            raise SambenchError("prompts: give boxes (N, 4), or points (N, P, 2) with labels (N, P)")
+        if (self.points is None) != (self.labels is None):
+            raise SambenchError("prompts: points and labels go together")
+        n = len(self)
+        if self.boxes is not None and self.boxes.shape != (n, 4):
+            raise SambenchError(f"prompts: boxes are {tuple(self.boxes.shape)}, not (N, 4)")
+        if self.points is not None and self.labels is not None:
+            if self.points.ndim != 3 or self.points.shape[0] != n or self.points.shape[2] != 2:
+                raise SambenchError(f"prompts: points are {tuple(self.points.shape)}, not ({n}, P, 2)")
+            if self.labels.shape != self.points.shape[:2]:
+                raise SambenchError(
+                    f"prompts: labels are {tuple(self.labels.shape)}, points {tuple(self.points.shape)}"
+                )
+        if self.masks is not None and (self.masks.ndim != 4 or self.masks.shape[:2] != (n, 1)):
+            raise SambenchError(f"prompts: masks are {tuple(self.masks.shape)}, not ({n}, 1, 256, 256)")
+
+    def __len__(self) -> int:
+        given = self.boxes if self.boxes is not None else self.points
+        return 0 if given is None else len(given)
+
+    def __getitem__(self, index: slice) -> Prompts:
+        return Prompts(*(None if x is None else x[index] for x in self._parts()))
+
+    def to(self, device: torch.device) -> Prompts:
+        """Return the same prompts on another device."""
+        return Prompts(*(None if x is None else x.to(device) for x in self._parts()))
+
+    def _parts(self) -> tuple[Tensor | None, ...]:
+        return self.boxes, self.points, self.labels, self.masks
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An image made ready for the encoder on the CPU, where several workers can do it."""
+
+    pixels: Tensor
+    """What the encoder takes, without the batch dimension."""
+    size: Size
+    """Of the original image."""
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """One encoded image. Adapters extend it with what else decoding can share between prompts."""
+
+    features: Tensor
+    """(C, h, w)."""
+    size: Size
+    """Of the original image."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """M masks for each of N prompts."""
+
+    logits: Tensor
+    """(N, M, h, w) at the model's own low resolution; a mask is ``> 0`` after `Segmenter.upsample`."""
+    iou: Tensor
+    """(N, M) quality as predicted by the model."""
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a segmenter can be asked."""
+
+    boxes: bool = True
+    points: bool = True
+    background_points: bool = True
+    boxes_with_points: bool = True
+    max_points: int | None = None
+    """Most points a prompt may have; ``None`` for no limit."""
+    multimask: bool = True
+    """Whether it can give several alternatives a prompt."""
+    mask_input: bool = True
+
+    def refusal(self, prompts: Prompts) -> str | None:
+        """Say why these prompts cannot be taken, or return ``None``."""
+        points, labels = prompts.points, prompts.labels
+        if prompts.boxes is not None and not self.boxes:
+            return "it takes no boxes"
+        if points is not None and labels is not None:
+            if not self.points:
+                return "it takes no points"
+            if self.max_points is not None and points.shape[1] > self.max_points:
+                return f"it takes at most {self.max_points} points, not {points.shape[1]}"
+            if not self.background_points and bool((labels == 0).any()):
+                return "it takes no background points"
+            if prompts.boxes is not None and not self.boxes_with_points:
+                return "it takes a box or points, not both at once"
+        if prompts.masks is not None and not self.mask_input:
+            return "it takes no mask of an earlier round"
+        return None
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Where a segmenter's parameters come from; printed beside every number."""
+
+    source: Literal["file", "random", "none"]
+    """``none`` for models without parameters."""
+    path: str | None = None
+    sha256: str | None = None
+    seed: int | None = None
+
+
+class Segmenter(ABC):
+    """A promptable segmentation model with its own geometry.
+
+    Attributes:
+        name: the registry's name.
+        capabilities: what it can be asked; `decode` refuses the rest and never truncates.
+        weights: where its parameters come from.
+        device: where it computes.
+        prompt_batch: how many prompts a decoder call takes best on this device.
+    """
+
+    name: str
+    capabilities: Capabilities
+    weights: Weights
+    device: torch.device
+    prompt_batch: int
+
+    def encode(self, images: Sequence[np.ndarray]) -> list[Embedding]:
+        """Encode RGB images (H, W, 3) uint8, of any sizes."""
+        return self.embed([self.prepare(image) for image in images])
+
+    def decode(self, embedding: Embedding, prompts: Prompts, multimask: bool = True) -> Prediction:
+        """Predict masks for all prompts on one image, ``prompt_batch`` at a time.
+
+        Args:
+            embedding: of this segmenter's own `encode`.
+            prompts: N of them, in pixels of the original image.
+            multimask: three alternatives a prompt where the model has them, or one mask.
+
+        Raises:
+            SambenchError: the prompts are of a kind or number that the model does not take.
+        """
+        if reason := self.capabilities.refusal(prompts):
+            raise SambenchError(f"{self.name}: {reason}")
+        parts = [self.decode_batch(embedding, part, multimask) for part in self.batches(prompts)]
+        if len(parts) == 1:
+            return parts[0]
+        return Prediction(torch.cat([p.logits for p in parts]), torch.cat([p.iou for p in parts]))
+
+    def batches(self, prompts: Prompts) -> Iterator[Prompts]:
+        """Cut prompts into the decoder's batches."""
+        for start in range(0, max(len(prompts), 1), self.prompt_batch):
+            yield prompts[start : start + self.prompt_batch]
+
+    @abstractmethod
+    def prepare(self, image: np.ndarray) -> Prepared:
+        """Resize, normalise and pad an RGB image (H, W, 3) uint8. Called from several threads at once."""
+
+    @abstractmethod
+    def embed(self, prepared: Sequence[Prepared]) -> list[Embedding]:
+        """Encode prepared images as one batch."""
+
+    @abstractmethod
+    def decode_batch(self, embedding: Embedding, prompts: Prompts, multimask: bool) -> Prediction:
+        """Decode prompts that fit one call and that `capabilities` allow."""
+
+    @abstractmethod
+    def upsample(self, logits: Tensor, size: Size) -> Tensor:
+        """Bring logits (N, h, w) to an image's size, (N, H, W)."""

@@ -1,0 +1,255 @@
+"""The command ``sambench``. Each command imports what it needs when it runs, so that help is instant."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from evsam.errors import SambenchError
+
+app = typer.Typer(
+    name="sambench",
+    help="Reproducible benchmarks for the Segment Anything family.",
+    epilog="Start with 'sambench data make shapes --out data/shapes', then 'sambench run configs/demo.yaml'.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+data = typer.Typer(help="Data sets.", no_args_is_help=True)
+app.add_typer(data, name="data")
+
+out_console = Console(soft_wrap=not sys.stdout.isatty())
+err_console = Console(stderr=True)
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+
+
+@app.command()
+def run(
+    config: Annotated[
+        Path | None, typer.Argument(help="YAML file with the same keys as the flags; flags win over it.")
+    ] = None,
+    models: Annotated[
+        str | None, typer.Option(help="Model names, comma-separated; see 'sambench models'.")
+    ] = None,
+    suites: Annotated[
+        str | None, typer.Option(help="Suite names, comma-separated; see 'sambench suites'.")
+    ] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(help="What to call the data; 'coco' and 'lvis' have published numbers beside them."),
+    ] = None,
+    images: Annotated[Path | None, typer.Option(help="Folder of its images.")] = None,
+    annotations: Annotated[Path | None, typer.Option(help="Its annotations, JSON in COCO's format.")] = None,
+    weights: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=PATH|NAME=random", help="Checkpoint of a model, or a random one; repeatable."
+        ),
+    ] = None,
+    protocol: Annotated[
+        str | None,
+        typer.Option(help="'paper' does what the authors' scripts do, 'strict' (default) what is right."),
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="cpu (default), cuda or cuda:1.")] = None,
+    engine: Annotated[str | None, typer.Option(help="What runs the model: eager.")] = None,
+    precision: Annotated[str | None, typer.Option(help="What it computes in: fp32.")] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(help="Evaluate a seeded sample of so many images; the result is marked partial."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Of that sample (default 0).")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Images an encoder call (default 1 on a CPU, 8 on a GPU).")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for records, results.json and the report.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything, show the plan, run nothing.")
+    ] = False,
+) -> None:
+    """Evaluate models on data sets, and write a report.
+
+    Interrupt it anywhere and run the same command again: it goes on where it was.
+
+    **Example**: sambench run --models efficientvit_sam_l0,box --suites gt_box,click --dataset coco
+    --images val2017 --annotations instances_val2017.json --protocol paper --out runs/coco
+    """
+    from harness.config import load_config
+    from harness.plan import make_plan
+
+    flags = {
+        "models": models,
+        "suites": suites,
+        "datasets": _dataset(dataset, images, annotations),
+        "weights": _weights(weights),
+        "protocol": protocol,
+        "device": device,
+        "engine": engine,
+        "precision": precision,
+        "limit": limit,
+        "seed": seed,
+        "batch_size": batch_size,
+        "out": out,
+    }
+    loaded = load_config(config, flags)
+    with err_console.status("Reading annotations and weights"):
+        plan = make_plan(loaded)
+    if dry_run:
+        from harness.show import show_plan
+
+        show_plan(plan, out_console)
+        return
+    failed = _run(plan)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _run(plan: Any) -> bool:
+    """Run a plan, show and report its results; tell whether a cell failed."""
+    from harness.progress import RunProgress
+    from harness.runner import run as run_plan
+    from harness.show import show_results
+    from reports.report import write_report
+
+    command = shlex.join(["sambench", *sys.argv[1:]])
+    with RunProgress(err_console) as progress:
+        cells = run_plan(plan, progress, command)
+    show_results(cells, out_console)
+    out = plan.config.out
+    files = write_report([out], out)
+    for title, path in (("results", out / "results.json"), ("report", files.html), ("", files.markdown)):
+        out_console.print(f"{title:8} {path}", highlight=False, soft_wrap=True)
+    return any(cell.status == "failed" for cell in cells)
+
+
+def _dataset(name: str | None, images: Path | None, annotations: Path | None) -> list[dict[str, Any]] | None:
+    if name is None and images is None and annotations is None:
+        return None
+    return [{"name": name, "images": images, "annotations": annotations}]
+
+
+def _weights(given: list[str] | None) -> dict[str, str] | None:
+    if not given:
+        return None
+    pairs = {}
+    for one in given:
+        model, equals, path = one.partition("=")
+        if not equals or not path:
+            raise SambenchError(f"--weights {one}: say NAME=PATH or NAME=random.")
+        pairs[model] = path
+    return pairs
+
+
+@app.command()
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="Folders of runs; several are shown side by side.")],
+    out: Annotated[Path, typer.Option(help="Folder for report.html and report.md.")],
+) -> None:
+    """Write the report of one or several runs anew; nothing is computed."""
+    from reports.report import write_report
+
+    files = write_report(runs, out)
+    out_console.print(f"{files.html}\n{files.markdown}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def models(as_json: JsonFlag = False) -> None:
+    """List the models."""
+    from adapters.registry import REGISTRY
+
+    rows = [
+        {"name": n, "title": e.title, "weights": e.weights_file, "licence": e.licence, "source": e.source}
+        for n, e in REGISTRY.items()
+    ]
+    _list(rows, as_json, shown=("name", "title", "weights"))
+
+
+@app.command()
+def suites(as_json: JsonFlag = False) -> None:
+    """List the suites."""
+    from suites.registry import SUITES
+
+    _list([{"name": name, "measures": text} for name, (_, text) in SUITES.items()], as_json)
+
+
+@app.command()
+def doctor(as_json: JsonFlag = False) -> None:
+    """Say what this machine has, for a report of a problem."""
+    import torch
+
+    from adapters.weights import weights_folder
+    from harness.provenance import device_name, git_state, versions
+
+    devices = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+    facts = {**versions(), **{d: device_name(d) for d in devices}}
+    facts |= {"git": git_state().get("commit", "-"), "weights folder": str(weights_folder())}
+    _list([{"what": what, "found": found} for what, found in facts.items()], as_json)
+
+
+@data.command()
+def make(
+    name: Annotated[str, typer.Argument(help="Which data set: shapes.")],
+    out: Annotated[Path, typer.Option(help="Folder to make; must be new, or hold the same data set.")],
+    images: Annotated[int, typer.Option(help="How many images.")] = 24,
+    seed: Annotated[int, typer.Option(help="Another seed draws other images.")] = 0,
+) -> None:
+    """Draw a small data set, seeded and offline: textured shapes with exact masks, COCO and LVIS style."""
+    from rich.progress import Progress
+
+    from evsam.errors import did_you_mean
+    from suites.shapes import make_shapes
+
+    if name != "shapes":
+        raise SambenchError(f"no data set {name!r} to make; there is shapes.{did_you_mean(name, ['shapes'])}")
+    with Progress(console=err_console, disable=not err_console.is_terminal, transient=True) as bar:
+        task = bar.add_task("Drawing", total=images)
+        summary = make_shapes(out, images, seed, on_image=lambda done: bar.update(task, completed=done))
+    what = "is there already" if summary.reused else "made"
+    out_console.print(
+        f"{summary.out}: {what}, {summary.images} images, {summary.annotations} objects "
+        f"({summary.small} small, {summary.medium} medium, {summary.large} large, {summary.crowds} crowds)",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _list(rows: list[dict[str, Any]], as_json: bool, shown: tuple[str, ...] | None = None) -> None:
+    if as_json:
+        print(json.dumps(rows, indent=1))
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    columns = shown or tuple(rows[0])
+    for key in columns:
+        table.add_column(key, overflow="fold")
+    for row in rows:
+        table.add_row(*("-" if row[key] is None else str(row[key]) for key in columns))
+    out_console.print(table)
+
+
+def main() -> None:
+    """Run the command line: exit code 2 where the user's input is wrong, 1 where a cell failed."""
+    try:
+        app()
+    except SambenchError as error:
+        err_console.print(f"[bold red]error[/]: {_escape(str(error))}", highlight=False, soft_wrap=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        err_console.print("stopped; run the same command again to go on", highlight=False)
+        sys.exit(130)
+
+
+def _escape(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,202 @@
+"""What to run: a YAML file, the same by flags, or a file with flags on top. Strict about every key."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from adapters.registry import ENGINES, PRECISIONS, entry
+from evsam.errors import SambenchError, did_you_mean
+from suites.protocol import Protocol, make_protocol
+from suites.registry import SUITES
+
+DEFAULT_BATCH = {"cpu": 1, "cuda": 8}
+"""Images an encoder call: more gain nothing on a CPU."""
+
+
+@dataclass(frozen=True)
+class DatasetConfig:
+    """Where a data set in COCO's format lies."""
+
+    name: str
+    """``coco`` and ``lvis`` have published numbers to compare with; any other name will do."""
+    images: Path
+    annotations: Path
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything a run is made of. The fields are the keys of the YAML file."""
+
+    models: tuple[str, ...]
+    suites: tuple[str, ...]
+    datasets: tuple[DatasetConfig, ...]
+    out: Path
+    weights: dict[str, str] = field(default_factory=dict)
+    """Model name to a checkpoint's path or ``random``."""
+    protocol: Protocol = field(default_factory=Protocol)
+    device: str = "cpu"
+    engine: str = "eager"
+    precision: str = "fp32"
+    limit: int | None = None
+    """Evaluate a seeded sample of so many images, and mark the result partial."""
+    seed: int = 0
+    """Of that sample."""
+    batch_size: int | None = None
+    """Images an encoder call; ``None`` takes what the device likes."""
+
+    @property
+    def images_per_batch(self) -> int:
+        """The batch size in force."""
+        return self.batch_size or DEFAULT_BATCH[self.device.partition(":")[0]]
+
+
+def load_config(path: Path | None, flags: Mapping[str, Any]) -> RunConfig:
+    """Build a configuration from a YAML file and flags; a flag that is set wins.
+
+    Args:
+        path: the file, or ``None``.
+        flags: keys of `RunConfig` to values as YAML would give them; ``None`` for a flag not set.
+
+    Raises:
+        SambenchError: a key or a value is wrong, or something needed is missing.
+    """
+    content = _read(path) if path is not None else {}
+    content |= {key: value for key, value in flags.items() if value is not None}
+    where = str(path) if path is not None else "command line"
+    _check_keys(content, RunConfig, where)
+    for key in ("models", "suites", "datasets", "out"):
+        if not content.get(key):
+            raise SambenchError(f"{where}: {_MISSING[key]}")
+    return RunConfig(
+        models=_names(content["models"], "models", where),
+        suites=_names(content["suites"], "suites", where),
+        datasets=tuple(_dataset(d, where) for d in _listed(content["datasets"], "datasets", where)),
+        out=_path(content["out"], "out", where),
+        weights=_weights(content.get("weights", {}), _names(content["models"], "models", where), where),
+        protocol=make_protocol(content.get("protocol", "strict")),
+        device=_device(content.get("device", "cpu"), where),
+        engine=_one_of(content.get("engine", "eager"), ENGINES, "engine", where),
+        precision=_one_of(content.get("precision", "fp32"), PRECISIONS, "precision", where),
+        limit=_positive(content.get("limit"), "limit", where),
+        seed=_seed(content.get("seed", 0), where),
+        batch_size=_positive(content.get("batch_size"), "batch_size", where),
+    )
+
+
+_MISSING = {
+    "models": "no models. Name some with --models a,b ('sambench models' lists them).",
+    "suites": "no suites. Name some with --suites a,b ('sambench suites' lists them).",
+    "datasets": "no data set. Give --dataset NAME --images DIR --annotations FILE.",
+    "out": "no output folder. Give --out DIR.",
+}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SambenchError(f"{path}: no such configuration file.") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise SambenchError(f"{path}: cannot be read as YAML. {error}") from None
+    if not isinstance(content, dict):
+        raise SambenchError(f"{path}: a configuration is a mapping of keys to values, see configs/.")
+    return content
+
+
+def _check_keys(content: Mapping[str, Any], kind: type, where: str) -> None:
+    known = [f.name for f in dataclasses.fields(kind)]
+    for key in content:
+        if key not in known:
+            raise SambenchError(
+                f"{where}: no key {key!r}.{did_you_mean(str(key), known)} There are {', '.join(known)}."
+            )
+
+
+def _names(value: Any, key: str, where: str) -> tuple[str, ...]:
+    """Model or suite names, each known and named once."""
+    names = tuple(str(v) for v in _listed(value, key, where))
+    for name in names:
+        if key == "models":
+            entry(name)
+        elif name not in SUITES:
+            raise SambenchError(
+                f"{where}: no suite {name!r}; there are {', '.join(SUITES)}.{did_you_mean(name, SUITES)}"
+            )
+    if len(set(names)) < len(names):
+        raise SambenchError(f"{where}: {key} names one twice: {', '.join(names)}.")
+    return names
+
+
+def _listed(value: Any, key: str, where: str) -> Sequence[Any]:
+    if isinstance(value, str):
+        value = [part.strip() for part in value.split(",") if part.strip()]
+    if not isinstance(value, list) or not value:
+        raise SambenchError(f"{where}: {key} must be a list, not {value!r}.")
+    return value
+
+
+def _dataset(value: Any, where: str) -> DatasetConfig:
+    if not isinstance(value, dict):
+        raise SambenchError(f"{where}: a data set has name, images and annotations; {value!r} has not.")
+    _check_keys(value, DatasetConfig, f"{where}, datasets")
+    for key in ("name", "images", "annotations"):
+        if not value.get(key):
+            flag = "--dataset" if key == "name" else f"--{key}"
+            raise SambenchError(f"{where}: the data set has no {key}. Give it with {flag}.")
+    name = str(value["name"])
+    if not name.replace("_", "").replace("-", "").isalnum():
+        raise SambenchError(f"{where}: data set name {name!r}: use letters, digits, - and _.")
+    return DatasetConfig(
+        name, _path(value["images"], "images", where), _path(value["annotations"], "annotations", where)
+    )
+
+
+def _weights(value: Any, models: Sequence[str], where: str) -> dict[str, str]:
+    if not isinstance(value, dict):
+        raise SambenchError(f"{where}: weights map a model to a file or to random, not {value!r}.")
+    for model in value:
+        if model not in models:
+            raise SambenchError(
+                f"{where}: weights for {model!r}, which is not among the models."
+                + did_you_mean(str(model), models)
+            )
+    return {str(model): os.path.expandvars(str(given)) for model, given in value.items()}
+
+
+def _path(value: Any, key: str, where: str) -> Path:
+    if not isinstance(value, str | Path):
+        raise SambenchError(f"{where}: {key} must be a path, not {value!r}.")
+    return Path(os.path.expandvars(value)).expanduser()
+
+
+def _device(value: Any, where: str) -> str:
+    if str(value).partition(":")[0] not in DEFAULT_BATCH:
+        raise SambenchError(f"{where}: device {value!r}; say cpu, cuda or cuda:1.")
+    return str(value)
+
+
+def _one_of(value: Any, known: Sequence[str], key: str, where: str) -> str:
+    if value not in known:
+        raise SambenchError(
+            f"{where}: {key} {value!r}; there is {', '.join(known)}.{did_you_mean(str(value), known)}"
+        )
+    return str(value)
+
+
+def _positive(value: Any, key: str, where: str) -> int | None:
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+        raise SambenchError(f"{where}: {key} must be a whole number from 1, not {value!r}.")
+    return value
+
+
+def _seed(value: Any, where: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise SambenchError(f"{where}: seed must be a whole number from 0, not {value!r}.")
+    return value

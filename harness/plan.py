@@ -1,0 +1,157 @@
+"""From a configuration to cells and shards: what there is to do, before any of it is done."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from adapters.base import Weights
+from adapters.registry import check_device, create, entry
+from adapters.weights import resolve, sha256_of
+from evsam.errors import SambenchError
+from harness.config import DatasetConfig, RunConfig
+from harness.provenance import code_digest, device_name, versions
+from harness.store import CellStore
+from suites.base import Suite
+from suites.coco import CocoDataset, Entry
+from suites.registry import create_suite
+
+SHARD_IMAGES = 16
+"""Images a shard: what an interruption costs at the most."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """A data set as one run sees it."""
+
+    config: DatasetConfig
+    entries: tuple[Entry, ...]
+    """The images to evaluate, by rising id."""
+    available: int
+    """Images of the whole data set."""
+    annotations_sha256: str
+    images_digest: str
+    """SHA-256 over names and byte sizes of the image files."""
+
+    def shards(self) -> list[tuple[Entry, ...]]:
+        """Cut the images into shards."""
+        return [self.entries[i : i + SHARD_IMAGES] for i in range(0, len(self.entries), SHARD_IMAGES)]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One model x engine x precision x suite x data set x protocol."""
+
+    model: str
+    suite: Suite
+    key: dict[str, Any]
+    """Everything that decides its records."""
+    store: CellStore
+
+
+@dataclass(frozen=True)
+class Group:
+    """The cells of one model on one data set: its images are encoded once for all their suites."""
+
+    model: str
+    data: Data
+    weights: Weights | None
+    """``None`` where they cannot be had."""
+    cells: tuple[Cell, ...]
+    reason: str | None = None
+    """Why the group cannot run."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All there is to do."""
+
+    config: RunConfig
+    groups: tuple[Group, ...]
+
+
+def make_plan(config: RunConfig) -> Plan:
+    """Open the data, find the weights, name the cells. Reads much, computes and writes nothing.
+
+    Raises:
+        SambenchError: data or weights that the user named are missing or wrong.
+    """
+    check_device(config.device)
+    suites = [create_suite(name) for name in config.suites]
+    weights = {model: _weights(model, config) for model in config.models}
+    data = [_open(d, config) for d in config.datasets]
+    groups = []
+    for model in config.models:
+        found, reason = weights[model]
+        for one in data:
+            cells = [_cell(model, found, suite, one, config) for suite in suites]
+            groups.append(Group(model, one, found, tuple(cells), reason))
+    return Plan(config, tuple(groups))
+
+
+def _weights(model: str, config: RunConfig) -> tuple[Weights | None, str | None]:
+    """Find a model's weights. A named file must fit now, not hours later; a default one may be missing."""
+    given = config.weights.get(model)
+    file = entry(model).weights_file
+    if given is None:
+        try:
+            return resolve(model, file, None), None
+        except SambenchError as error:
+            return None, str(error)
+    if given == "random" and file is not None:
+        return resolve(model, file, given), None
+    segmenter = create(model, weights=given, device="cpu", engine=config.engine, precision=config.precision)
+    return segmenter.weights, None
+
+
+def _open(dataset: DatasetConfig, config: RunConfig) -> Data:
+    coco = CocoDataset(dataset.name, dataset.images, dataset.annotations)
+    if not len(coco):
+        raise SambenchError(f"{dataset.annotations}: lists no image.")
+    entries = sample(coco.entries, config.limit, config.seed)
+    digest = hashlib.sha256()
+    for one, size in zip(entries, coco.check_files(entries), strict=True):
+        digest.update(f"{one.record.id} {one.file.name} {size}\n".encode())
+    return Data(dataset, tuple(entries), len(coco), sha256_of(dataset.annotations), digest.hexdigest())
+
+
+def sample(entries: Sequence[Entry], limit: int | None, seed: int) -> list[Entry]:
+    """Draw a seeded sample, kept in order; a larger limit keeps the images of a smaller one."""
+    if limit is None or limit >= len(entries):
+        return list(entries)
+    order = list(range(len(entries)))
+    random.Random(seed).shuffle(order)
+    return [entries[i] for i in sorted(order[:limit])]
+
+
+def _cell(model: str, weights: Weights | None, suite: Suite, data: Data, config: RunConfig) -> Cell:
+    key = {
+        "model": model,
+        "weights": {k: v for k, v in asdict(weights).items() if k != "path"} if weights else None,
+        "engine": config.engine,
+        "precision": config.precision,
+        "device": device_name(config.device),
+        "suite": suite.name,
+        "dataset": data.config.name,
+        "annotations_sha256": data.annotations_sha256,
+        "images_digest": data.images_digest,
+        "protocol": config.protocol.to_json(),
+        "batch_size": config.images_per_batch,
+        "shard_images": SHARD_IMAGES,
+        "code_sha256": code_digest(),
+        "versions": versions(),
+    }
+    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:12]
+    name = f"{model}-{suite.name}-{data.config.name}-{config.protocol.preset}-{digest}"
+    store = CellStore(config.out / "records" / name, len(data.shards()))
+    return Cell(model, suite, key, store)
+
+
+def records_folder(cell: Cell, out: Path) -> str:
+    """Return the folder of a cell's records, relative to the run's."""
+    return cell.store.folder.relative_to(out).as_posix()

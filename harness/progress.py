@@ -1,0 +1,77 @@
+"""Showing how far a run is: a bar with images per second and time left, or plain lines in a log."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+LINE_EVERY = 15.0  # seconds between lines where there is no terminal to draw a bar on
+
+
+class _Speed(ProgressColumn):
+    """Images per second of the last half minute."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:5.1f} img/s", style="progress.data.speed")
+
+
+class RunProgress:
+    """Progress of a run, one group of cells after the other, on standard error."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self._bar = Progress(
+            TextColumn("[bold]{task.description}"),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            _Speed(),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+            speed_estimate_period=30,
+        )
+
+    def __enter__(self) -> RunProgress:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *error: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self._bar.stop()
+
+    def start(self, title: str, total: int, done: int) -> None:
+        """Begin a group of ``total`` images, of which ``done`` were finished by an earlier command."""
+        self._title, self._total, self._done, self._fresh = title, total, done, 0
+        self._began = self._said = time.monotonic()
+        self._task = self._bar.add_task(title, total=total, completed=done)
+        if not self.console.is_terminal:
+            self._say()
+
+    def advance(self, images: int) -> None:
+        """Count finished images."""
+        self._done += images
+        self._fresh += images
+        self._bar.advance(self._task, images)
+        late = time.monotonic() - self._said > LINE_EVERY
+        if not self.console.is_terminal and (late or self._done == self._total):
+            self._say()
+
+    def _say(self) -> None:
+        self._said = time.monotonic()
+        line = f"{self._title}: {self._done}/{self._total} images"
+        if self._fresh:
+            speed = self._fresh / max(self._said - self._began, 1e-9)
+            line += f", {speed:.1f} img/s, {(self._total - self._done) / speed:.0f} s left"
+        self.console.print(line, highlight=False, soft_wrap=True)

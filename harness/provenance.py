@@ -1,0 +1,77 @@
+"""What made a number: code, versions, machine, files."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import subprocess
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+MEASURING = ("evsam", "adapters", "suites")
+"""The packages whose code decides a record; the floors above only run and show."""
+
+LIBRARIES = ("torch", "numpy", "pillow", "opencv-python-headless", "pycocotools", "pyarrow")
+
+
+@cache
+def code_digest() -> str:
+    """SHA-256 over the measuring packages' sources: only the code that made a record reuses it."""
+    digest = hashlib.sha256()
+    for package in MEASURING:
+        for file in sorted((ROOT / package).rglob("*.py")):
+            digest.update(file.relative_to(ROOT).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Versions of Python, sambench and the libraries that numbers depend on."""
+    found = {"python": platform.python_version()}
+    for name in ("sambench", *LIBRARIES):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+@cache
+def git_state() -> dict[str, Any]:
+    """Commit of the checkout this runs from and whether it was changed; empty outside of one."""
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(
+            ["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=True, timeout=10
+        )
+        return done.stdout.strip()
+
+    try:
+        if Path(git("rev-parse", "--show-toplevel")).resolve() != ROOT:
+            return {}
+        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
+    except (OSError, subprocess.SubprocessError):
+        return {}
+
+
+@cache
+def device_name(device: str) -> str:
+    """Name the hardware behind ``cpu`` or ``cuda:0``."""
+    import torch
+
+    if device.startswith("cuda"):
+        return str(torch.cuda.get_device_name(device))
+    return f"{_cpu_model()}, {torch.get_num_threads()} threads"
+
+
+def _cpu_model() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

@@ -1,0 +1,240 @@
+"""Doing what is planned, shard by shard, never one twice; where one cell fails, the others go on."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+
+from adapters.base import Embedding, Prepared, Segmenter
+from adapters.registry import create
+from evsam.errors import SambenchError
+from harness.plan import Cell, Group, Plan, records_folder
+from harness.progress import RunProgress
+from harness.provenance import device_name, git_state, versions
+from harness.store import write_results
+from suites.base import Record, Stopwatch, left_out
+from suites.coco import Entry
+from suites.results import CellResult, Status
+from suites.sample import Sample, ahead, load_sample
+
+
+@dataclass
+class _Running:
+    """A cell while its group runs."""
+
+    cell: Cell
+    watch: Stopwatch = field(default_factory=Stopwatch)
+    images: int = 0
+    """Computed by this command."""
+    status: Status = "done"
+    reason: str | None = None
+    rows: list[Record] = field(default_factory=list)
+    """Records of the shard at hand."""
+    left_out: Counter[str] = field(default_factory=Counter)
+
+    def stop(self, status: Status, reason: str) -> None:
+        self.status, self.reason = status, reason
+
+
+def run(plan: Plan, progress: RunProgress, command: str) -> list[CellResult]:
+    """Run all groups; after each, ``results.json`` says what there is so far.
+
+    Returns:
+        The cells' results in the order of the plan.
+
+    Raises:
+        SambenchError: the data cannot be read or the disk cannot be written; finished shards are kept.
+    """
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32
+    finished = {id(group): _pending(group, plan, command) for group in plan.groups}
+    for group in plan.groups:
+        work = _GroupRun(group, plan, progress, [_Running(cell) for cell in group.cells])
+        work.run()
+        finished[id(group)] = [_result(r, group, plan, command, work.watch) for r in work.running]
+        write_results(plan.config.out, [cell for cells in finished.values() for cell in cells])
+    return [cell for cells in finished.values() for cell in cells]
+
+
+def _pending(group: Group, plan: Plan, command: str) -> list[CellResult]:
+    """What to say of a group before its turn."""
+    waiting = [_Running(cell, status="unfinished", reason="not run yet") for cell in group.cells]
+    return [_result(r, group, plan, command, Stopwatch()) for r in waiting]
+
+
+@dataclass
+class _GroupRun:
+    """A group at work: one model on one data set, for all suites at once."""
+
+    group: Group
+    plan: Plan
+    progress: RunProgress
+    running: list[_Running]
+    watch: Stopwatch = field(default_factory=Stopwatch)
+    """Stages that the suites share: waiting for data, encoding, writing."""
+
+    def run(self) -> None:
+        """Evaluate what is not done yet; every cell ends with a status."""
+        shards = self.group.data.shards()
+        done = [i for i in range(len(shards)) if all(r.cell.store.has(i) for r in self.running)]
+        title = f"{self.group.model} on {self.group.data.config.name}"
+        self.progress.start(title, len(self.group.data.entries), sum(len(shards[i]) for i in done))
+        segmenter = self._create()
+        if segmenter is None:
+            return
+        for r in self.running:
+            if reason := r.cell.suite.refusal(segmenter.capabilities, self.plan.config.protocol):
+                r.stop("not_applicable", f"{self.group.model}: {reason}")
+            else:
+                r.cell.store.describe(r.cell.key)
+        self._run_shards(segmenter, shards)
+
+    def _create(self) -> Segmenter | None:
+        """Create the model, or let the cells fail with the reason."""
+        config, weights = self.plan.config, self.group.weights
+        if weights is None:
+            self._stop_all(self.group.reason or "no weights")
+            return None
+        given = weights.path or ("random" if weights.source == "random" else None)
+        try:
+            return create(
+                self.group.model,
+                weights=given,
+                device=config.device,
+                engine=config.engine,
+                precision=config.precision,
+            )
+        except (SambenchError, RuntimeError) as error:  # RuntimeError: no memory left on the device
+            self._stop_all(str(error))
+            return None
+
+    def _stop_all(self, reason: str) -> None:
+        for r in self.running:
+            r.stop("failed", reason)
+
+    def _run_shards(self, segmenter: Segmenter, shards: Sequence[Sequence[Entry]]) -> None:
+        """Compute the shards that some live cell lacks; workers read images and prepare pixels ahead."""
+
+        def lacking(shard: int) -> list[_Running]:
+            return [r for r in self.running if r.status == "done" and not r.cell.store.has(shard)]
+
+        def load(entry: Entry) -> tuple[Sample, Prepared]:
+            sample = load_sample(entry)
+            return sample, segmenter.prepare(sample.image)
+
+        todo = [i for i in range(len(shards)) if lacking(i)]
+        loaded = ahead(load, (entry for i in todo for entry in shards[i]))
+        for shard in todo:
+            cells = lacking(shard)
+            if not cells:  # the last live cell failed
+                break
+            self._run_shard(segmenter, cells, itertools.islice(loaded, len(shards[shard])))
+            with self.watch("write"):
+                for r in cells:
+                    if r.status == "done":
+                        r.cell.store.write(shard, r.rows, r.left_out, r.cell.suite.schema)
+                    r.rows, r.left_out = [], Counter()
+
+    def _run_shard(
+        self, segmenter: Segmenter, cells: Sequence[_Running], loaded: Iterator[tuple[Sample, Prepared]]
+    ) -> None:
+        """Encode the images of a shard, a batch at a time, and let every cell evaluate them."""
+        while True:
+            with self.watch("wait"):
+                batch = list(itertools.islice(loaded, self.plan.config.images_per_batch))
+            if not batch:
+                return
+            prepared = [p for _, p in batch]
+            with self.watch("encode", segmenter.device):
+                embeddings = _guarded(functools.partial(segmenter.embed, prepared), cells)
+            for (sample, _), embedding in zip(batch, embeddings or [], strict=False):
+                for r in cells:
+                    if r.status == "done":
+                        self._evaluate(r, segmenter, embedding, sample)
+            self.progress.advance(len(batch))
+
+    def _evaluate(self, r: _Running, segmenter: Segmenter, embedding: Embedding, sample: Sample) -> None:
+        protocol = self.plan.config.protocol
+        work = functools.partial(r.cell.suite.evaluate, segmenter, embedding, sample, protocol, r.watch)
+        r.rows.extend(_guarded(work, [r]) or [])
+        r.left_out.update(reason for t in sample.targets if (reason := left_out(t, protocol)))
+        r.images += 1
+
+
+def _guarded(work: Callable[[], Any], cells: Sequence[_Running]) -> Any:
+    """Do some work for some cells; an error ends them with its reason, and nothing else."""
+    try:
+        return work()
+    except SambenchError as error:
+        reason = str(error)
+    except Exception as error:  # a model's bug or a lack of memory must not take the other models down
+        traceback.print_exc()
+        reason = f"{type(error).__name__}: {error}"
+    for r in cells:
+        r.stop("failed", reason)
+    return None
+
+
+def _result(r: _Running, group: Group, plan: Plan, command: str, shared: Stopwatch) -> CellResult:
+    config, data = plan.config, group.data
+    limited = len(data.entries) < data.available
+    result = CellResult(
+        model=group.model,
+        engine=config.engine,
+        precision=config.precision,
+        device=config.device,
+        suite=r.cell.suite.name,
+        dataset=data.config.name,
+        protocol=config.protocol.to_json(),
+        n_images=len(data.entries),
+        status=r.status,
+        reason=r.reason,
+        partial={"limit": len(data.entries), "of": data.available, "seed": config.seed} if limited else None,
+        provenance=_provenance(r.cell, group, plan, command),
+    )
+    if r.status != "done":
+        return result
+    records, counted = r.cell.store.read()
+    scores = r.cell.suite.score(records, config.protocol)
+    return CellResult(
+        **{
+            **result.__dict__,
+            "metrics": scores.metrics,
+            "intervals": scores.intervals,
+            "counts": scores.counts | dict(sorted(counted.items())),
+            "n_instances": records.num_rows,
+            "records": records_folder(r.cell, config.out),
+            "timing": _timing(r, shared),
+        }
+    )
+
+
+def _timing(r: _Running, shared: Stopwatch) -> dict[str, float]:
+    """Seconds by stage; waiting for data and encoding are shared with the model's other suites."""
+    if not r.images:
+        return {}
+    stages = {f"{name}_s": seconds for name, seconds in (shared.seconds | r.watch.seconds).items()}
+    total = sum(stages.values())
+    return {"images": r.images, "seconds": total, "images_per_s": r.images / total, **stages}
+
+
+def _provenance(cell: Cell, group: Group, plan: Plan, command: str) -> dict[str, Any]:
+    data = group.data
+    return {
+        "weights": asdict(group.weights) if group.weights else {},
+        "annotations": {"path": data.config.annotations.as_posix(), "sha256": data.annotations_sha256},
+        "images": {"path": data.config.images.as_posix(), "sha256_of_names_and_sizes": data.images_digest},
+        "git": git_state(),
+        "code_sha256": cell.key["code_sha256"],
+        "versions": versions(),
+        "device": device_name(plan.config.device),
+        "batch_size": plan.config.images_per_batch,
+        "tf32": False,
+        "command": command,
+    }

@@ -1,0 +1,116 @@
+"""Files of a run: records in shards that are written once and whole, and ``results.json``."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from evsam.errors import SambenchError
+from suites.results import SCHEMA, CellResult, load_results
+
+LEFT_OUT = b"sambench.left_out"  # Parquet metadata: objects not scored, by reason
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        SambenchError: the disk is full, or the folder cannot be written to; nothing is left behind.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise SambenchError(
+            f"{path}: cannot be written ({error.strerror or error}). What was finished is kept: "
+            "free some space, or mend the folder's permissions, and run the same command again."
+        ) from None
+
+
+@dataclass(frozen=True)
+class CellStore:
+    """The shards of one cell.
+
+    Attributes:
+        folder: named after the cell and a digest of everything that decides its records.
+        shards: how many there are when it is finished.
+    """
+
+    folder: Path
+    shards: int
+
+    def path(self, shard: int) -> Path:
+        """Return a shard's file."""
+        return self.folder / f"{shard:05d}-of-{self.shards:05d}.parquet"
+
+    def has(self, shard: int) -> bool:
+        """Tell whether a shard is finished; one that is there is whole."""
+        return self.path(shard).exists()
+
+    def finished(self) -> int:
+        """Count the finished shards."""
+        return sum(self.has(i) for i in range(self.shards))
+
+    def describe(self, key: Mapping[str, Any]) -> None:
+        """Write down, beside the records, what decides them."""
+        text = json.dumps(key, indent=2, sort_keys=True) + "\n"
+        write_atomic(self.folder / "cell.json", text.encode())
+
+    def write(
+        self, shard: int, records: Sequence[Mapping[str, Any]], left_out: Mapping[str, int], schema: pa.Schema
+    ) -> None:
+        """Write a shard: the same records give the same bytes."""
+        schema = schema.with_metadata({LEFT_OUT: json.dumps(left_out, sort_keys=True)})
+        buffer = io.BytesIO()
+        pq.write_table(pa.Table.from_pylist(list(records), schema=schema), buffer, compression="zstd")
+        write_atomic(self.path(shard), buffer.getvalue())
+
+    def read(self) -> tuple[pa.Table, Counter[str]]:
+        """Return all records in order, and the objects left out by reason.
+
+        Raises:
+            SambenchError: a shard is damaged.
+        """
+        tables = []
+        left_out: Counter[str] = Counter()
+        for shard in range(self.shards):
+            try:
+                table = pq.read_table(self.path(shard))
+            except (OSError, pa.ArrowException) as error:
+                raise SambenchError(
+                    f"{self.path(shard)}: damaged ({error}). Remove it and run again."
+                ) from None
+            left_out.update(json.loads(table.schema.metadata[LEFT_OUT]))
+            tables.append(table.replace_schema_metadata(None))
+        return pa.concat_tables(tables), left_out
+
+
+def write_results(out: Path, cells: Sequence[CellResult]) -> None:
+    """Write ``results.json``: these cells, and those of earlier commands in the same folder."""
+    file = out / "results.json"
+    mine = {_identity(cell) for cell in cells}
+    earlier = [c for c in load_results(file) if _identity(c) not in mine] if file.exists() else []
+    content = {"schema": SCHEMA, "cells": [c.to_json() for c in (*earlier, *cells)]}
+    write_atomic(file, (json.dumps(content, indent=1) + "\n").encode())
+
+
+def _identity(cell: CellResult) -> tuple[Any, ...]:
+    """What makes a later result replace an earlier one: the same question, answered anew."""
+    partial = tuple(sorted((cell.partial or {}).items()))
+    protocol = json.dumps(cell.protocol, sort_keys=True)
+    return (cell.model, cell.engine, cell.precision, cell.device, cell.suite, cell.dataset, protocol, partial)

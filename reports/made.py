@@ -1,0 +1,176 @@
+"""How the numbers were made: protocols, weights, data, environment and time, as plain tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from reports import words
+from reports.cells import Entry, provenance
+
+UNKNOWN = "not recorded"
+
+
+@dataclass(frozen=True)
+class Text:
+    """One field of a plain table."""
+
+    text: str
+    full: str = ""
+    """A longer form, shown on demand: the whole checksum."""
+    code: bool = False
+    number: bool = False
+    marked: bool = False
+    """Set apart: an axis that differs from the paper's protocol, a commit with changes."""
+    about: str = ""
+    """A line of explanation beneath."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A plain table; rows are distinct."""
+
+    title: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[Text, ...], ...]
+    caption: str = ""
+
+
+def describe(entries: Sequence[Entry]) -> list[Grid]:
+    """Return every table that says how the numbers were made, those without rows left out."""
+    grids = [_protocols(entries), _weights(entries), _data(entries), _environment(entries), _timing(entries)]
+    return [grid for grid in grids if grid.rows]
+
+
+def commands(entries: Sequence[Entry]) -> list[str]:
+    """Return the commands that make the numbers again."""
+    found = (entry.cell.provenance.get("command") for entry in entries)
+    return list(dict.fromkeys(str(command) for command in found if command))
+
+
+def _protocols(entries: Sequence[Entry]) -> Grid:
+    protocols = {entry.protocol: entry.cell.protocol for entry in entries}
+    recorded = dict.fromkeys(axis for p in protocols.values() for axis in p if axis != "preset")
+    rows = []
+    for axis in [*(a for a in words.AXES if a in recorded), *(a for a in recorded if a not in words.AXES)]:
+        known = words.AXES.get(axis)
+        row = [Text(known.title if known else axis, about=known.about if known else "")]
+        for protocol in protocols.values():
+            if axis in protocol:
+                value = words.axis_value(axis, protocol[axis])
+                row.append(Text(value, marked=axis in words.off_paper(protocol)))
+            else:
+                row.append(Text(UNKNOWN))
+        rows.append(tuple(row))
+    caption = "Every choice that moves a number. In bold: other than in the paper's protocol."
+    return Grid("Protocol", ("Choice", *protocols), tuple(rows), caption)
+
+
+def _weights(entries: Sequence[Entry]) -> Grid:
+    rows = []
+    for entry in entries:
+        weights = provenance(entry.cell, "weights")
+        source = {"random": f"random, seed {weights.get('seed', '?')}", "none": "has none"}
+        name = PurePath(str(weights["path"])).name if weights.get("path") else weights.get("source")
+        cell = entry.cell
+        rows.append(
+            (
+                Text(entry.name),
+                Text(source.get(str(entry.weights), str(name or UNKNOWN))),
+                _checksum(weights.get("sha256")),
+                Text(cell.engine),
+                Text(cell.precision),
+                Text(_device(entry)),
+            )
+        )
+    return Grid("Models", ("Model", "Weights", "SHA-256", "Engine", "Precision", "Device"), _distinct(rows))
+
+
+def _data(entries: Sequence[Entry]) -> Grid:
+    rows = []
+    for entry in entries:
+        cell = entry.cell
+        if cell.status != "done":
+            continue
+        annotations = provenance(cell, "annotations")
+        rows.append(
+            (
+                Text(cell.dataset),
+                Text(cell.suite),
+                Text(entry.protocol),
+                Text(PurePath(str(annotations.get("path", UNKNOWN))).name),
+                _checksum(annotations.get("sha256")),
+                Text(f"{cell.n_images:,}", number=True),
+                Text(f"{cell.n_instances:,}", number=True),
+                Text(", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in cell.counts.items())),
+            )
+        )
+    head = (
+        "Dataset",
+        "Suite",
+        "Protocol",
+        "Annotations",
+        "SHA-256",
+        "Images",
+        "Objects",
+        "Of these, or left out",
+    )
+    return Grid("Data", head, _distinct(rows))
+
+
+def _environment(entries: Sequence[Entry]) -> Grid:
+    rows = []
+    for entry in entries:
+        git = provenance(entry.cell, "git")
+        commit = str(git["commit"]) if git.get("commit") else ""
+        state = ", with uncommitted changes" if git.get("dirty") else ""
+        versions = provenance(entry.cell, "versions")
+        rows.append(
+            (
+                Text(entry.run),
+                Text((commit[:12] or UNKNOWN) + state, marked=bool(git.get("dirty"))),
+                Text(", ".join(f"{name} {version}" for name, version in versions.items()) or UNKNOWN),
+            )
+        )
+    return Grid("Environment", ("Run", "Git commit", "Versions"), _distinct(rows))
+
+
+def _timing(entries: Sequence[Entry]) -> Grid:
+    timed = [entry for entry in entries if entry.cell.timing]
+    stages = dict.fromkeys(stage for entry in timed for stage in entry.cell.timing)
+    rows = [
+        (
+            Text(entry.name),
+            Text(entry.cell.suite),
+            Text(entry.cell.dataset),
+            Text(_device(entry)),
+            *(Text(_amount(entry.cell.timing.get(stage)), number=True) for stage in stages),
+        )
+        for entry in timed
+    ]
+    head = ("Model", "Suite", "Dataset", "Device", *map(_stage, stages))
+    caption = "The time of this run, not a throughput benchmark: seconds by stage, of the last command."
+    return Grid("Time", head, tuple(rows), caption)
+
+
+def _stage(key: str) -> str:
+    known = {"seconds": "total, s", "images_per_s": "images per second"}
+    return known.get(key, f"{key.removesuffix('_s')}, s" if key.endswith("_s") else key)
+
+
+def _amount(value: float | None) -> str:
+    return "" if value is None else f"{value:,.1f}"
+
+
+def _device(entry: Entry) -> str:
+    named = entry.cell.provenance.get("device")
+    return f"{entry.cell.device} ({named})" if named and named != entry.cell.device else entry.cell.device
+
+
+def _checksum(sha256: object) -> Text:
+    return Text(str(sha256)[:12], full=str(sha256), code=True) if sha256 else Text("")
+
+
+def _distinct(rows: Iterable[tuple[Text, ...]]) -> tuple[tuple[Text, ...], ...]:
+    return tuple(dict.fromkeys(rows))

@@ -1,0 +1,118 @@
+"""One page of everything measured: tables beside the published numbers, figures, provenance."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evsam.errors import SambenchError
+from reports import cells, made
+from reports.cells import Entry
+from reports.figures import draw_figures
+from reports.tables import build_tables
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+TEMPLATES = Path(__file__).with_name("templates")
+
+
+@dataclass(frozen=True)
+class ReportFiles:
+    """What `write_report` wrote."""
+
+    html: Path
+    markdown: Path
+
+
+def write_report(runs: Sequence[Path], out: Path) -> ReportFiles:
+    """Write ``report.html`` (one self-contained page) and ``report.md`` of one or several runs.
+
+    The same runs give the same bytes. Each file appears whole or not at all.
+
+    Raises:
+        SambenchError: no run was given, a run cannot be read, ``out`` cannot be written, or the
+            extra ``report`` is not installed.
+    """
+    if not runs:
+        raise SambenchError("report: no run was given; name the --out folder of a run.")
+    environment = _environment()
+    content = _content(cells.read_runs(runs))
+    files = ReportFiles(out / "report.html", out / "report.md")
+    for file in (files.html, files.markdown):
+        _write(file, environment.get_template(f"{file.name}.j2").render(content))
+    return files
+
+
+def _content(entries: Sequence[Entry]) -> dict[str, Any]:
+    """Return what the templates show."""
+    tables = build_tables(entries)
+    return {
+        "facts": _facts(entries),
+        "warnings": cells.warnings(entries),
+        "sections": [(table, draw_figures(table, f"t{n}")) for n, table in enumerate(tables, start=1)],
+        "grids": made.describe(entries),
+        "commands": made.commands(entries),
+    }
+
+
+def _facts(entries: Sequence[Entry]) -> dict[str, list[str]]:
+    """Return the summary of the header: a word to its distinct values."""
+    facts: dict[str, Callable[[Entry], str]] = {
+        "Models": lambda entry: entry.name,
+        "Suites": lambda entry: entry.cell.suite,
+        "Datasets": lambda entry: entry.cell.dataset,
+        "Protocol": lambda entry: entry.protocol,
+        "Device": lambda entry: str(entry.cell.provenance.get("device") or entry.cell.device),
+    }
+    return {name: list(dict.fromkeys(map(value, entries))) for name, value in facts.items()}
+
+
+def _environment() -> Environment:
+    try:
+        import jinja2
+    except ImportError:
+        raise SambenchError("report: needs jinja2. Install it by: pip install 'sambench[report]'") from None
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=lambda name: bool(name and name.endswith(".html.j2")),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals["zip"] = zip
+    environment.filters.update(num=_number, signed=_signed, md=_markdown)
+    return environment
+
+
+def _number(value: float, digits: int = 1) -> str:
+    return f"{value:.{digits}f}"
+
+
+def _signed(value: float, digits: int = 1) -> str:
+    """Return a difference with its sign; one that rounds to nothing has none."""
+    text = f"{value:+.{digits}f}"
+    return text if float(text) else text[1:]
+
+
+def _markdown(text: object) -> str:
+    """Keep text from being read as Markdown or HTML, on one line of a table."""
+    escaped = "".join(f"\\{c}" if c in "\\`*_[]|#" else c for c in " ".join(str(text).split()))
+    return escaped.replace("&", "&amp;").replace("<", "&lt;")
+
+
+def _write(file: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    part = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(text.encode("utf-8", errors="replace"))
+        os.replace(part, file)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            part.unlink()
+        raise SambenchError(f"{file}: cannot be written ({error}). Choose another --out folder.") from None

@@ -1,0 +1,232 @@
+"""Tables of measured numbers, each beside the published one where that is fair."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from reports import cells, published, words
+from reports.cells import Entry
+
+SIZES = {"": "All objects", "_small": "Small", "_medium": "Medium", "_large": "Large"}
+STATUS = {"not_applicable": "n/a", "failed": "failed", "unfinished": "unfinished"}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One metric of a table."""
+
+    metric: str
+    title: str
+    group: str = ""
+    """The heading that it shares with its neighbours, if any."""
+    published: str = ""
+    """Who prints it for some model: ``paper``, ``script`` (the authors'), or nobody."""
+
+
+@dataclass(frozen=True)
+class Value:
+    """One measured number and the published one beside it, percent."""
+
+    measured: float | None = None
+    interval: tuple[float, float] | None = None
+    published: float | None = None
+    exact: float | None = None
+    """The published number with the three decimals that the authors' script prints."""
+    comparable: bool = False
+
+    @property
+    def compared(self) -> float | None:
+        """The published number, where the measured one may be held against it."""
+        return self.published if self.comparable and self.measured is not None else None
+
+    @property
+    def delta(self) -> float | None:
+        """Measured minus published, where the two may be compared."""
+        if self.compared is None or self.measured is None:
+            return None
+        return self.measured - self.compared
+
+
+@dataclass(frozen=True)
+class Row:
+    """One cell of the run, or a published model that the run left out (``entry`` is ``None``)."""
+
+    model: str
+    name: str
+    values: tuple[Value, ...] = ()
+    tags: tuple[str, ...] = ()
+    """What tells this row from others of the same model, and what a reader must not miss."""
+    entry: Entry | None = None
+    status: str = ""
+    """``n/a``, ``failed`` or ``unfinished`` where there are no numbers."""
+    reason: str = ""
+    note: int | None = None
+    """Number of the note that says why its numbers are not comparable."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """One suite on one dataset."""
+
+    suite: str
+    dataset: str
+    title: str
+    source: str
+    """Where the published numbers come from; empty where there are none."""
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def done(self) -> list[Row]:
+        """The rows with measured numbers."""
+        return [row for row in self.rows if row.entry and not row.status]
+
+    @property
+    def scripted(self) -> bool:
+        """Whether a published number comes from the authors' script alone."""
+        return any(column.published == "script" for column in self.columns)
+
+    @property
+    def groups(self) -> list[tuple[str, list[Column]]]:
+        """Neighbouring columns under their shared heading."""
+        names = dict.fromkeys(column.group for column in self.columns)
+        return [(name, [c for c in self.columns if c.group == name]) for name in names]
+
+
+def build_tables(entries: Sequence[Entry]) -> list[Table]:
+    """Return one table per suite and dataset, the suites of the paper first."""
+    order = {suite: rank for rank, suite in enumerate(_LAYOUTS)}
+    pairs = dict.fromkeys((entry.cell.suite, entry.cell.dataset) for entry in entries)
+    return [
+        _build(suite, dataset, [e for e in entries if (e.cell.suite, e.cell.dataset) == (suite, dataset)])
+        for suite, dataset in sorted(pairs, key=lambda pair: order.get(pair[0], len(order)))
+    ]
+
+
+def _build(suite: str, dataset: str, entries: Sequence[Entry]) -> Table:
+    title, plain = _LAYOUTS.get(suite) or (suite, _plain_columns(entries))
+    columns = [
+        dataclasses.replace(column, published=published.printed_by(suite, dataset, column.metric))
+        for column in plain
+    ]
+    absent = [m for m in published.models_of(suite, dataset) if m not in {e.cell.model for e in entries}]
+    notes: list[str] = []
+    rows = [_measured_row(entry, entries, columns, notes) for entry in entries]
+    rows += [_published_row(suite, dataset, model, columns) for model in absent]
+    return Table(
+        suite=suite,
+        dataset=dataset,
+        title=title,
+        source=_source(suite, dataset),
+        columns=tuple(columns),
+        rows=tuple(rows),
+        notes=tuple(notes),
+    )
+
+
+def _measured_row(entry: Entry, peers: Sequence[Entry], columns: Iterable[Column], notes: list[str]) -> Row:
+    """Make the row of a cell; a new reason for not comparing is appended to ``notes``."""
+    cell = entry.cell
+    tags = _tags(entry, peers)
+    if cell.status != "done":
+        fallback = "run the same command again" if cell.status == "unfinished" else "no reason recorded"
+        return Row(
+            cell.model,
+            entry.name,
+            tags=tags,
+            entry=entry,
+            status=STATUS.get(cell.status, cell.status),
+            reason=cell.reason or fallback,
+        )
+    paper = published.lookup(cell.suite, cell.dataset, cell.model)
+    reasons = cells.not_comparable(entry) if paper else []
+    values = tuple(_value(entry, column.metric, paper, not reasons) for column in columns)
+    return Row(cell.model, entry.name, values, tags, entry, note=_note(reasons, notes))
+
+
+def _note(reasons: Sequence[str], notes: list[str]) -> int | None:
+    """Return the number of the note with these reasons, appending it where it is new."""
+    if not reasons:
+        return None
+    text = "Not comparable: " + "; ".join(reasons) + "."
+    if text not in notes:
+        notes.append(text)
+    return notes.index(text) + 1
+
+
+def _value(entry: Entry, metric: str, paper: published.Published | None, comparable: bool) -> Value:
+    low, high = entry.cell.intervals.get(metric) or (None, None)
+    return Value(
+        measured=entry.cell.metrics.get(metric),
+        interval=None if low is None or high is None else (low, high),
+        published=paper.values.get(metric) if paper else None,
+        exact=paper.exact.get(metric) if paper else None,
+        comparable=comparable,
+    )
+
+
+def _published_row(suite: str, dataset: str, model: str, columns: Iterable[Column]) -> Row:
+    paper = published.lookup(suite, dataset, model)
+    assert paper, "only models with published numbers are listed"
+    values = tuple(
+        Value(published=paper.values.get(c.metric), exact=paper.exact.get(c.metric)) for c in columns
+    )
+    return Row(model, words.model_name(model), values, tags=("published, not run",))
+
+
+def _tags(entry: Entry, peers: Sequence[Entry]) -> tuple[str, ...]:
+    """Return what differs between the rows (the run where nothing else does), and random weights."""
+    own = _variant(entry)
+    tags = [text for place, text in enumerate(own) if len({_variant(peer)[place] for peer in peers}) > 1]
+    twins = {p.run for p in peers if p.cell.model == entry.cell.model and _variant(p) == own}
+    if len(twins) > 1:
+        tags.append(f"run {entry.run}")
+    if entry.weights == "random":
+        tags.append("random weights")
+    return tuple(tags)
+
+
+def _variant(entry: Entry) -> tuple[str, ...]:
+    cell = entry.cell
+    part = cell.partial
+    return (
+        f"{entry.protocol} protocol",
+        cell.device,
+        cell.engine,
+        cell.precision,
+        f"{part.get('limit', '?')} of {part.get('of', '?')} images" if part else "all images",
+    )
+
+
+def _source(suite: str, dataset: str) -> str:
+    models = published.models_of(suite, dataset)
+    paper = published.lookup(suite, dataset, models[0]) if models else None
+    full = published.full_set(dataset)
+    if paper is None:
+        return ""
+    return f"{paper.source}" + (f": {full.name}, {full.images:,} images" if full else "")
+
+
+def _plain_columns(entries: Sequence[Entry]) -> list[Column]:
+    """Return the metrics of a suite without a layout, under their own names."""
+    return [Column(metric, metric) for metric in dict.fromkeys(m for e in entries for m in e.cell.metrics)]
+
+
+_CLICKS = {"1": "1 click", "3": "3 clicks", "5": "5 clicks"}
+_LAYOUTS = {
+    "gt_box": (
+        "Ground-truth boxes, mIoU",
+        [Column(f"miou{size}", title) for size, title in SIZES.items()],
+    ),
+    "click": (
+        "Clicks, mIoU",
+        [
+            Column(f"miou_{n}{size}", text, title)
+            for size, title in SIZES.items()
+            for n, text in _CLICKS.items()
+        ],
+    ),
+}

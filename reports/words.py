@@ -1,0 +1,142 @@
+"""Names and protocol axes in plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from suites.protocol import PRESETS
+
+MODELS = {
+    "sam_vit_b": "SAM-ViT-B",
+    "sam_vit_l": "SAM-ViT-L",
+    "sam_vit_h": "SAM-ViT-H",
+    "mobile_sam": "MobileSAM",
+    "edge_sam": "EdgeSAM",
+    "edge_sam_3x": "EdgeSAM-3x",
+    "efficient_sam_ti": "EfficientSAM-Ti",
+    "efficient_sam_s": "EfficientSAM-S",
+    "efficientvit_sam_l0": "EfficientViT-SAM-L0",
+    "efficientvit_sam_l1": "EfficientViT-SAM-L1",
+    "efficientvit_sam_l2": "EfficientViT-SAM-L2",
+    "efficientvit_sam_xl0": "EfficientViT-SAM-XL0",
+    "efficientvit_sam_xl1": "EfficientViT-SAM-XL1",
+    "box": "Box (baseline)",
+    "ellipse": "Ellipse (baseline)",
+    "grabcut": "GrabCut (baseline)",
+}
+"""Registered name to display name, in the order of the rows."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One choice of a protocol, for a reader who has not seen the code."""
+
+    title: str
+    about: str
+    values: dict[str, tuple[str, str]]
+    """Value to a few words for a footnote, and the words of the table."""
+
+
+AXES = {
+    "crowd": Axis(
+        "Crowd regions",
+        "Whether regions marked iscrowd, which cover many things at once, count as objects.",
+        {
+            "keep": ("crowds kept", "kept, as the authors' script does"),
+            "drop": ("crowds dropped", "dropped and counted"),
+        },
+    ),
+    "leave_out": Axis(
+        "Objects left out",
+        "Which objects are too small to score. They are counted.",
+        {
+            "area_below_1": ("annotated area below 1 left out", "annotated area below 1 pixel"),
+            "empty_raster": ("empty rasters left out", "no pixel at the image's size"),
+        },
+    ),
+    "bins": Axis(
+        "Size bins",
+        "Small, medium and large meet at 32² and 96² pixels.",
+        {
+            "closed": ("closed bins", "closed: an area on a bound counts in both bins"),
+            "half_open": ("half-open bins", "half-open: every object counts once"),
+        },
+    ),
+    "area_source": Axis(
+        "Area of an object",
+        "What decides its size bin.",
+        {
+            "ann": ("annotated area", "the annotation's area field"),
+            "mask": ("area from the raster", "the pixels of its raster"),
+        },
+    ),
+    "perfect": Axis(
+        "After a perfect mask",
+        "What happens to the clicks that remain once a mask has no error.",
+        {
+            "click_on": ("clicking on after a perfect mask", "a background click at pixel (0, 0)"),
+            "stop": ("stopping at a perfect mask", "stop, and keep its IoU"),
+        },
+    ),
+    "select": Axis(
+        "Which mask is scored",
+        "A model offers three masks, and one meant for a single answer.",
+        {
+            "pred_iou": ("best predicted IoU", "of three, the best by predicted IoU"),
+            "single": ("single mask", "the single-mask token"),
+            "stability": ("most stable mask", "of three, the best by stability"),
+        },
+    ),
+    "mask_feedback": Axis(
+        "Mask feedback",
+        "Whether a click also sends the mask of the round before.",
+        {
+            "none": ("no mask feedback", "points only"),
+            "previous": ("mask feedback", "points and the previous low-resolution logits"),
+        },
+    ),
+    "click_rule": Axis(
+        "Where a click goes",
+        "The pixel chosen in the error region of the mask before.",
+        {
+            "farthest_from_boundary": ("clicks farthest from the edge", "farthest from the region's edge"),
+        },
+    ),
+    "threshold": Axis(
+        "Making masks of logits",
+        "The order of resizing and thresholding.",
+        {"upsample_first": ("upsample first", "upsample to the image, then cut at 0")},
+    ),
+    "average": Axis(
+        "Average",
+        "What the mean is taken over.",
+        {"instances": ("mean over instances", "every object weighs the same")},
+    ),
+}
+"""The axes of `suites.protocol.Protocol`, in its order."""
+
+
+def model_name(model: str) -> str:
+    """Return a model's display name; an unregistered one keeps its own."""
+    return MODELS.get(model, model)
+
+
+def model_rank(model: str) -> int:
+    """Return where a model stands among the rows; unregistered ones come last."""
+    return list(MODELS).index(model) if model in MODELS else len(MODELS)
+
+
+def axis_value(axis: str, value: Any, *, short: bool = False) -> str:
+    """Return one choice in words; one that this version does not know is shown as written."""
+    known = AXES[axis].values.get(str(value)) if axis in AXES else None
+    if known is None:
+        return f"{axis}: {value}"
+    return known[0] if short else known[1]
+
+
+def off_paper(protocol: Mapping[str, Any]) -> list[str]:
+    """Return the axes in which a protocol differs from the paper's."""
+    paper = PRESETS["paper"].to_json()
+    return [axis for axis in protocol if axis != "preset" and protocol[axis] != paper.get(axis)]

@@ -1,0 +1,112 @@
+"""What a suite is: one way of prompting a segmenter and of scoring what comes back."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from suites.metrics import Scores
+from suites.protocol import Protocol
+
+if TYPE_CHECKING:
+    import torch
+
+    from adapters.base import Capabilities, Embedding, Segmenter
+    from suites.sample import Sample, Target
+
+Record = dict[str, Any]
+"""One row of a suite's table."""
+
+INSTANCE_COLUMNS = [
+    pa.field("image_id", pa.int64(), nullable=False),
+    pa.field("ann_id", pa.int64(), nullable=False),
+    pa.field("category_id", pa.int64(), nullable=False),
+    pa.field("area", pa.float64(), nullable=False),
+    pa.field("mask_area", pa.int64(), nullable=False),
+    pa.field("iscrowd", pa.bool_(), nullable=False),
+]
+"""What the records of every suite say of an object; ``area`` is as annotated, ``mask_area`` is counted."""
+
+
+class Stopwatch:
+    """Seconds by stage. Waits for the device, so that a stage is charged what it started."""
+
+    def __init__(self) -> None:
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+
+    @contextmanager
+    def __call__(self, stage: str, device: torch.device | None = None) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        if device is not None and device.type == "cuda":
+            import torch
+
+            torch.cuda.synchronize(device)
+        self.seconds[stage] += time.perf_counter() - start
+
+
+@dataclass(frozen=True)
+class Suite(ABC):
+    """A benchmark: prompts, records and metrics.
+
+    Attributes:
+        name: as configurations say it.
+        title: as reports print it.
+        schema: of its records.
+    """
+
+    name: str
+    title: str
+    schema: pa.Schema
+
+    @abstractmethod
+    def refusal(self, capabilities: Capabilities, protocol: Protocol) -> str | None:
+        """Say why a model cannot take part, or return ``None``."""
+
+    @abstractmethod
+    def evaluate(
+        self,
+        segmenter: Segmenter,
+        embedding: Embedding,
+        sample: Sample,
+        protocol: Protocol,
+        watch: Stopwatch,
+    ) -> list[Record]:
+        """Prompt a segmenter for the objects of one image, and record what scoring needs."""
+
+    @abstractmethod
+    def score(self, records: pa.Table, protocol: Protocol) -> Scores:
+        """Compute metrics (percent), intervals and counts of all records of a cell."""
+
+
+def kept(targets: tuple[Target, ...], protocol: Protocol) -> list[Target]:
+    """Return the objects that a protocol scores."""
+    return [t for t in targets if left_out(t, protocol) is None]
+
+
+def left_out(target: Target, protocol: Protocol) -> str | None:
+    """Say why a protocol does not score an object (a key of `CellResult.counts`), or return ``None``."""
+    if target.iscrowd and protocol.crowd == "drop":
+        return "crowd_dropped"
+    if protocol.leave_out == "area_below_1":
+        return "area_below_1_dropped" if target.area < 1 else None
+    return "empty_dropped" if target.mask.area == 0 else None
+
+
+def describe(image_id: int, target: Target) -> Record:
+    """Fill the columns that all instance tables share."""
+    return {
+        "image_id": image_id,
+        "ann_id": target.ann_id,
+        "category_id": target.category_id,
+        "area": target.area,
+        "mask_area": target.mask.area,
+        "iscrowd": target.iscrowd,
+    }

@@ -1,0 +1,159 @@
+"""COCO-format data: read once, indexed once, streamed image by image.
+
+The annotation file is parsed into compact records; segmentations stay the bytes they were in the file until
+their image comes up, so memory hardly grows beyond the file's own size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from evsam.errors import SambenchError
+
+
+class ImageRecord(msgspec.Struct, gc=False):
+    """An entry of ``images``."""
+
+    id: int
+    file_name: str | None = None
+    coco_url: str | None = None
+    """LVIS names its files by this alone."""
+    height: int | None = None
+    width: int | None = None
+
+
+class AnnotationRecord(msgspec.Struct, gc=False):
+    """An entry of ``annotations``."""
+
+    id: int
+    image_id: int
+    category_id: int
+    bbox: tuple[float, float, float, float]
+    """x, y, width, height in pixels."""
+    area: float
+    segmentation: msgspec.Raw
+    iscrowd: int = 0
+
+
+class CategoryRecord(msgspec.Struct, gc=False):
+    """An entry of ``categories``."""
+
+    id: int
+    name: str
+
+
+class _File(msgspec.Struct):
+    images: list[ImageRecord]
+    annotations: list[AnnotationRecord]
+    categories: list[CategoryRecord] = []
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One image of the data set, not yet read."""
+
+    record: ImageRecord
+    file: Path
+    annotations: Sequence[AnnotationRecord]
+    """In the order of the annotation file."""
+
+
+class CocoDataset:
+    """Images by rising id, each with its annotations.
+
+    Args:
+        name: what results call it (``coco``, ``lvis``, ``shapes``, ...).
+        images: folder of the image files.
+        annotations: JSON file in COCO's format.
+
+    Raises:
+        SambenchError: a path is missing, the file is damaged or not COCO's format, an id is there twice, an
+            annotation has no image, or an image has no file.
+    """
+
+    def __init__(self, name: str, images: Path, annotations: Path) -> None:
+        self.name = name
+        self.images = images
+        self.annotations = annotations
+        if not images.is_dir():
+            raise SambenchError(f"{images}: no such image folder. Give it with --images.")
+        content = _parse(annotations)
+        self.categories = {c.id: c.name for c in content.categories}
+        records = sorted(content.images, key=lambda r: r.id)
+        self.entries = self._index(records, content.annotations)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def _index(self, records: list[ImageRecord], annotations: list[AnnotationRecord]) -> list[Entry]:
+        """Give every image its annotations, in one pass over them."""
+        _refuse_twice(self.annotations, "image id", [r.id for r in records])
+        _refuse_twice(self.annotations, "annotation id", [a.id for a in annotations])
+        by_image: dict[int, list[AnnotationRecord]] = {r.id: [] for r in records}
+        for annotation in annotations:
+            if annotation.image_id not in by_image:
+                raise SambenchError(
+                    f"{self.annotations}: annotation {annotation.id} belongs to image {annotation.image_id}, "
+                    "which the file does not list. Add the image or remove the annotation."
+                )
+            by_image[annotation.image_id].append(annotation)
+        return [Entry(r, self._file_of(r), tuple(by_image[r.id])) for r in records]
+
+    def _file_of(self, record: ImageRecord) -> Path:
+        """Return where an image should lie; `check_files` says whether it does."""
+        if record.file_name:
+            return self.images / record.file_name
+        if record.coco_url:  # http://images.cocodataset.org/train2017/000000123456.jpg
+            split, name = record.coco_url.rsplit("/", 2)[-2:]
+            beside = self.images / name
+            return self.images / split / name if not beside.exists() else beside
+        raise SambenchError(f"{self.annotations}: image {record.id} has neither file_name nor coco_url.")
+
+    def check_files(self, entries: Sequence[Entry]) -> list[int]:
+        """Return the size in bytes of each entry's image file.
+
+        Raises:
+            SambenchError: some are missing; the message counts them and names the first.
+        """
+        sizes = []
+        missing = []
+        for entry in entries:
+            try:
+                sizes.append(entry.file.stat().st_size)
+            except OSError:
+                missing.append(entry.file)
+        if missing:
+            raise SambenchError(
+                f"{missing[0]}: no such image; {len(missing)} of {len(entries)} images of "
+                f"{self.annotations.name} are not in {self.images}. Is --images the folder that belongs to --annotations?"
+            )
+        return sizes
+
+
+def _parse(path: Path) -> _File:
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise SambenchError(f"{path}: no such annotation file. Give it with --annotations.") from None
+    except OSError as error:
+        raise SambenchError(f"{path}: cannot be read ({error.strerror}).") from None
+    try:
+        return msgspec.json.decode(content, type=_File)
+    except msgspec.ValidationError as error:
+        raise SambenchError(f"{path}: not in COCO's format. {error}.") from None
+    except msgspec.DecodeError as error:
+        raise SambenchError(f"{path}: not valid JSON, perhaps cut off. {error}.") from None
+
+
+def _refuse_twice(path: Path, what: str, ids: list[int]) -> None:
+    if len(set(ids)) == len(ids):
+        return
+    seen: set[int] = set()
+    for i in ids:
+        if i in seen:
+            raise SambenchError(f"{path}: {what} {i} is there twice. Number them anew.")
+        seen.add(i)

@@ -1,0 +1,65 @@
+"""Ground-truth boxes (the paper's Table 3): prompt with the annotated box, score the mask by IoU."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import torch
+
+from adapters.base import Capabilities, Embedding, Prompts, Segmenter
+from suites.base import INSTANCE_COLUMNS, Record, Stopwatch, Suite, describe, kept
+from suites.metrics import Scores, mean_iou
+from suites.predict import mask_iou, predict
+from suites.protocol import Protocol
+from suites.sample import Sample
+
+SCHEMA = pa.schema(
+    [
+        *INSTANCE_COLUMNS,
+        pa.field("iou", pa.float64(), nullable=False),
+        pa.field("pred_iou", pa.float32(), nullable=False),
+        pa.field("choice", pa.int8(), nullable=False),
+    ]
+)
+
+
+class GtBox(Suite):
+    """One box a prompt; metrics ``miou``, ``miou_small``, ``miou_medium``, ``miou_large``."""
+
+    def __init__(self) -> None:
+        super().__init__("gt_box", "Ground-truth boxes", SCHEMA)
+
+    def refusal(self, capabilities: Capabilities, protocol: Protocol) -> str | None:
+        """Need boxes."""
+        del protocol
+        return None if capabilities.boxes else "it takes no boxes"
+
+    def evaluate(
+        self,
+        segmenter: Segmenter,
+        embedding: Embedding,
+        sample: Sample,
+        protocol: Protocol,
+        watch: Stopwatch,
+    ) -> list[Record]:
+        """Prompt with all boxes of the image; a record an object."""
+        targets = kept(sample.targets, protocol)
+        if not targets:
+            return []
+        prompts = Prompts(boxes=torch.tensor([t.box for t in targets], dtype=torch.float32))
+        records: list[Record] = []
+        for chosen in predict(segmenter, embedding, prompts, protocol, watch):
+            batch = targets[len(records) : len(records) + len(chosen.masks)]
+            with watch("score", segmenter.device):
+                iou = mask_iou(chosen.masks, [t.mask for t in batch])
+            for target, *values in zip(
+                batch, iou, chosen.pred_iou.tolist(), chosen.choice.tolist(), strict=True
+            ):
+                names = ("iou", "pred_iou", "choice")
+                records.append(describe(sample.image_id, target) | dict(zip(names, values, strict=True)))
+        return records
+
+    def score(self, records: pa.Table, protocol: Protocol) -> Scores:
+        """Average over objects."""
+        area = "area" if protocol.area_source == "ann" else "mask_area"
+        iou = {"miou": records["iou"].to_numpy()}
+        return mean_iou(iou, records["image_id"].to_numpy(), records[area].to_numpy(), protocol)

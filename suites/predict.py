@@ -1,0 +1,95 @@
+"""Prompts to scored masks: decode, choose one of the alternatives, upsample that one alone, compare.
+
+Work goes in the decoder's batches from end to end, so that a mask is scored while it is still in the cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from adapters.base import Embedding, Prediction, Prompts, Segmenter
+from suites.base import Stopwatch
+from suites.masks import WindowMask
+from suites.protocol import Protocol
+
+STABILITY_OFFSET = 1.0  # logits are cut at +1 and -1 ("Segment Anything", appendix B; SAM's generator)
+
+
+@dataclass(frozen=True)
+class ChosenMasks:
+    """One mask for each of n prompts, the alternative that the protocol selects."""
+
+    masks: Tensor
+    """(n, H, W) bool at the image's size, on the segmenter's device."""
+    logits: Tensor
+    """(n, h, w), low resolution."""
+    pred_iou: Tensor
+    """(n,) as the model predicts."""
+    choice: Tensor
+    """(n,) which of the alternatives."""
+
+
+def predict(
+    segmenter: Segmenter, embedding: Embedding, prompts: Prompts, protocol: Protocol, watch: Stopwatch
+) -> Iterator[ChosenMasks]:
+    """Predict masks for all prompts on an image, one decoder batch after the other, in order."""
+    multimask = protocol.select != "single"
+    with torch.inference_mode():
+        for batch in segmenter.batches(prompts):
+            with watch("decode", segmenter.device):
+                prediction = segmenter.decode(embedding, batch, multimask)
+                best = choose(prediction, protocol)
+            with watch("upsample", segmenter.device):
+                row = torch.arange(len(best), device=best.device)
+                logits = prediction.logits[row, best]
+                masks = segmenter.upsample(logits, embedding.size) > 0
+            yield ChosenMasks(masks, logits, prediction.iou[row, best], best)
+
+
+def choose(prediction: Prediction, protocol: Protocol) -> Tensor:
+    """Return which of the M alternatives each prompt is scored by, (N,) int; the first among equals."""
+    if protocol.select == "stability":
+        return stability(prediction.logits).argmax(dim=1)
+    return prediction.iou.argmax(dim=1)
+
+
+def stability(logits: Tensor) -> Tensor:
+    """IoU between a mask cut high and cut low, (N, M): how little it depends on the threshold."""
+    high = (logits > STABILITY_OFFSET).flatten(2).sum(dim=2)
+    low = (logits > -STABILITY_OFFSET).flatten(2).sum(dim=2)
+    return high / low.clamp(min=1)
+
+
+def mask_iou(masks: Tensor, truth: Sequence[WindowMask]) -> np.ndarray:
+    """IoU of n predicted masks (n, H, W) bool with their objects, (n,) float64; 0 where both are empty.
+
+    Counted where the masks are: numpy on the CPU (its count over bytes is several times torch's), one
+    reduction for all on a GPU.
+    """
+    if masks.device.type == "cpu":
+        pairs = [_count(m, t) for m, t in zip(masks.numpy(), truth, strict=True)]
+        overlap, predicted = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+    else:
+        overlap, predicted = count_on_device(masks, truth)
+    union = predicted + np.array([t.area for t in truth], dtype=np.int64) - overlap
+    return overlap / np.maximum(union, 1)
+
+
+def _count(mask: np.ndarray, truth: WindowMask) -> tuple[int, int]:
+    """Pixels in both, and in the predicted mask."""
+    overlap = np.count_nonzero(mask[truth.window] & truth.pixels)
+    return int(overlap), int(np.count_nonzero(mask))
+
+
+def count_on_device(masks: Tensor, truth: Sequence[WindowMask]) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels in both, and in the predicted masks, each (n,), in three reductions on the masks' device."""
+    full = torch.from_numpy(np.stack([t.full() for t in truth])).to(masks.device, non_blocking=True)
+    overlap = (masks & full).flatten(1).sum(dim=1)
+    predicted = masks.flatten(1).sum(dim=1)
+    counted = torch.stack([overlap, predicted]).cpu().numpy()
+    return counted[0], counted[1]

@@ -1,0 +1,30 @@
+"""Which suites there are."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+from evsam.errors import SambenchError, did_you_mean
+
+if TYPE_CHECKING:
+    from suites.base import Suite
+
+SUITES: dict[str, tuple[str, str]] = {
+    "gt_box": ("suites.gt_box:GtBox", "mIoU by ground-truth boxes (the paper's Table 3)"),
+    "click": ("suites.click:Click", "mIoU after 1, 3 and 5 simulated clicks (the paper's Table 2)"),
+}
+"""Name to class and description."""
+
+
+def create_suite(name: str) -> Suite:
+    """Return a suite by name.
+
+    Raises:
+        SambenchError: there is none of that name.
+    """
+    if name not in SUITES:
+        raise SambenchError(f"no suite {name!r}; there are {', '.join(SUITES)}.{did_you_mean(name, SUITES)}")
+    module, _, attribute = SUITES[name][0].partition(":")
+    suite: Suite = getattr(importlib.import_module(module), attribute)()
+    return suite

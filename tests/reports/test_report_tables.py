@@ -1,0 +1,232 @@
+"""What a table says of each cell, and above all what it does not say."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import get_args, get_type_hints
+
+import pytest
+from fake_runs import PAPER, STRICT, cell, mini, provenance, write_run
+
+from reports import words
+from reports.cells import not_comparable, read_runs, warnings
+from reports.made import commands, describe
+from reports.tables import build_tables
+from suites.protocol import Protocol, make_protocol
+
+
+def entries(tmp_path, *cells):
+    return read_runs([write_run(tmp_path / "run", list(cells))])
+
+
+def rows(tmp_path, *cells):
+    (table,) = build_tables(entries(tmp_path, *cells))
+    return table, {row.model: row for row in table.rows}
+
+
+def test_the_difference_is_measured_minus_published(tmp_path):
+    table, row = rows(tmp_path, cell())
+    assert [column.metric for column in table.columns] == ["miou", "miou_small", "miou_medium", "miou_large"]
+    deltas = [value.delta for value in row["efficientvit_sam_xl1"].values]
+    assert deltas == pytest.approx([70 - 79.9, 71 - 75.8, 72 - 82.2, 73 - 83.8])
+    assert row["efficientvit_sam_xl1"].values[0].interval == (69.6, 70.5)
+    assert row["efficientvit_sam_xl1"].note is None
+    assert table.notes == ()
+
+
+def test_clicks_are_compared_where_the_paper_or_the_script_prints_a_number(tmp_path):
+    table, row = rows(tmp_path, cell(suite="click"))
+    values = dict(zip([c.metric for c in table.columns], row["efficientvit_sam_xl1"].values, strict=True))
+    assert len(values) == 12
+    assert values["miou_1"].delta == pytest.approx(70 - 59.8)
+    assert values["miou_1_small"].delta == pytest.approx(71 - 55.029)
+    assert values["miou_3_small"].delta is None
+    assert {c.metric: c.published for c in table.columns}["miou_1_small"] == "script"
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"provenance": provenance("random")}, "random weights"),
+        ({"provenance": provenance("none")}, "no weights"),
+        ({"provenance": {}}, "weights not recorded"),
+        ({"provenance": {"weights": None}}, "weights not recorded"),
+        ({"n_images": 117}, "117 of 5,000 images"),
+        ({"n_images": 5001}, "5,001 images, where COCO val2017 has 5,000"),
+        ({"dataset": "lvis"}, "5,000 of 19,809 images"),
+        ({"partial": {"limit": 5000, "of": 5000, "seed": 0}}, "a sample of the images"),
+        (
+            {"protocol": make_protocol({"preset": "paper", "crowd": "drop"}).to_json()},
+            "custom (crowds dropped)",
+        ),
+        (
+            {"protocol": STRICT},
+            "protocol strict (crowds dropped, empty rasters left out, half-open bins, stopping",
+        ),
+        ({"protocol": {**PAPER, "bins": "half_open"}}, "protocol paper (half-open bins)"),
+        ({"protocol": {}}, "protocol not recorded"),
+        ({"protocol": {**PAPER, "new_axis": "x"}}, "protocol paper (new_axis: x)"),
+    ],
+)
+def test_why_a_number_is_not_comparable(tmp_path, changes, reason):
+    table, row = rows(tmp_path, cell(**changes))
+    assert row["efficientvit_sam_xl1"].note == 1
+    assert all(value.delta is None for value in row["efficientvit_sam_xl1"].values)
+    (note,) = table.notes
+    assert note.startswith("Not comparable: ")
+    assert reason in note
+    assert ";" not in note  # nothing else is wrong with it
+
+
+def test_reasons_add_up_and_notes_are_shared(tmp_path):
+    both = [
+        mini("sam_vit_h"),
+        mini("efficientvit_sam_xl1"),
+        mini("mobile_sam"),
+        cell("sam_vit_h", n_images=7),
+    ]
+    (table,) = build_tables(entries(tmp_path, *both))
+    assert [(row.model, row.note) for row in table.rows] == [
+        ("sam_vit_h", 1),
+        ("sam_vit_h", 2),
+        ("mobile_sam", None),
+        ("efficientvit_sam_xl1", 1),
+    ]
+    assert table.notes[0].startswith("Not comparable: random weights; 10 of 5,000 images; protocol strict")
+    assert table.notes[1] == "Not comparable: 7 of 5,000 images."
+    assert not any(value.delta for row in table.rows for value in row.values)
+
+
+def test_a_perfect_cell_has_no_reason(tmp_path):
+    assert not_comparable(entries(tmp_path, cell())[0]) == []
+
+
+@pytest.mark.parametrize(
+    ("status", "word"), [("failed", "failed"), ("not_applicable", "n/a"), ("unfinished", "unfinished")]
+)
+def test_cells_without_numbers(tmp_path, status, word):
+    table, row = rows(tmp_path, cell(status=status, reason="out of memory"))
+    assert (row["efficientvit_sam_xl1"].status, row["efficientvit_sam_xl1"].reason) == (word, "out of memory")
+    assert row["efficientvit_sam_xl1"].values == ()
+    assert table.done == []
+    assert rows(tmp_path, cell(status=status))[1]["efficientvit_sam_xl1"].reason
+
+
+def test_an_empty_bin_is_none_and_has_no_difference(tmp_path):
+    base = cell()
+    metrics = {**base.metrics, "miou_small": None}
+    _, row = rows(tmp_path, dataclasses.replace(base, metrics=metrics, intervals={}))
+    small = row["efficientvit_sam_xl1"].values[1]
+    assert (small.measured, small.interval, small.published, small.delta) == (None, None, 75.8, None)
+
+
+def test_published_models_that_were_not_run_are_listed(tmp_path):
+    table, row = rows(tmp_path, cell("mobile_sam"))
+    assert [row.model for row in table.rows] == ["mobile_sam", "sam_vit_h", "efficientvit_sam_xl1"]
+    assert row["sam_vit_h"].entry is None
+    assert row["sam_vit_h"].values[0].published == 77.4
+    assert row["sam_vit_h"].values[0].delta is None
+    assert row["sam_vit_h"].tags == ("published, not run",)
+
+
+def test_another_dataset_has_no_published_rows_or_columns(tmp_path):
+    table, _ = rows(tmp_path, cell(dataset="shapes"))
+    assert [row.model for row in table.rows] == ["efficientvit_sam_xl1"]
+    assert not any(column.published for column in table.columns)
+    assert (table.source, table.notes) == ("", ())
+
+
+def test_rows_are_told_apart_by_what_differs(tmp_path):
+    (table,) = build_tables(entries(tmp_path, cell(), cell(precision="fp16"), cell(protocol=STRICT)))
+    assert [row.tags for row in table.rows[:3]] == [
+        ("paper protocol", "fp32"),
+        ("paper protocol", "fp16"),
+        ("strict protocol", "fp32"),
+    ]
+    (table,) = build_tables(entries(tmp_path, cell(), mini("box", source="none")))
+    assert [row.tags for row in table.rows[:2]] == [
+        ("paper protocol", "cuda", "all images"),
+        ("strict protocol", "cpu", "10 of 117 images"),
+    ]
+
+
+def test_several_runs_are_merged_and_named_where_nothing_else_differs(tmp_path):
+    runs = [
+        write_run(tmp_path / name / "out", [cell("sam_vit_h"), cell("box")][: 2 - n])
+        for n, name in enumerate("ab")
+    ]
+    (table,) = build_tables(read_runs(runs))
+    assert [row.tags for row in table.rows[:3]] == [("run a/out",), ("run b/out",), ()]
+
+
+def test_protocols_of_one_name_are_numbered(tmp_path):
+    customs = [
+        make_protocol({"preset": "paper", "bins": "half_open"}),
+        make_protocol({"preset": "paper", "crowd": "drop"}),
+    ]
+    found = entries(tmp_path, *(cell(protocol=protocol.to_json()) for protocol in customs))
+    assert [entry.protocol for entry in found] == ["custom", "custom 2"]
+
+
+def test_a_suite_without_a_layout_is_shown_plainly(tmp_path):
+    table, row = rows(tmp_path, cell(suite="det_box", metrics={"ap": 45.0}, intervals={}))
+    assert (table.title, [column.title for column in table.columns]) == ("det_box", ["ap"])
+    assert row["efficientvit_sam_xl1"].values[0].measured == 45.0
+
+
+def test_suites_of_the_paper_come_first(tmp_path):
+    cells = [cell(suite="det_box"), cell(suite="click"), cell(), cell(dataset="lvis")]
+    assert [(t.suite, t.dataset) for t in build_tables(entries(tmp_path, *cells))] == [
+        ("gt_box", "coco"),
+        ("gt_box", "lvis"),
+        ("click", "coco"),
+        ("det_box", "coco"),
+    ]
+
+
+def test_warnings(tmp_path):
+    found = warnings(
+        entries(
+            tmp_path,
+            mini("efficientvit_sam_l0"),
+            mini("box", source="none"),
+            mini("box", "click", source="none"),
+            cell(status="failed", reason="x"),
+            mini("edge_sam", status="unfinished"),
+        )
+    )
+    assert found == [
+        "EfficientViT-SAM-L0: random weights. Its numbers say nothing about the model.",
+        "gt_box on coco, click on coco: partial, 10 of 117 images (seed 0).",
+        "Failed: EfficientViT-SAM-XL1 (gt_box, coco).",
+        "Unfinished: EdgeSAM (gt_box, coco).",
+    ]
+    assert warnings(entries(tmp_path, cell())) == []
+
+
+def test_every_axis_and_choice_has_words():
+    hints = {axis: kind for axis, kind in get_type_hints(Protocol).items() if axis != "preset"}
+    assert {axis: set(get_args(kind)) for axis, kind in hints.items()} == {
+        axis: set(known.values) for axis, known in words.AXES.items()
+    }
+
+
+def test_how_it_was_made(tmp_path):
+    found = entries(tmp_path, cell(), cell(protocol=STRICT), mini("efficientvit_sam_l0"))
+    grids = {grid.title: grid for grid in describe(found)}
+    assert list(grids) == ["Protocol", "Models", "Data", "Environment", "Time"]
+    assert grids["Protocol"].head == ("Choice", "strict", "paper")
+    marked = {row[0].text for row in grids["Protocol"].rows if row[1].marked}
+    assert marked == {"Crowd regions", "Objects left out", "Size bins", "After a perfect mask"}
+    assert not any(row[2].marked for row in grids["Protocol"].rows)
+    assert [row[1].text for row in grids["Models"].rows] == ["random, seed 0", "model.pt"]
+    assert len(grids["Models"].rows[1][2].full) == 64
+    assert grids["Environment"].rows[0][1].text == "deadbeefcafe, with uncommitted changes"
+    assert grids["Time"].head[4:] == ("total, s", "images per second", "read, s", "encode, s", "decode, s")
+    assert "not a throughput benchmark" in grids["Time"].caption
+    assert commands(found) == [provenance()["command"]]
+
+
+def test_how_it_was_made_where_nothing_was_recorded(tmp_path):
+    grids = describe(entries(tmp_path, cell(provenance={}, timing={}, counts={}, protocol={})))
+    assert [grid.title for grid in grids] == ["Models", "Data", "Environment"]
