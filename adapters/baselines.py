@@ -76,7 +76,7 @@ class Baseline(Segmenter):
 
 
 class Box(Baseline):
-    """The filled box; around points, the pixels within reach that are nearer to them than to those outside."""
+    """The filled box; around points, the pixels within reach, nearer to them than to those outside."""
 
     def from_box(self, image: np.ndarray, box: np.ndarray) -> np.ndarray:
         return _inside(image, box)

@@ -129,7 +129,8 @@ class CocoDataset:
         if missing:
             raise SambenchError(
                 f"{missing[0]}: no such image; {len(missing)} of {len(entries)} images of "
-                f"{self.annotations.name} are not in {self.images}. Is --images the folder that belongs to --annotations?"
+                f"{self.annotations.name} are not in {self.images}. "
+                "Is --images the folder that belongs to --annotations?"
             )
         return sizes
 
