@@ -6,8 +6,6 @@ the right and the bottom. Sizes are (height, width); coordinates are pixels, x t
 
 from __future__ import annotations
 
-import functools
-
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -52,42 +50,15 @@ def to_prompt_frame(xy: Tensor, size: Size) -> Tensor:
 def upsample(logits: Tensor, size: Size) -> Tensor:
     """Bring low-resolution logits (N, h, w) to an image's size, (N, H, W). A mask is ``> 0``.
 
-    SAM resizes bilinearly to 1024 x 1024, crops the padding and resizes bilinearly to the image. Each of
-    the three is a linear map of rows times one of columns, so their product is too: two small matrices
-    (`resize_matrix`) do in two products what would else write a 1024 x 1024 map a mask.
+    As SAM does: resize to the 1024 frame, crop the padding, resize to the image; both bilinear.
     """
-    rows, columns = (
-        resize_matrix(n_in, kept, n_out)
-        for n_in, kept, n_out in zip(logits.shape[-2:], resized(size, PROMPT_FRAME), size, strict=True)
-    )
-    rows, columns = rows.to(logits.device), columns.to(logits.device)
-    return rows @ (logits.float() @ columns.T)
+    height, width = resized(size, PROMPT_FRAME)
+    frame = _resize(logits.float()[:, None], (PROMPT_FRAME, PROMPT_FRAME))
+    return _resize(frame[..., :height, :width], size)[:, 0]
 
 
-@functools.lru_cache(maxsize=256)
-def resize_matrix(n_in: int, kept: int, n_out: int) -> Tensor:
-    """The map of one axis from a low-resolution mask to the image, (n_out, n_in) float32.
-
-    Args:
-        n_in: low-resolution length, standing for 1024 pixels of the prompt frame.
-        kept: how many of the 1024 belong to the image; the rest is padding.
-        n_out: the image's length.
-    """
-    to_frame = bilinear_matrix(n_in, PROMPT_FRAME)[:kept]
-    return (bilinear_matrix(kept, n_out) @ to_frame).float()
-
-
-def bilinear_matrix(n_in: int, n_out: int) -> Tensor:
-    """Bilinear resize of one axis without corner alignment, as a matrix (n_out, n_in) float64."""
-    position = (torch.arange(n_out, dtype=torch.float64) + 0.5) * n_in / n_out - 0.5
-    position = position.clamp(min=0)
-    low = position.floor().long().clamp(max=n_in - 1)
-    high = (low + 1).clamp(max=n_in - 1)
-    weight = position - low
-    matrix = torch.zeros(n_out, n_in, dtype=torch.float64)
-    matrix.scatter_add_(1, low[:, None], (1 - weight)[:, None])
-    matrix.scatter_add_(1, high[:, None], weight[:, None])
-    return matrix
+def _resize(x: Tensor, size: Size) -> Tensor:
+    return F.interpolate(x, size, mode="bilinear", align_corners=False)
 
 
 def _per_channel(values: tuple[float, float, float]) -> Tensor:

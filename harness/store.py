@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,31 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from evsam.errors import SambenchError
+from suites.files import write_atomic
 from suites.results import SCHEMA, CellResult, load_results
 
 LEFT_OUT = b"sambench.left_out"  # Parquet metadata: objects not scored, by reason
-
-
-def write_atomic(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all.
-
-    Raises:
-        SambenchError: the disk is full, or the folder cannot be written to; nothing is left behind.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise SambenchError(
-            f"{path}: cannot be written ({error.strerror or error}). What was finished is kept: "
-            "free some space, or mend the folder's permissions, and run the same command again."
-        ) from None
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +12,7 @@ from reports import cells, made
 from reports.cells import Entry
 from reports.figures import draw_figures
 from reports.tables import build_tables
+from suites.files import write_atomic
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -44,7 +43,8 @@ def write_report(runs: Sequence[Path], out: Path) -> ReportFiles:
     content = _content(cells.read_runs(runs))
     files = ReportFiles(out / "report.html", out / "report.md")
     for file in (files.html, files.markdown):
-        _write(file, environment.get_template(f"{file.name}.j2").render(content))
+        page = environment.get_template(f"{file.name}.j2").render(content)
+        write_atomic(file, page.encode("utf-8", errors="replace"))
     return files
 
 
@@ -104,15 +104,3 @@ def _markdown(text: object) -> str:
     escaped = "".join(f"\\{c}" if c in "\\`*_[]|#" else c for c in " ".join(str(text).split()))
     return escaped.replace("&", "&amp;").replace("<", "&lt;")
 
-
-def _write(file: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    part = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(text.encode("utf-8", errors="replace"))
-        os.replace(part, file)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            part.unlink()
-        raise SambenchError(f"{file}: cannot be written ({error}). Choose another --out folder.") from None

@@ -1,0 +1,58 @@
+"""Where tests find real data: ``SAMBENCH_DATA``, or ``../shared/data`` beside the repository."""
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+class CocoFiles(NamedTuple):
+    """A data set in COCO's format."""
+
+    images: Path
+    annotations: Path
+
+
+def missing(reason):
+    """Skip; on the CI machine, which has all the data, fail: nothing there may go unnoticed."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def data_root():
+    """Folder of the real data sets."""
+    root = (REPOSITORY / os.environ.get("SAMBENCH_DATA", "../shared/data")).resolve()
+    if not root.is_dir():
+        missing(f"{root}: no data here; set SAMBENCH_DATA to the folder that has coco-mini")
+    return root
+
+
+def files_of(root, images, annotations):
+    files = CocoFiles(root / images, root / annotations)
+    for path in files:
+        if not path.exists():
+            missing(f"{path}: not in the data folder")
+    return files
+
+
+@pytest.fixture(scope="session")
+def coco_mini(data_root):
+    """117 images of COCO val2017 with 1,175 annotations, 16 of them crowds."""
+    return files_of(data_root, "coco-mini/val2017", "coco-mini/annotations/instances_val2017.json")
+
+
+@pytest.fixture(scope="session")
+def coco_mini_train(data_root):
+    """80 images of COCO train2017 with 779 annotations, 7 of them crowds."""
+    return files_of(data_root, "coco-mini/train2017", "coco-mini/annotations/instances_train2017.json")
+
+
+@pytest.fixture(scope="session")
+def lvis_mini(data_root):
+    """52 images in LVIS v1 form: files named by ``coco_url`` alone, of val2017 and of train2017."""
+    return files_of(data_root, "lvis-mini", "lvis-mini/annotations/lvis_v1_val.json")

@@ -1,0 +1,128 @@
+"""The command ``sambench`` as a user calls it: within this process where it is enough, or in one of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pyarrow.parquet as pq
+from rich.console import Console
+
+from harness import cli
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 120.0  # seconds for something to happen in another process
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+
+def call(*arguments: object) -> Done:
+    """Run the command in this process, as its entry point does, up to the exit code."""
+    out, err = io.StringIO(), io.StringIO()
+    code: object = 0
+    with (
+        mock.patch.object(sys, "argv", ["sambench", *map(str, arguments)]),
+        mock.patch.object(cli, "out_console", Console(file=out, width=200)),
+        mock.patch.object(cli, "err_console", Console(file=err, width=200)),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        try:
+            cli.main()
+        except SystemExit as stop:
+            code = stop.code or 0
+    assert isinstance(code, int)
+    return Done(code, out.getvalue(), err.getvalue())
+
+
+def started(*arguments: object, **options: Any) -> subprocess.Popen[str]:
+    """Start the command in a process of its own."""
+    environment = os.environ | {"COLUMNS": "200", "NO_COLOR": "1"} | options.pop("env", {})
+    return subprocess.Popen(
+        [sys.executable, "-m", "harness.cli", *map(str, arguments)],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+def ended(process: subprocess.Popen[str]) -> Done:
+    """Wait for a process that was started."""
+    out, err = process.communicate(timeout=PATIENCE)
+    return Done(process.returncode, out, err)
+
+
+def stopped_when(
+    condition: Callable[[], object], signal_number: signal.Signals, *arguments: object
+) -> Done:
+    """Start the command, and send it a signal as soon as a condition holds."""
+    process = started(*arguments)
+    deadline = time.monotonic() + PATIENCE
+    try:
+        while not condition():
+            assert process.poll() is None, f"ended too early: {ended(process)}"
+            assert time.monotonic() < deadline, "nothing happened"
+            time.sleep(0.005)
+        process.send_signal(signal_number)
+        return ended(process)
+    finally:
+        process.kill()
+
+
+def cells_of(out: Path) -> list[dict[str, Any]]:
+    """The cells of a run's results.json."""
+    content = json.loads((out / "results.json").read_text())
+    assert content["schema"] == 1
+    return list(content["cells"])
+
+
+def cell_of(out: Path, **wanted: object) -> dict[str, Any]:
+    """The one cell of a run with these values."""
+    found = [c for c in cells_of(out) if all(c[key] == value for key, value in wanted.items())]
+    assert len(found) == 1, f"{len(found)} cells of {wanted}"
+    return found[0]
+
+
+def shards_of(out: Path) -> dict[str, bytes]:
+    """Every shard of a run, by its path within the run's folder."""
+    files = sorted((out / "records").rglob("*.parquet"))
+    return {file.relative_to(out).as_posix(): file.read_bytes() for file in files}
+
+
+def rows_of(out: Path, cell: dict[str, Any]) -> list[dict[str, Any]]:
+    """The records of a cell, in order."""
+    shards = sorted((out / cell["records"]).glob("*.parquet"))
+    return [row for shard in shards for row in pq.read_table(shard).to_pylist()]
+
+
+def assert_nothing_half_written(out: Path) -> None:
+    """Whatever is in a run's folder is whole; nothing at all will do."""
+    files = [file for file in out.rglob("*") if file.is_file()]
+    unknown = [f for f in files if f.suffix not in (".parquet", ".json", ".html", ".md") or f.name[0] == "."]
+    assert unknown == []
+    for file in files:
+        if file.suffix == ".parquet":
+            pq.read_table(file)
+        elif file.suffix == ".json":
+            json.loads(file.read_text())
