@@ -15,6 +15,7 @@ import torch
 from adapters.base import Embedding, Prepared, Segmenter
 from adapters.registry import create
 from evsam.errors import SambenchError
+from evsam.memory import keep_freed_memory
 from harness.plan import Cell, Group, Plan, records_folder
 from harness.progress import RunProgress
 from harness.provenance import device_name, git_state, versions
@@ -52,6 +53,7 @@ def run(plan: Plan, progress: RunProgress, command: str) -> list[CellResult]:
     Raises:
         SambenchError: the data cannot be read or the disk cannot be written; finished shards are kept.
     """
+    keep_freed_memory()
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32
     finished = {id(group): _pending(group, plan, command) for group in plan.groups}
     for group in plan.groups:

@@ -4,9 +4,13 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+import hypothesis
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+
+hypothesis.settings.register_profile("sambench", deadline=None)  # the machine is shared
+hypothesis.settings.load_profile("sambench")
 
 
 class CocoFiles(NamedTuple):

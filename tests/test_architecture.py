@@ -88,7 +88,9 @@ def test_a_module_says_what_it_is_and_is_short(file: Path) -> None:
 
 
 def test_reports_run_without_torch_and_without_models() -> None:
-    modules = [named(f).removesuffix(".py").replace("/", ".") for f in MODULES if named(f).startswith("reports/")]
+    modules = [
+        named(f).removesuffix(".py").replace("/", ".") for f in MODULES if named(f).startswith("reports/")
+    ]
     assert "reports.report" in modules
     done = python(
         f"import importlib, sys\nfor name in {modules!r}: importlib.import_module(name)\n"

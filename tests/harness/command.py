@@ -1,4 +1,4 @@
-"""The command ``sambench`` as a user calls it: within this process where it is enough, or in one of its own."""
+"""The command ``sambench`` as a user calls it: within this process, or in one of its own."""
 
 from __future__ import annotations
 
@@ -23,6 +23,12 @@ from harness import cli
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 120.0  # seconds for something to happen in another process
+
+# Ctrl-C must work also where the tests run in the background of a shell, which ignores it there.
+START = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "from harness.cli import main; main()"
+)
 
 
 @dataclass(frozen=True)
@@ -57,7 +63,7 @@ def started(*arguments: object, **options: Any) -> subprocess.Popen[str]:
     """Start the command in a process of its own."""
     environment = os.environ | {"COLUMNS": "200", "NO_COLOR": "1"} | options.pop("env", {})
     return subprocess.Popen(
-        [sys.executable, "-m", "harness.cli", *map(str, arguments)],
+        [sys.executable, "-c", START, *map(str, arguments)],
         cwd=ROOT,
         env=environment,
         stdout=subprocess.PIPE,
@@ -73,9 +79,7 @@ def ended(process: subprocess.Popen[str]) -> Done:
     return Done(process.returncode, out, err)
 
 
-def stopped_when(
-    condition: Callable[[], object], signal_number: signal.Signals, *arguments: object
-) -> Done:
+def stopped_when(condition: Callable[[], object], signal_number: signal.Signals, *arguments: object) -> Done:
     """Start the command, and send it a signal as soon as a condition holds."""
     process = started(*arguments)
     deadline = time.monotonic() + PATIENCE

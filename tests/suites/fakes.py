@@ -70,7 +70,9 @@ def paint_click(mask, k, x, y, positive):
 def discs(prompt, size):
     """The rule of the golden click traces."""
     mask = np.zeros(size, bool)
-    for k, ((x, y), label) in enumerate(zip(prompt.points[0].tolist(), prompt.labels[0].tolist(), strict=True)):
+    for k, ((x, y), label) in enumerate(
+        zip(prompt.points[0].tolist(), prompt.labels[0].tolist(), strict=True)
+    ):
         paint_click(mask, k, int(x), int(y), label == 1)
     return as_logits(mask), [1.0]
 

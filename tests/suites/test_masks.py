@@ -228,12 +228,3 @@ def test_an_empty_mask_has_an_empty_window():
     assert window.full().shape == (4, 6)
     assert not window.full().any()
     assert np.ones((4, 6), bool)[window.window].shape == (0, 0)
-
-
-def test_a_window_does_not_change_with_the_mask_it_was_cut_from():
-    mask = np.ones((3, 3), bool)
-    window = to_window(mask)
-    before = window.full()
-    mask[1, 1] = False
-    if window.pixels.base is None:  # a copy
-        np.testing.assert_array_equal(window.full(), before)

@@ -1,0 +1,55 @@
+"""Pixels in, prompts across, masks back."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from PIL import Image
+
+from evsam import geometry
+
+SIZES = [(480, 640), (640, 427), (333, 500), (1024, 1024), (37, 1000), (1500, 2250), (1, 3)]
+
+
+@pytest.mark.parametrize(
+    ("size", "side", "want"), [((480, 640), 1024, (768, 1024)), ((333, 500), 512, (341, 512))]
+)
+def test_longest_side_is_scaled_and_the_other_rounded_half_up(size, side, want):
+    assert geometry.resized(size, side) == want
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_upsample_is_resize_crop_resize(size):
+    logits = torch.randn(2, 256, 256)
+    frame = F.interpolate(logits[None], (1024, 1024), mode="bilinear", align_corners=False)[0]
+    height, width = geometry.resized(size, 1024)
+    want = F.interpolate(frame[None, :, :height, :width], size, mode="bilinear", align_corners=False)[0]
+    assert torch.equal(geometry.upsample(logits, size), want)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_corners_of_the_image_come_back_from_the_prompt_frame(size):
+    height, width = size
+    corners = torch.tensor([[0.0, 0.0], [width, height]])
+    framed = geometry.to_prompt_frame(corners, size)
+    assert framed[0].tolist() == [0, 0]
+    assert framed[1].flip(0).round().int().tolist() == list(geometry.resized(size, 1024))
+
+
+def test_preprocess_normalises_then_pads_with_zeros():
+    image = np.random.RandomState(0).randint(0, 256, (100, 200, 3), dtype=np.uint8)
+    out = geometry.preprocess(image, 512)
+    assert out.shape == (3, 512, 512)
+    small = np.asarray(Image.fromarray(image).resize((512, 256), Image.Resampling.BILINEAR)).astype(
+        np.float64
+    )
+    want = (small - [123.675, 116.28, 103.53]) / [58.395, 57.12, 57.375]
+    assert np.abs(out[:, :256].permute(1, 2, 0).numpy() - want).max() < 1e-5
+    assert (out[:, 256:] == 0).all()
+
+
+def test_an_image_of_the_right_size_is_not_resampled():
+    image = np.random.RandomState(0).randint(0, 256, (512, 300, 3), dtype=np.uint8)
+    out = geometry.preprocess(image, 512)[:, :, :300].permute(1, 2, 0).double().numpy()
+    back = out * [58.395, 57.12, 57.375] + [123.675, 116.28, 103.53]
+    assert np.array_equal(np.rint(back), image)

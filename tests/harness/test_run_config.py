@@ -1,0 +1,298 @@
+"""Configurations: a file and flags say the same, flags win, and every mistake is named."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from command import call
+
+from evsam.errors import SambenchError
+from harness.config import DatasetConfig, RunConfig, load_config
+from suites.protocol import PRESETS
+
+FULL: dict[str, Any] = {
+    "models": ["box", "efficientvit_sam_l0"],
+    "suites": ["gt_box", "click"],
+    "datasets": [{"name": "coco", "images": "val2017", "annotations": "instances.json"}],
+    "out": "runs/here",
+    "weights": {"efficientvit_sam_l0": "l0.pt"},
+    "protocol": "paper",
+    "device": "cuda:1",
+    "engine": "eager",
+    "precision": "fp32",
+    "limit": 7,
+    "seed": 3,
+    "batch_size": 2,
+}
+SAME_BY_FLAGS = shlex.split(
+    "--models box,efficientvit_sam_l0 --suites gt_box,click --dataset coco --images val2017 "
+    "--annotations instances.json --out runs/here --weights efficientvit_sam_l0=l0.pt --protocol paper "
+    "--device cuda:1 --engine eager --precision fp32 --limit 7 --seed 3 --batch-size 2"
+)
+LEAST = {key: FULL[key] for key in ("models", "suites", "datasets", "out")}
+
+
+class Recorder:
+    """Takes the place of planning, and keeps the configuration it was given."""
+
+    def __init__(self) -> None:
+        self.configs: list[RunConfig] = []
+
+    def __call__(self, config: RunConfig) -> None:
+        self.configs.append(config)
+        raise SambenchError("recorded")
+
+
+@pytest.fixture
+def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
+    recorder = Recorder()
+    monkeypatch.setattr("harness.plan.make_plan", recorder)
+    return recorder
+
+
+def written(folder: Path, content: object) -> Path:
+    file = folder / "run.yaml"
+    file.write_text(yaml.safe_dump(content))
+    return file
+
+
+def refused(folder: Path, content: object) -> str:
+    """The message with which a file is refused; it names the file."""
+    file = written(folder, content)
+    with pytest.raises(SambenchError) as caught:
+        load_config(file, {})
+    return str(caught.value)
+
+
+def test_file_and_flags_give_the_same_configuration(tmp_path: Path, recorder: Recorder) -> None:
+    call("run", written(tmp_path, FULL))
+    call("run", *SAME_BY_FLAGS)
+    by_file, by_flags = recorder.configs
+    assert by_file == by_flags
+    assert by_file == RunConfig(
+        models=("box", "efficientvit_sam_l0"),
+        suites=("gt_box", "click"),
+        datasets=(DatasetConfig("coco", Path("val2017"), Path("instances.json")),),
+        out=Path("runs/here"),
+        weights={"efficientvit_sam_l0": "l0.pt"},
+        protocol=PRESETS["paper"],
+        device="cuda:1",
+        limit=7,
+        seed=3,
+        batch_size=2,
+    )
+
+
+def test_every_key_of_the_file_was_set_in_the_comparison() -> None:
+    assert set(FULL) == set(RunConfig.__dataclass_fields__)
+
+
+@pytest.mark.parametrize(
+    ("flags", "key", "value"),
+    [
+        (["--models", "ellipse,efficientvit_sam_l0"], "models", ("ellipse", "efficientvit_sam_l0")),
+        (["--suites", "click"], "suites", ("click",)),
+        (["--out", "elsewhere"], "out", Path("elsewhere")),
+        (["--weights", "efficientvit_sam_l0=random"], "weights", {"efficientvit_sam_l0": "random"}),
+        (["--protocol", "strict"], "protocol", PRESETS["strict"]),
+        (["--device", "cpu"], "device", "cpu"),
+        (["--limit", "9"], "limit", 9),
+        (["--seed", "0"], "seed", 0),
+        (["--batch-size", "5"], "batch_size", 5),
+        (
+            ["--dataset", "mine", "--images", "a", "--annotations", "b"],
+            "datasets",
+            (DatasetConfig("mine", Path("a"), Path("b")),),
+        ),
+    ],
+)
+def test_a_flag_wins_over_the_file_and_leaves_the_rest(
+    tmp_path: Path, recorder: Recorder, flags: list[str], key: str, value: object
+) -> None:
+    file = written(tmp_path, FULL)
+    call("run", file)
+    call("run", file, *flags)
+    plain, changed = (dict(vars(config)) for config in recorder.configs)
+    assert plain[key] != value
+    assert changed == plain | {key: value}
+
+
+def test_what_is_left_out_takes_the_documented_defaults(tmp_path: Path) -> None:
+    config = load_config(written(tmp_path, LEAST), {})
+    assert (config.protocol, config.device, config.engine) == (PRESETS["strict"], "cpu", "eager")
+    assert (config.precision, config.limit, config.seed, config.weights) == ("fp32", None, 0, {})
+    assert config.images_per_batch == 1
+    assert load_config(written(tmp_path, LEAST | {"device": "cuda:0"}), {}).images_per_batch == 8
+
+
+def test_several_data_sets_and_a_custom_protocol_come_from_a_file(tmp_path: Path) -> None:
+    two = [{"name": n, "images": n, "annotations": f"{n}.json"} for n in ("coco", "lvis")]
+    config = load_config(
+        written(tmp_path, LEAST | {"datasets": two, "protocol": {"preset": "paper", "crowd": "drop"}}), {}
+    )
+    assert [d.name for d in config.datasets] == ["coco", "lvis"]
+    assert (config.protocol.preset, config.protocol.crowd, config.protocol.bins) == (
+        "custom",
+        "drop",
+        "closed",
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "wrong", "right"),
+    [
+        ({"modles": ["box"]}, "'modles'", "'models'"),
+        ({"batchsize": 3}, "'batchsize'", "'batch_size'"),
+        ({"datasets": [{"name": "a", "images": "b", "anotations": "c"}]}, "'anotations'", "'annotations'"),
+        ({"protocol": {"preset": "paper", "crowds": "drop"}}, "'crowds'", "'crowd'"),
+        ({"protocol": "papr"}, "'papr'", "'paper'"),
+        ({"models": ["efficientvit-sam-xl1"]}, "'efficientvit-sam-xl1'", "'efficientvit_sam_xl1'"),
+        ({"models": ["box", "elipse"]}, "'elipse'", "'ellipse'"),
+        ({"suites": ["gtbox"]}, "'gtbox'", "'gt_box'"),
+        ({"engine": "eagr"}, "'eagr'", "'eager'"),
+        ({"precision": "fp23"}, "'fp23'", "'fp32'"),
+        ({"weights": {"elipse": "a.pt"}, "models": ["ellipse"]}, "'elipse'", "'ellipse'"),
+    ],
+)
+def test_a_misspelt_word_is_named_with_the_right_one(
+    tmp_path: Path, change: dict[str, Any], wrong: str, right: str
+) -> None:
+    message = refused(tmp_path, LEAST | change)
+    assert wrong in message
+    assert f"Did you mean {right}?" in message
+
+
+@pytest.mark.parametrize(
+    ("missing", "remedy"),
+    [("models", "--models"), ("suites", "--suites"), ("datasets", "--annotations"), ("out", "--out")],
+)
+def test_a_missing_key_is_named_with_its_flag(tmp_path: Path, missing: str, remedy: str) -> None:
+    message = refused(tmp_path, {key: value for key, value in LEAST.items() if key != missing})
+    assert remedy in message
+    assert str(tmp_path / "run.yaml") in message
+
+
+@pytest.mark.parametrize("missing", ["name", "images", "annotations"])
+def test_an_incomplete_data_set_says_what_it_lacks(tmp_path: Path, missing: str) -> None:
+    dataset = {key: value for key, value in FULL["datasets"][0].items() if key != missing}
+    message = refused(tmp_path, LEAST | {"datasets": [dataset]})
+    assert f"has no {missing}" in message
+    assert ("--dataset" if missing == "name" else f"--{missing}") in message
+
+
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [
+        ({"limit": 0}, "limit must be a whole number from 1, not 0"),
+        ({"limit": -3}, "limit must be a whole number from 1, not -3"),
+        ({"limit": 2.5}, "limit must be a whole number from 1, not 2.5"),
+        ({"limit": True}, "limit must be a whole number from 1, not True"),
+        ({"seed": -1}, "seed must be a whole number from 0, not -1"),
+        ({"seed": "x"}, "seed must be a whole number from 0, not 'x'"),
+        ({"batch_size": "a"}, "batch_size must be a whole number from 1, not 'a'"),
+        ({"batch_size": 0}, "batch_size must be a whole number from 1, not 0"),
+        ({"weights": {"grabcut": "x.pt"}}, "weights for 'grabcut', which is not among the models"),
+        ({"weights": "x.pt"}, "weights map a model to a file or to random, not 'x.pt'"),
+        ({"models": {"box": 1}}, "models must be a list"),
+        ({"models": ["box", "ellipse", "box"]}, "models names one twice: box, ellipse, box"),
+        ({"suites": ["click", "click"]}, "suites names one twice"),
+        ({"datasets": FULL["datasets"][0]}, "datasets must be a list"),
+        ({"datasets": ["coco"]}, "a data set has name, images and annotations; 'coco' has not"),
+        ({"datasets": [{"name": "a/b", "images": "c", "annotations": "d"}]}, "data set name 'a/b'"),
+        ({"out": 5}, "out must be a path, not 5"),
+        ({"device": "gpu"}, "device 'gpu'; say cpu, cuda or cuda:1"),
+        ({"engine": None}, "engine None; there is eager"),
+        ({"protocol": {"crowd": "maybe"}}, "crowd is 'maybe'; it can be 'keep', 'drop'"),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_it_can_be(
+    tmp_path: Path, change: dict[str, Any], part: str
+) -> None:
+    assert part in refused(tmp_path, LEAST | change)
+
+
+@pytest.mark.parametrize(
+    "protocol",
+    [3, None, ["paper"], {"preset": ["paper"]}, {1: 2}],
+    ids=["number", "null", "list", "inner", "key"],
+)
+def test_a_protocol_of_a_wrong_type_is_refused_and_not_a_crash(tmp_path: Path, protocol: object) -> None:
+    assert "protocol" in refused(tmp_path, LEAST | {"protocol": protocol})
+
+
+def test_two_data_sets_of_one_name_are_refused(tmp_path: Path) -> None:
+    two = [{"name": "coco", "images": i, "annotations": "a.json"} for i in ("here", "there")]
+    assert "coco" in refused(tmp_path, LEAST | {"datasets": two})
+
+
+@pytest.mark.parametrize("text", ["models: [box\nout: x\n", "models: box\n  out: x\n", "a: 'b\n", "\t- a\n"])
+def test_broken_yaml_names_the_file_and_the_line(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "broken.yaml"
+    file.write_text(text)
+    with pytest.raises(SambenchError, match=r"cannot be read as YAML(.|\n)* line \d") as caught:
+        load_config(file, {})
+    assert str(file) in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "- box\n", "box\n", "3\n"])
+def test_a_file_that_is_not_a_mapping_is_refused(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "list.yaml"
+    file.write_text(text)
+    with pytest.raises(SambenchError, match="is a mapping of keys to values"):
+        load_config(file, {})
+
+
+def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_bytes(b"models: \xff\xfe\n")
+    with pytest.raises(SambenchError, match="cannot be read as YAML"):
+        load_config(file, {})
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    done = call("run", tmp_path / "no.yaml")
+    assert done.code == 2
+    assert f"{tmp_path / 'no.yaml'}: no such configuration file" in done.err
+
+
+def test_variables_and_home_are_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_DATA", "/data/here")
+    monkeypatch.setenv("HOME", "/home/someone")
+    dataset = {"name": "a", "images": "${SOME_DATA}/val", "annotations": "$SOME_DATA/a.json"}
+    config = load_config(
+        written(
+            tmp_path,
+            LEAST
+            | {
+                "datasets": [dataset],
+                "out": "~/runs",
+                "weights": {"efficientvit_sam_l0": "${SOME_DATA}/l0.pt"},
+            },
+        ),
+        {},
+    )
+    assert config.datasets == (DatasetConfig("a", Path("/data/here/val"), Path("/data/here/a.json")),)
+    assert config.out == Path("/home/someone/runs")
+    assert config.weights == {"efficientvit_sam_l0": "/data/here/l0.pt"}
+
+
+@pytest.mark.parametrize("given", ["efficientvit_sam_l0", "efficientvit_sam_l0=", "=x.pt"])
+def test_weights_without_a_name_or_a_path_are_refused(recorder: Recorder, given: str) -> None:
+    done = call("run", *SAME_BY_FLAGS, "--weights", given)
+    assert done.code == 2
+    assert not recorder.configs
+    assert "NAME=PATH or NAME=random" in done.err or "weights for ''" in done.err
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"), [("--limit", "many"), ("--batch-size", "a"), ("--seed", "1.5"), ("--limt", "3")]
+)
+def test_a_flag_that_cannot_be_read_exits_2_and_is_named(recorder: Recorder, flag: str, value: str) -> None:
+    done = call("run", *SAME_BY_FLAGS, flag, value)
+    assert done.code == 2
+    assert not recorder.configs
+    assert flag in done.err

@@ -1,0 +1,190 @@
+"""Files of a run: whole or not at all, and the same for the same records."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from command import assert_nothing_half_written
+
+from evsam.errors import SambenchError
+from harness.store import CellStore, write_atomic, write_results
+from suites.gt_box import SCHEMA
+from suites.results import CellResult, load_results
+
+CELL = CellResult("box", "eager", "fp32", "cpu", "gt_box", "coco", {"preset": "paper"}, {"miou": 50.0})
+
+
+def record(number: int) -> dict[str, Any]:
+    """A record of gt_box."""
+    ids = {"image_id": number, "ann_id": 10 + number, "category_id": 1}
+    sizes = {"area": 3.5 * number, "mask_area": 4 * number, "iscrowd": False}
+    return ids | sizes | {"iou": 1 / (number + 1), "pred_iou": 0.5, "choice": 0}
+
+
+RECORDS = [record(i) for i in range(20)]
+
+
+def no_space(*_: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_the_same_records_give_the_same_bytes(tmp_path: Path) -> None:
+    shards = []
+    for name in ("a", "b"):
+        store = CellStore(tmp_path / name, 1)
+        store.write(0, RECORDS, {"empty_dropped": 2, "crowd_dropped": 1}, SCHEMA)
+        shards.append(store.path(0).read_bytes())
+    again = CellStore(tmp_path / "c", 1)
+    again.write(0, RECORDS, {"crowd_dropped": 1, "empty_dropped": 2}, SCHEMA)
+    assert shards[0] == shards[1] == again.path(0).read_bytes()
+
+
+def test_one_other_value_gives_other_bytes(tmp_path: Path) -> None:
+    store = CellStore(tmp_path, 2)
+    store.write(0, RECORDS, {}, SCHEMA)
+    store.write(1, [*RECORDS[:-1], RECORDS[-1] | {"iou": 0.25}], {}, SCHEMA)
+    assert store.path(0).read_bytes() != store.path(1).read_bytes()
+
+
+def test_records_come_back_as_they_were_in_the_order_of_shards(tmp_path: Path) -> None:
+    store = CellStore(tmp_path, 3)
+    store.write(2, RECORDS[15:], {"crowd_dropped": 1}, SCHEMA)
+    store.write(0, RECORDS[:15], {"crowd_dropped": 2, "empty_dropped": 1}, SCHEMA)
+    store.write(1, [], {}, SCHEMA)
+    table, left_out = store.read()
+    assert table.to_pylist() == RECORDS
+    assert left_out == {"crowd_dropped": 3, "empty_dropped": 1}
+
+
+def test_finished_shards_are_counted_and_a_temporary_file_is_none(tmp_path: Path) -> None:
+    store = CellStore(tmp_path, 3)
+    assert (store.finished(), store.has(0)) == (0, False)
+    store.write(1, RECORDS, {}, SCHEMA)
+    (tmp_path / f".{store.path(0).name}.123.tmp").write_bytes(b"half")
+    assert (store.finished(), store.has(0), store.has(1)) == (1, False, True)
+
+
+@pytest.mark.parametrize("harm", [lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b"no" + b])
+def test_a_damaged_shard_is_named(tmp_path: Path, harm: Callable[[bytes], bytes]) -> None:
+    store = CellStore(tmp_path, 1)
+    store.write(0, RECORDS, {}, SCHEMA)
+    store.path(0).write_bytes(harm(store.path(0).read_bytes()))
+    with pytest.raises(SambenchError, match="Remove it and run again") as caught:
+        store.read()
+    assert str(store.path(0)) in str(caught.value)
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_a_full_disk_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    monkeypatch.setattr(os, call, no_space)
+    if call == "replace":
+        monkeypatch.setattr(Path, "replace", no_space)
+    target = tmp_path / "new" / "file.bin"
+    with pytest.raises(SambenchError, match="No space left on device") as caught:
+        write_atomic(target, b"content")
+    assert str(target) in str(caught.value)
+    assert "run the same command again" in str(caught.value)
+    assert list(target.parent.iterdir()) == []
+
+
+def test_a_full_disk_leaves_the_file_of_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "file.bin"
+    write_atomic(target, b"before")
+    monkeypatch.setattr(os, "fsync", no_space)
+    with pytest.raises(SambenchError):
+        write_atomic(target, b"after")
+    assert target.read_bytes() == b"before"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_folder_that_is_a_file_is_an_error_a_user_can_read(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("not a folder")
+    with pytest.raises(SambenchError, match="cannot be written"):
+        write_atomic(tmp_path / "out" / "records" / "file.bin", b"content")
+    assert (tmp_path / "out").read_text() == "not a folder"
+
+
+def test_a_full_disk_within_a_shard_leaves_no_shard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = CellStore(tmp_path, 2)
+    store.write(0, RECORDS, {}, SCHEMA)
+    monkeypatch.setattr(os, "fsync", no_space)
+    with pytest.raises(SambenchError):
+        store.write(1, RECORDS, {}, SCHEMA)
+    assert [file.name for file in tmp_path.iterdir()] == [store.path(0).name]
+    assert_nothing_half_written(tmp_path)
+
+
+def test_a_shard_is_synced_before_it_gets_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    store = CellStore(tmp_path, 1)
+    monkeypatch.setattr(os, "fsync", lambda _: seen.append(store.has(0)))
+    store.write(0, RECORDS, {}, SCHEMA)
+    assert seen == [False]
+    assert store.has(0)
+
+
+def test_results_keep_other_cells_and_replace_the_same_question(tmp_path: Path) -> None:
+    other = dataclasses.replace(CELL, model="ellipse")
+    write_results(tmp_path, [CELL, other])
+    write_results(tmp_path, [dataclasses.replace(CELL, metrics={"miou": 60.0})])
+    cells = load_results(tmp_path)
+    assert [(c.model, c.metrics["miou"]) for c in cells] == [("ellipse", 50.0), ("box", 60.0)]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"model": "ellipse"},
+        {"engine": "compile"},
+        {"precision": "fp16"},
+        {"device": "cuda"},
+        {"suite": "click"},
+        {"dataset": "lvis"},
+        {"protocol": {"preset": "strict"}},
+        {"partial": {"limit": 5, "of": 10, "seed": 0}},
+    ],
+    ids=lambda c: next(iter(c)),
+)
+def test_another_question_replaces_nothing(tmp_path: Path, change: dict[str, Any]) -> None:
+    write_results(tmp_path, [CELL])
+    write_results(tmp_path, [dataclasses.replace(CELL, **change)])
+    assert load_results(tmp_path) == [CELL, dataclasses.replace(CELL, **change)]
+
+
+def test_a_result_answers_the_same_question_whatever_its_status(tmp_path: Path) -> None:
+    write_results(tmp_path, [dataclasses.replace(CELL, status="failed", reason="no", metrics={})])
+    write_results(tmp_path, [CELL])
+    assert load_results(tmp_path) == [CELL]
+
+
+def test_results_are_plain_json_of_schema_1(tmp_path: Path) -> None:
+    write_results(tmp_path, [CELL])
+    content = json.loads((tmp_path / "results.json").read_text())
+    assert content["schema"] == 1
+    assert content["cells"] == [CELL.to_json()]
+
+
+def test_results_of_another_schema_are_not_overwritten(tmp_path: Path) -> None:
+    file = tmp_path / "results.json"
+    file.write_text('{"schema": 99, "cells": []}')
+    with pytest.raises(SambenchError, match="schema"):
+        write_results(tmp_path, [CELL])
+    assert json.loads(file.read_text())["schema"] == 99
+
+
+def test_parquet_rows_are_the_records(tmp_path: Path) -> None:
+    store = CellStore(tmp_path, 1)
+    store.write(0, RECORDS, {}, SCHEMA)
+    table = pq.ParquetFile(store.path(0)).read()
+    assert table.column_names == SCHEMA.names
+    assert table.num_rows == len(RECORDS)

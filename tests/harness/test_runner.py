@@ -1,0 +1,436 @@
+"""Running: the contract's files, nothing computed twice, and a cell that fails alone."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+import subprocess
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from command import ROOT, assert_nothing_half_written, call, cell_of, cells_of, rows_of, shards_of
+from tiny_coco import TinyCoco, make_tiny
+
+from adapters.base import Capabilities
+from adapters.baselines import Ellipse
+from suites.base import Suite
+from suites.click import Click
+from suites.gt_box import GtBox
+
+CELL_KEYS = {
+    *("model", "engine", "precision", "device", "suite", "dataset", "protocol", "metrics", "intervals"),
+    *("n_images", "n_instances", "status", "provenance"),
+}
+COLUMNS = {
+    "gt_box": {"image_id", "ann_id", "area", "iscrowd", "iou"},
+    "click": {"image_id", "ann_id", "area", "iscrowd", "points", "labels", "iou"},
+}
+METRICS = {
+    "gt_box": ["miou", "miou_small", "miou_medium", "miou_large"],
+    "click": [f"miou_{k}{size}" for k in (1, 3, 5) for size in ("", "_small", "_medium", "_large")],
+}
+SUITES = ("gt_box", "click")
+BOTH = [(model, suite) for model in ("box", "ellipse") for suite in SUITES]
+
+
+def times(out: Path) -> dict[str, int]:
+    """When each shard of a run was written."""
+    return {str(file): file.stat().st_mtime_ns for file in (out / "records").rglob("*.parquet")}
+
+
+def metrics(out: Path) -> dict[tuple[str, str], Any]:
+    return {(c["model"], c["suite"]): (c["metrics"], c["intervals"], c["counts"]) for c in cells_of(out)}
+
+
+def flags(tiny: TinyCoco, out: Path, models: str = "box,ellipse", suites: str = "gt_box,click") -> list[str]:
+    return ["run", "--models", models, "--suites", suites, *tiny.flags, "--out", str(out)]
+
+
+@pytest.fixture(scope="module")
+def full(shapes: list[str], tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], Path]:
+    """A finished run of two models and both suites; the command, and the folder."""
+    out = tmp_path_factory.mktemp("full") / "out"
+    command = ["run", "--models", "box,ellipse", "--suites", "gt_box,click", *shapes, "--out", str(out)]
+    done = call(*command)
+    assert done.code == 0, done.err
+    return command, out
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Path:
+    return tmp_path / "out"
+
+
+# --- what a run leaves ---------------------------------------------------------------------------------
+
+
+def test_results_have_a_cell_for_each_model_and_suite(full: tuple[list[str], Path]) -> None:
+    cells = cells_of(full[1])
+    assert [(c["model"], c["suite"]) for c in cells] == BOTH
+    for cell in cells:
+        assert set(cell) >= CELL_KEYS
+        assert (cell["status"], cell["reason"], cell["partial"]) == ("done", None, None)
+        assert (cell["engine"], cell["precision"], cell["device"]) == ("eager", "fp32", "cpu")
+        assert (cell["dataset"], cell["n_images"]) == ("shapes", 16)
+        assert cell["protocol"]["preset"] == "strict"
+        assert cell["protocol"]["crowd"] == "drop"
+    assert_nothing_half_written(full[1])
+
+
+def test_a_run_leaves_a_report(full: tuple[list[str], Path]) -> None:
+    assert "<html" in (full[1] / "report.html").read_text()
+    assert "Ellipse" in (full[1] / "report.md").read_text()
+
+
+@pytest.mark.parametrize(("model", "suite"), BOTH)
+def test_records_have_the_columns_of_the_contract_one_row_an_object(
+    full: tuple[list[str], Path], shapes_root: Path, model: str, suite: str
+) -> None:
+    cell = cell_of(full[1], model=model, suite=suite)
+    rows = rows_of(full[1], cell)
+    assert set(rows[0]) >= COLUMNS[suite]
+    from pycocotools.coco import COCO
+
+    truth = COCO(shapes_root / "annotations" / "instances.json").anns
+    assert sorted(r["ann_id"] for r in rows) == sorted(a["id"] for a in truth.values() if not a["iscrowd"])
+    assert cell["n_instances"] == len(rows)
+    assert cell["counts"]["crowd_dropped"] == len(truth) - len(rows)
+    for row in rows:
+        assert (row["image_id"], row["area"]) == (
+            truth[row["ann_id"]]["image_id"],
+            truth[row["ann_id"]]["area"],
+        )
+
+
+@pytest.mark.parametrize(("model", "suite"), BOTH)
+def test_metrics_are_percent_and_follow_from_the_records(
+    full: tuple[list[str], Path], model: str, suite: str
+) -> None:
+    cell = cell_of(full[1], model=model, suite=suite)
+    assert set(METRICS[suite]) <= set(cell["metrics"])
+    iou = np.array([r["iou"] for r in rows_of(full[1], cell)])
+    assert iou.min() >= 0
+    assert 0 < iou.max() <= 1
+    area = np.array([r["area"] for r in rows_of(full[1], cell)])
+    bins = {
+        "": area >= 0,
+        "_small": area < 1024,
+        "_medium": (area >= 1024) & (area < 9216),
+        "_large": area >= 9216,
+    }
+    rounds = {"miou": iou} if suite == "gt_box" else {f"miou_{k}": iou[:, k - 1] for k in (1, 3, 5)}
+    for name, values in rounds.items():
+        for size, inside in bins.items():
+            assert cell["metrics"][name + size] == pytest.approx(100 * values[inside].mean())
+            low, high = cell["intervals"][name + size]
+            assert low <= cell["metrics"][name + size] <= high
+
+
+def test_clicks_have_a_point_a_label_and_an_iou_each(full: tuple[list[str], Path]) -> None:
+    for row in rows_of(full[1], cell_of(full[1], model="box", suite="click")):
+        assert len(row["iou"]) == 5
+        assert 1 <= len(row["points"]) == len(row["labels"]) <= 5
+        assert row["labels"][0] == 1
+        assert set(row["labels"]) <= {0, 1}
+
+
+def test_provenance_says_what_made_the_numbers(full: tuple[list[str], Path], shapes_root: Path) -> None:
+    command, out = full
+    file = shapes_root / "annotations" / "instances.json"
+    for cell in cells_of(out):
+        made = cell["provenance"]
+        assert made["weights"]["source"] == "none"
+        assert made["annotations"]["path"] == str(file)
+        assert made["annotations"]["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
+        assert made["images"]["path"] == str(shapes_root / "images")
+        assert made["command"] == shlex.join(["sambench", *command])
+        assert made["versions"]["torch"] == metadata.version("torch")
+        assert {"python", "numpy", "pillow", "pycocotools"} <= set(made["versions"])
+        assert made["batch_size"] == 1
+        assert "threads" in made["device"]
+        assert len(made["code_sha256"]) == 64
+
+
+def test_provenance_has_the_commit_of_the_checkout(full: tuple[list[str], Path]) -> None:
+    head = subprocess.run(
+        ["git", "-C", str(ROOT), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
+    )
+    if head.returncode:
+        pytest.skip("not a git checkout")
+    for cell in cells_of(full[1]):
+        assert cell["provenance"]["git"]["commit"] == head.stdout.strip()
+        assert isinstance(cell["provenance"]["git"]["dirty"], bool)
+
+
+def test_provenance_is_without_git_outside_of_a_checkout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from harness import provenance
+
+    monkeypatch.setattr(provenance, "ROOT", tmp_path)
+    assert provenance.git_state.__wrapped__() == {}
+
+
+# --- once and never again ------------------------------------------------------------------------------
+
+
+def test_the_same_command_computes_nothing_again(
+    full: tuple[list[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command, out = full
+    before, shards, numbers = times(out), shards_of(out), metrics(out)
+
+    def computed(*_: object) -> None:
+        raise AssertionError("computed again")
+
+    monkeypatch.setattr(GtBox, "evaluate", computed)
+    monkeypatch.setattr(Click, "evaluate", computed)
+    assert call(*command).code == 0
+    assert times(out) == before
+    assert shards_of(out) == shards
+    assert metrics(out) == numbers
+
+
+def test_a_model_that_joins_later_computes_only_itself(tiny: TinyCoco, fresh: Path) -> None:
+    assert call(*flags(tiny, fresh, "box")).code == 0
+    before = times(fresh)
+    assert call(*flags(tiny, fresh)).code == 0
+    after = times(fresh)
+    assert before.items() < after.items()
+    assert len(after) == 2 * len(before)
+
+
+def test_a_missing_shard_is_the_only_one_computed(
+    tiny: TinyCoco, fresh: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.plan.SHARD_IMAGES", 1)
+    call(*flags(tiny, fresh))
+    shards, numbers, before = shards_of(fresh), metrics(fresh), times(fresh)
+    assert len(shards) == 4 * 4
+    lost = [name for name in sorted(before) if "ellipse-click" in name][2]
+    Path(lost).unlink()
+    assert call(*flags(tiny, fresh)).code == 0
+    assert {name for name, when in times(fresh).items() if before[name] != when} == {lost}
+    assert shards_of(fresh) == shards
+    assert metrics(fresh) == numbers
+
+
+def test_batch_size_changes_no_number(tiny: TinyCoco, fresh: Path, tmp_path: Path) -> None:
+    call(*flags(tiny, fresh))
+    call(*flags(tiny, tmp_path / "by_three"), "--batch-size", 3)
+    assert metrics(tmp_path / "by_three") == metrics(fresh)
+    assert cells_of(tmp_path / "by_three")[0]["provenance"]["batch_size"] == 3
+
+
+def test_shards_and_batches_that_do_not_fit_lose_no_image(
+    fresh: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny = make_tiny(tmp_path / "seven", images=7)
+    monkeypatch.setattr("harness.plan.SHARD_IMAGES", 3)
+    call(*flags(tiny, fresh, "box", "gt_box"), "--batch-size", 2)
+    rows = rows_of(fresh, cell_of(fresh, model="box"))
+    assert [r["image_id"] for r in rows] == [1, 2, 3, 4, 5, 6, 7]
+    assert all(r["iou"] == 1.0 for r in rows)  # the objects fill their boxes
+
+
+def test_a_limit_is_marked_partial(tiny: TinyCoco, fresh: Path) -> None:
+    call(*flags(tiny, fresh, "box", "gt_box"), "--limit", 3, "--seed", 2)
+    cell = cell_of(fresh, model="box")
+    assert cell["partial"] == {"limit": 3, "of": 4, "seed": 2}
+    assert (cell["n_images"], cell["n_instances"]) == (3, 3)
+    assert "partial" in (fresh / "report.md").read_text().lower()
+
+
+def test_a_limit_of_all_images_is_not_partial(tiny: TinyCoco, fresh: Path) -> None:
+    call(*flags(tiny, fresh, "box", "gt_box"), "--limit", 4)
+    assert cell_of(fresh, model="box")["partial"] is None
+
+
+def test_later_commands_add_cells_and_replace_the_same_question(tiny: TinyCoco, fresh: Path) -> None:
+    call(*flags(tiny, fresh, "box", "gt_box"))
+    call(*flags(tiny, fresh, "ellipse", "gt_box"))
+    call(*flags(tiny, fresh, "box", "gt_box"), "--protocol", "paper")
+    call(*flags(tiny, fresh, "box", "gt_box"), "--limit", 2)
+    asked = {(c["model"], c["protocol"]["preset"], c["partial"] is not None) for c in cells_of(fresh)}
+    wanted = {("box", "strict", False), ("ellipse", "strict", False)}
+    wanted |= {("box", "paper", False), ("box", "strict", True)}
+    assert asked == wanted
+    assert len(cells_of(fresh)) == 4
+    tiny.content["annotations"].pop()
+    tiny.save()
+    call(*flags(tiny, fresh, "ellipse", "gt_box"))
+    assert len(cells_of(fresh)) == 4
+    assert cell_of(fresh, model="ellipse")["n_instances"] == 3
+
+
+def test_images_without_an_object_are_counted_and_score_nothing(tiny: TinyCoco, fresh: Path) -> None:
+    tiny.content["annotations"].clear()
+    tiny.save()
+    assert call(*flags(tiny, fresh, "box")).code == 0
+    for cell in cells_of(fresh):
+        assert (cell["status"], cell["n_images"], cell["n_instances"]) == ("done", 4, 0)
+        assert set(cell["metrics"].values()) <= {None}
+
+
+# --- failing alone -------------------------------------------------------------------------------------
+
+
+def break_for(monkeypatch: pytest.MonkeyPatch, suite: type[Suite], model: str) -> None:
+    """Let a suite raise for one model."""
+    evaluate = suite.evaluate
+
+    def broken(self: Suite, segmenter: Any, *rest: Any) -> Any:
+        if segmenter.name == model:
+            raise ValueError("mask of the wrong kind")
+        return evaluate(self, segmenter, *rest)
+
+    monkeypatch.setattr(suite, "evaluate", broken)
+
+
+def test_a_suite_that_raises_for_a_model_fails_that_cell_alone(tiny: TinyCoco, fresh: Path) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        break_for(patched, GtBox, "ellipse")
+        done = call(*flags(tiny, fresh))
+    assert done.code == 1
+    broken = cell_of(fresh, model="ellipse", suite="gt_box")
+    assert broken["status"] == "failed"
+    assert broken["reason"] == "ValueError: mask of the wrong kind"
+    assert (broken["metrics"], broken["intervals"]) == ({}, {})
+    others = [c for c in cells_of(fresh) if c != broken]
+    assert [c["status"] for c in others] == ["done"] * 3
+    assert all(c["metrics"] for c in others)
+    assert "mask of the wrong kind" in done.out
+    assert "Traceback" in done.err  # it is our bug: whoever mends it needs to know where
+    assert not [name for name in shards_of(fresh) if "ellipse-gt_box" in name]
+    assert "ellipse" in (fresh / "report.md").read_text().lower()
+
+
+def test_a_failed_cell_is_made_up_for_by_the_same_command(tiny: TinyCoco, fresh: Path) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        break_for(patched, Click, "box")
+        assert call(*flags(tiny, fresh)).code == 1
+    before = times(fresh)
+    assert call(*flags(tiny, fresh)).code == 0
+    assert before.items() < times(fresh).items()
+    assert {c["status"] for c in cells_of(fresh)} == {"done"}
+
+
+def test_a_failure_leaves_the_unfinished_shards_of_the_other_suite_computed(
+    tiny: TinyCoco, fresh: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Clicks have shards 0 and 1; gt_box fails in shard 0: clicks still need shards 2 and 3."""
+    monkeypatch.setattr("harness.plan.SHARD_IMAGES", 1)
+    call(*flags(tiny, fresh, "box", "click"))
+    numbers = metrics(fresh)
+    for name in sorted(times(fresh))[2:]:
+        Path(name).unlink()
+    break_for(monkeypatch, GtBox, "box")
+    done = call(*flags(tiny, fresh, "box"))
+    assert done.code == 1, done.err
+    assert cell_of(fresh, suite="gt_box")["status"] == "failed"
+    assert cell_of(fresh, suite="click")["status"] == "done"
+    assert metrics(fresh)["box", "click"] == numbers["box", "click"]
+
+
+def test_an_encoder_that_raises_fails_its_model_alone(
+    tiny: TinyCoco, fresh: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_memory(*_: object) -> None:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(Ellipse, "embed", no_memory)
+    assert call(*flags(tiny, fresh, "ellipse,box")).code == 1
+    status = {(c["model"], c["suite"]): c["status"] for c in cells_of(fresh)}
+    assert status == {key: "failed" if key[0] == "ellipse" else "done" for key in BOTH}
+    assert "out of memory" in cell_of(fresh, model="ellipse", suite="click")["reason"]
+
+
+def test_a_model_that_cannot_be_prepared_fails_alone(
+    tiny: TinyCoco, fresh: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ValueError("no such resize")
+
+    monkeypatch.setattr(Ellipse, "prepare", broken)
+    assert call(*flags(tiny, fresh, "ellipse,box")).code == 1
+    status = {(c["model"], c["suite"]): c["status"] for c in cells_of(fresh)}
+    assert status == {key: "failed" if key[0] == "ellipse" else "done" for key in BOTH}
+
+
+def test_a_suite_that_cannot_score_fails_its_cell_alone(
+    tiny: TinyCoco, fresh: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("no area")
+
+    monkeypatch.setattr(Click, "score", broken)
+    assert call(*flags(tiny, fresh)).code == 1
+    status = {(c["model"], c["suite"]): c["status"] for c in cells_of(fresh)}
+    assert status == {key: "failed" if key[1] == "click" else "done" for key in BOTH}
+
+
+def test_a_damaged_shard_is_named_with_the_remedy_and_the_remedy_works(tiny: TinyCoco, fresh: Path) -> None:
+    call(*flags(tiny, fresh, "box", "gt_box"))
+    before = shards_of(fresh)
+    (name,) = before
+    (fresh / name).write_bytes(before[name][:100])
+    done = call(*flags(tiny, fresh, "box", "gt_box"))
+    assert done.code in (1, 2)
+    assert f"{fresh / name}: damaged" in done.out + done.err
+    (fresh / name).unlink()
+    assert call(*flags(tiny, fresh, "box", "gt_box")).code == 0
+    assert shards_of(fresh) == before
+
+
+@pytest.fixture
+def without_points(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Ellipse, "capabilities", Capabilities(points=False, mask_input=False))
+
+
+@pytest.mark.usefixtures("without_points")
+def test_a_model_that_takes_no_points_does_not_apply_to_clicks(tiny: TinyCoco, fresh: Path) -> None:
+    done = call(*flags(tiny, fresh))
+    assert done.code == 0, done.err
+    refused = cell_of(fresh, model="ellipse", suite="click")
+    assert refused["status"] == "not_applicable"
+    assert refused["reason"] == "ellipse: it takes no points"
+    assert refused["metrics"] == {}
+    assert [c["status"] for c in cells_of(fresh) if c != refused] == ["done"] * 3
+    assert "it takes no points" in done.out
+
+
+@pytest.mark.usefixtures("without_points")
+def test_a_run_of_which_nothing_applies_still_ends_well(tiny: TinyCoco, fresh: Path) -> None:
+    assert call(*flags(tiny, fresh, "ellipse", "click")).code == 0
+    assert [c["status"] for c in cells_of(fresh)] == ["not_applicable"]
+    assert shards_of(fresh) == {}
+
+
+def test_a_model_without_its_default_weights_is_a_failed_row(
+    tiny: TinyCoco, fresh: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "no_weights").mkdir()
+    monkeypatch.setenv("SAMBENCH_WEIGHTS", str(tmp_path / "no_weights"))
+    done = call(*flags(tiny, fresh, "efficientvit_sam_l0,box", "gt_box"))
+    assert done.code == 1
+    missing = cell_of(fresh, model="efficientvit_sam_l0")
+    assert missing["status"] == "failed"
+    assert str(tmp_path / "no_weights" / "efficientvit_sam_l0.pt") in missing["reason"]
+    assert "--weights efficientvit_sam_l0=PATH" in missing["reason"]
+    assert cell_of(fresh, model="box")["status"] == "done"
+    assert "no checkpoint at" in done.out
+
+
+def test_a_damaged_default_checkpoint_fails_its_model_alone(
+    tiny: TinyCoco, fresh: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "efficientvit_sam_l0.pt").write_bytes(b"PK\3\4 no checkpoint")
+    monkeypatch.setenv("SAMBENCH_WEIGHTS", str(tmp_path))
+    assert call(*flags(tiny, fresh, "efficientvit_sam_l0,box", "gt_box")).code == 1
+    broken = cell_of(fresh, model="efficientvit_sam_l0")
+    assert broken["status"] == "failed"
+    assert str(tmp_path / "efficientvit_sam_l0.pt") in broken["reason"]
+    assert cell_of(fresh, model="box")["status"] == "done"
