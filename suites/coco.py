@@ -108,9 +108,9 @@ class CocoDataset:
         if record.file_name:
             return self.images / record.file_name
         if record.coco_url:  # http://images.cocodataset.org/train2017/000000123456.jpg
-            split, name = record.coco_url.rsplit("/", 2)[-2:]
+            *_, split, name = ("", *record.coco_url.split("/"))
             beside = self.images / name
-            return self.images / split / name if not beside.exists() else beside
+            return beside if beside.exists() else self.images / split / name
         raise SambenchError(f"{self.annotations}: image {record.id} has neither file_name nor coco_url.")
 
     def check_files(self, entries: Sequence[Entry]) -> list[int]:
@@ -146,7 +146,7 @@ def _parse(path: Path) -> _File:
         return msgspec.json.decode(content, type=_File)
     except msgspec.ValidationError as error:
         raise SambenchError(f"{path}: not in COCO's format. {error}.") from None
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise SambenchError(f"{path}: not valid JSON, perhaps cut off. {error}.") from None
 
 

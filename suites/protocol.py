@@ -67,7 +67,7 @@ def make_protocol(spec: str | Mapping[str, Any]) -> Protocol:
     """
     changes = {"preset": spec} if isinstance(spec, str) else dict(spec)
     preset = changes.pop("preset", "strict")
-    if preset not in PRESETS:
+    if not isinstance(preset, str) or preset not in PRESETS:
         raise SambenchError(
             f"protocol: no preset {preset!r}; there are {', '.join(PRESETS)}."
             + did_you_mean(str(preset), PRESETS)
@@ -75,7 +75,7 @@ def make_protocol(spec: str | Mapping[str, Any]) -> Protocol:
     axes = {k: t for k, t in get_type_hints(Protocol).items() if k != "preset"}
     for axis, value in changes.items():
         if axis not in axes:
-            raise SambenchError(f"protocol: no axis {axis!r}.{did_you_mean(axis, axes)}")
+            raise SambenchError(f"protocol: no axis {axis!r}.{did_you_mean(str(axis), axes)}")
         allowed = get_args(axes[axis])
         if value not in allowed:
             raise SambenchError(f"protocol: {axis} is {value!r}; it can be {', '.join(map(repr, allowed))}.")

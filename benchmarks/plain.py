@@ -1,0 +1,138 @@
+"""What the paper's evaluation script does, written plainly: the other side of `benchmarks.suites`.
+
+One prompt a call, every projection for every prompt, three masks to full resolution, IoU in numpy, clicks by
+distance transforms of the whole image, annotations found by scanning the whole list.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from adapters.base import Embedding, Prompts, Segmenter
+from evsam import geometry
+from evsam.model import EfficientViTSam
+from evsam.transformer import HEADS, Attention, TwoWayBlock
+from suites.base import Record, Stopwatch
+
+
+def scan_annotations(annotations: list[dict[str, Any]], image_id: int) -> list[dict[str, Any]]:
+    """Find an image's annotations as the script does."""
+    return [a for a in annotations if a["image_id"] == image_id]
+
+
+def attend(module: Attention, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Attention as it is defined: project, split heads, weigh, join, project."""
+    q, k, v = module.q_proj(q), module.k_proj(k), module.v_proj(v)
+    n, t, dim = q.shape
+    q, k, v = (x.reshape(n, -1, HEADS, dim // HEADS).transpose(1, 2) for x in (q, k, v))
+    weights = (q @ k.permute(0, 1, 3, 2) / (dim // HEADS) ** 0.5).softmax(dim=-1)
+    return module.out_proj((weights @ v).transpose(1, 2).reshape(n, t, dim))
+
+
+def block(
+    layer: TwoWayBlock, tokens: Tensor, prompt: Tensor, keys: Tensor, at: Tensor
+) -> tuple[Tensor, Tensor]:
+    """One two-way block."""
+    if layer.first:
+        tokens = attend(layer.self_attn, tokens, tokens, tokens)
+    else:
+        q = tokens + prompt
+        tokens = tokens + attend(layer.self_attn, q, q, tokens)
+    tokens = layer.norm1(tokens)
+    tokens = layer.norm2(tokens + attend(layer.cross_attn_token_to_image, tokens + prompt, keys + at, keys))
+    tokens = layer.norm3(tokens + layer.mlp(tokens))
+    keys = layer.norm4(keys + attend(layer.cross_attn_image_to_token, keys + at, tokens + prompt, tokens))
+    return tokens, keys
+
+
+class PlainPredictor:
+    """Set an image, then predict for one prompt at a time."""
+
+    def __init__(self, model: EfficientViTSam) -> None:
+        self.model = model
+
+    @torch.inference_mode()
+    def set_image(self, image: np.ndarray) -> None:
+        """Encode."""
+        self.size = image.shape[:2]
+        self.features = self.model.image_encoder(geometry.preprocess(image, self.model.input_size)[None])
+
+    @torch.inference_mode()
+    def box_iou(self, bbox: list[float], truth: np.ndarray, watch: Stopwatch) -> float:
+        """Predict for a box x y w h and compare the best of three masks."""
+        x, y, w, h = bbox
+        corners = torch.tensor([[[x, y], [x + w, y + h]]])
+        with watch("decode"):
+            sparse, dense = self.model.prompt_encoder(
+                boxes=geometry.to_prompt_frame(corners, self.size).reshape(1, 4)
+            )
+            low, iou = self.decode(sparse, dense)
+        with watch("upsample"):
+            height, width = geometry.resized(self.size, 1024)
+            frame = F.interpolate(low, (1024, 1024), mode="bilinear", align_corners=False)
+            full = F.interpolate(frame[..., :height, :width], self.size, mode="bilinear", align_corners=False)
+            masks = (full > 0)[0].numpy()
+        with watch("score"):
+            mask = masks[int(iou[0].argmax())]
+            union = np.logical_or(mask, truth).sum()
+            return float(np.logical_and(mask, truth).sum() / max(union, 1))
+
+    def decode(self, sparse: Tensor, dense: Tensor) -> tuple[Tensor, Tensor]:
+        """Decode one prompt by the layers' definitions, in the layout of the convolutions."""
+        decoder = self.model.mask_decoder
+        own = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight])[None]
+        prompt = torch.cat([own, sparse], dim=1)
+        keys = (self.features + dense).flatten(2).permute(0, 2, 1)
+        at = self.model.prompt_encoder.get_dense_pe().flatten(2).permute(0, 2, 1)
+        tokens = prompt
+        for layer in decoder.transformer.layers:
+            tokens, keys = block(layer, tokens, prompt, keys, at)
+        last = attend(decoder.transformer.final_attn_token_to_image, tokens + prompt, keys + at, keys)
+        tokens = decoder.transformer.norm_final_attn(tokens + last)
+        maps = decoder.output_upscaling(keys.transpose(1, 2).reshape(1, 256, 64, 64))
+        mlps = decoder.output_hypernetworks_mlps
+        vectors = torch.stack([mlp(tokens[:, 1 + i]) for i, mlp in enumerate(mlps)], dim=1)
+        masks = (vectors @ maps.flatten(2)).reshape(1, -1, 256, 256)
+        return masks[:, 1:], decoder.iou_prediction_head(tokens[:, 0])[:, 1:]
+
+
+class PlainClicker:
+    """Place clicks on whole images, as the script's clicker does."""
+
+    def __init__(self, segmenter: Segmenter, embedding: Embedding, watch: Stopwatch) -> None:
+        self.segmenter, self.embedding, self.watch = segmenter, embedding, watch
+
+    def points(self, truth: np.ndarray, row: Record) -> list[list[int]]:
+        """Repeat the rounds of a record, and return where this clicker would have clicked."""
+        mask = np.zeros_like(truth)
+        free = np.ones_like(truth)
+        found: list[list[int]] = []
+        for k in range(1, len(row["points"]) + 1):
+            with self.watch("click"):
+                x, y = self._place(truth, mask, free)
+            found.append([x, y])
+            prompts = Prompts(
+                points=torch.tensor([row["points"][:k]], dtype=torch.float32),
+                labels=torch.tensor([row["labels"][:k]]),
+            )
+            prediction = self.segmenter.decode(self.embedding, prompts)
+            best = prediction.logits[:, int(prediction.iou[0].argmax())]
+            mask = (self.segmenter.upsample(best, self.embedding.size) > 0)[0].numpy()
+        return found
+
+    def _place(self, truth: np.ndarray, mask: np.ndarray, free: np.ndarray) -> tuple[int, int]:
+        depth = []
+        for region in (truth & ~mask, ~truth & mask):
+            framed = np.pad(region, 1).astype(np.uint8)
+            depth.append(cv2.distanceTransform(framed, cv2.DIST_L2, 0)[1:-1, 1:-1] * free)
+        lacking, excess = depth
+        chosen = lacking if lacking.max() > excess.max() else excess
+        ys, xs = np.where(chosen == chosen.max())
+        free[ys[0], xs[0]] = False
+        return int(xs[0]), int(ys[0])
