@@ -74,9 +74,8 @@ def write(annotations: Path, images: Path) -> None:
         for i in track(range(ANNOTATIONS), "Writing"):
             radius = rng.uniform(5, 80)
             centre = rng.uniform([radius, radius], [WIDTH - radius, HEIGHT - radius])
-            xy = centre + radius * rng.uniform(0.6, 1, (CORNERS, 1)) * np.stack(
-                [np.cos(angle), np.sin(angle)], 1
-            )
+            rays = radius * rng.uniform(0.6, 1, (CORNERS, 1))
+            xy = centre + rays * np.stack([np.cos(angle), np.sin(angle)], axis=1)
             record = {
                 "id": i,
                 "image_id": int(rng.integers(IMAGES)),

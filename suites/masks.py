@@ -112,7 +112,7 @@ def _from_rle(encoded: dict[str, Any], size: Size) -> np.ndarray:
 
 
 def _runs(counts: str) -> list[int]:
-    """Read COCO's compressed runs: five bits a character, least first; from the fourth run on, differences."""
+    """Read COCO's compressed runs: five bits a character, least first; differences from the fourth run on."""
     digits = np.frombuffer(counts.encode("ascii"), np.uint8).astype(np.int64) - 48
     if not len(digits):
         return []

@@ -18,6 +18,7 @@ from unittest import mock
 
 import pyarrow.parquet as pq
 from rich.console import Console
+from tiny_coco import TinyCoco
 
 from harness import cli
 
@@ -130,3 +131,18 @@ def assert_nothing_half_written(out: Path) -> None:
             pq.read_table(file)
         elif file.suffix == ".json":
             json.loads(file.read_text())
+
+
+def times(out: Path) -> dict[str, int]:
+    """When each shard of a run was written."""
+    return {str(file): file.stat().st_mtime_ns for file in (out / "records").rglob("*.parquet")}
+
+
+def metrics(out: Path) -> dict[tuple[str, str], Any]:
+    """Metrics, intervals and counts by model and suite."""
+    return {(c["model"], c["suite"]): (c["metrics"], c["intervals"], c["counts"]) for c in cells_of(out)}
+
+
+def flags(tiny: TinyCoco, out: Path, models: str = "box,ellipse", suites: str = "gt_box,click") -> list[str]:
+    """The command that runs these models and suites on a tiny data set."""
+    return ["run", "--models", models, "--suites", suites, *tiny.flags, "--out", str(out)]

@@ -63,3 +63,9 @@ def l0_state() -> dict[str, torch.Tensor]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(5)
         return {k: v.clone() for k, v in evsam.create_model("efficientvit_sam_l0").state_dict().items()}
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Path:
+    """A folder for a run, not made yet."""
+    return tmp_path / "out"

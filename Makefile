@@ -1,0 +1,41 @@
+# Two commands do all: `make demo` and `make test`. Both make .venv first where it is missing or out of date.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+DEMO := runs/demo
+
+.PHONY: demo test lint bench install clean
+
+demo: $(READY)  ## the main job on the embedded data: baselines and a random EfficientViT-SAM-L0
+	$(BIN)/sambench data make shapes --out data/shapes --images 24 --seed 0
+	$(BIN)/sambench run configs/demo.yaml
+	@echo
+	@echo "Open $(CURDIR)/$(DEMO)/report.html in a browser."
+
+test: $(READY) lint  ## lint, types and all tests
+	$(BIN)/python -m pytest -q
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(READY)  ## times of each stage beside the plain loop
+	$(BIN)/python -m benchmarks.suites
+
+install: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+		{ echo "sambench needs Python 3.11, 3.12 or 3.13; name one with: make PYTHON=python3.12"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing into $(VENV) (torch is large; a minute or two)"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[report,dev]'
+	# lvis asks for the OpenCV with windows, which bare servers cannot load; the headless one serves it as well
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps lvis
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build *.egg-info

@@ -1,0 +1,176 @@
+"""A cell that fails or does not apply: the reason is said, the others are done, the exit code tells."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command import call, cell_of, cells_of, flags, metrics, shards_of, times
+from tiny_coco import TinyCoco
+
+from adapters.base import Capabilities
+from adapters.baselines import Ellipse
+from suites.base import Suite
+from suites.click import Click
+from suites.gt_box import GtBox
+
+BOTH = [(model, suite) for model in ("box", "ellipse") for suite in ("gt_box", "click")]
+
+
+def break_for(monkeypatch: pytest.MonkeyPatch, suite: type[Suite], model: str) -> None:
+    """Let a suite raise for one model."""
+    evaluate = suite.evaluate
+
+    def broken(self: Suite, segmenter: Any, *rest: Any) -> Any:
+        if segmenter.name == model:
+            raise ValueError("mask of the wrong kind")
+        return evaluate(self, segmenter, *rest)
+
+    monkeypatch.setattr(suite, "evaluate", broken)
+
+
+def test_a_suite_that_raises_for_a_model_fails_that_cell_alone(tiny: TinyCoco, fresh: Path) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        break_for(patched, GtBox, "ellipse")
+        done = call(*flags(tiny, fresh))
+    assert done.code == 1
+    broken = cell_of(fresh, model="ellipse", suite="gt_box")
+    assert broken["status"] == "failed"
+    assert broken["reason"] == "ValueError: mask of the wrong kind"
+    assert (broken["metrics"], broken["intervals"]) == ({}, {})
+    others = [c for c in cells_of(fresh) if c != broken]
+    assert [c["status"] for c in others] == ["done"] * 3
+    assert all(c["metrics"] for c in others)
+    assert "mask of the wrong kind" in done.out
+    assert "Traceback" in done.err  # it is our bug: whoever mends it needs to know where
+    assert not [name for name in shards_of(fresh) if "ellipse-gt_box" in name]
+    assert "ellipse" in (fresh / "report.md").read_text().lower()
+
+
+def test_a_failed_cell_is_made_up_for_by_the_same_command(tiny: TinyCoco, fresh: Path) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        break_for(patched, Click, "box")
+        assert call(*flags(tiny, fresh)).code == 1
+    before = times(fresh)
+    assert call(*flags(tiny, fresh)).code == 0
+    assert before.items() < times(fresh).items()
+    assert {c["status"] for c in cells_of(fresh)} == {"done"}
+
+
+def test_a_failure_leaves_the_unfinished_shards_of_the_other_suite_computed(
+    tiny: TinyCoco, fresh: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Clicks have shards 0 and 1; gt_box fails in shard 0: clicks still need shards 2 and 3."""
+    monkeypatch.setattr("harness.plan.SHARD_IMAGES", 1)
+    call(*flags(tiny, fresh, "box", "click"))
+    numbers = metrics(fresh)
+    for name in sorted(times(fresh))[2:]:
+        Path(name).unlink()
+    break_for(monkeypatch, GtBox, "box")
+    done = call(*flags(tiny, fresh, "box"))
+    assert done.code == 1, done.err
+    assert cell_of(fresh, suite="gt_box")["status"] == "failed"
+    assert cell_of(fresh, suite="click")["status"] == "done"
+    assert metrics(fresh)["box", "click"] == numbers["box", "click"]
+
+
+def test_an_encoder_that_raises_fails_its_model_alone(
+    tiny: TinyCoco, fresh: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_memory(*_: object) -> None:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(Ellipse, "embed", no_memory)
+    assert call(*flags(tiny, fresh, "ellipse,box")).code == 1
+    status = {(c["model"], c["suite"]): c["status"] for c in cells_of(fresh)}
+    assert status == {key: "failed" if key[0] == "ellipse" else "done" for key in BOTH}
+    assert "out of memory" in cell_of(fresh, model="ellipse", suite="click")["reason"]
+
+
+def test_a_model_that_cannot_be_prepared_fails_alone(
+    tiny: TinyCoco, fresh: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ValueError("no such resize")
+
+    monkeypatch.setattr(Ellipse, "prepare", broken)
+    assert call(*flags(tiny, fresh, "ellipse,box")).code == 1
+    status = {(c["model"], c["suite"]): c["status"] for c in cells_of(fresh)}
+    assert status == {key: "failed" if key[0] == "ellipse" else "done" for key in BOTH}
+
+
+def test_a_suite_that_cannot_score_fails_its_cell_alone(
+    tiny: TinyCoco, fresh: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("no area")
+
+    monkeypatch.setattr(Click, "score", broken)
+    assert call(*flags(tiny, fresh)).code == 1
+    status = {(c["model"], c["suite"]): c["status"] for c in cells_of(fresh)}
+    assert status == {key: "failed" if key[1] == "click" else "done" for key in BOTH}
+
+
+def test_a_damaged_shard_is_named_with_the_remedy_and_the_remedy_works(tiny: TinyCoco, fresh: Path) -> None:
+    call(*flags(tiny, fresh, "box", "gt_box"))
+    before = shards_of(fresh)
+    (name,) = before
+    (fresh / name).write_bytes(before[name][:100])
+    done = call(*flags(tiny, fresh, "box", "gt_box"))
+    assert done.code in (1, 2)
+    assert f"{fresh / name}: damaged" in done.out + done.err
+    (fresh / name).unlink()
+    assert call(*flags(tiny, fresh, "box", "gt_box")).code == 0
+    assert shards_of(fresh) == before
+
+
+@pytest.fixture
+def without_points(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Ellipse, "capabilities", Capabilities(points=False, mask_input=False))
+
+
+@pytest.mark.usefixtures("without_points")
+def test_a_model_that_takes_no_points_does_not_apply_to_clicks(tiny: TinyCoco, fresh: Path) -> None:
+    done = call(*flags(tiny, fresh))
+    assert done.code == 0, done.err
+    refused = cell_of(fresh, model="ellipse", suite="click")
+    assert refused["status"] == "not_applicable"
+    assert refused["reason"] == "ellipse: it takes no points"
+    assert refused["metrics"] == {}
+    assert [c["status"] for c in cells_of(fresh) if c != refused] == ["done"] * 3
+    assert "it takes no points" in done.out
+
+
+@pytest.mark.usefixtures("without_points")
+def test_a_run_of_which_nothing_applies_still_ends_well(tiny: TinyCoco, fresh: Path) -> None:
+    assert call(*flags(tiny, fresh, "ellipse", "click")).code == 0
+    assert [c["status"] for c in cells_of(fresh)] == ["not_applicable"]
+    assert shards_of(fresh) == {}
+
+
+def test_a_model_without_its_default_weights_is_a_failed_row(
+    tiny: TinyCoco, fresh: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "no_weights").mkdir()
+    monkeypatch.setenv("SAMBENCH_WEIGHTS", str(tmp_path / "no_weights"))
+    done = call(*flags(tiny, fresh, "efficientvit_sam_l0,box", "gt_box"))
+    assert done.code == 1
+    missing = cell_of(fresh, model="efficientvit_sam_l0")
+    assert missing["status"] == "failed"
+    assert str(tmp_path / "no_weights" / "efficientvit_sam_l0.pt") in missing["reason"]
+    assert "--weights efficientvit_sam_l0=PATH" in missing["reason"]
+    assert cell_of(fresh, model="box")["status"] == "done"
+    assert "no checkpoint at" in done.out
+
+
+def test_a_damaged_default_checkpoint_fails_its_model_alone(
+    tiny: TinyCoco, fresh: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "efficientvit_sam_l0.pt").write_bytes(b"PK\3\4 no checkpoint")
+    monkeypatch.setenv("SAMBENCH_WEIGHTS", str(tmp_path))
+    assert call(*flags(tiny, fresh, "efficientvit_sam_l0,box", "gt_box")).code == 1
+    broken = cell_of(fresh, model="efficientvit_sam_l0")
+    assert broken["status"] == "failed"
+    assert str(tmp_path / "efficientvit_sam_l0.pt") in broken["reason"]
+    assert cell_of(fresh, model="box")["status"] == "done"
