@@ -56,7 +56,7 @@ def peak() -> float:
 
 
 def write(annotations: Path, images: Path) -> None:
-    """Write the annotations piece by piece, so that making them does not set the peak; one picture for all."""
+    """Write the annotations piece by piece, so that making them sets no peak; one picture serves all."""
     images.mkdir()
     picture = np.random.default_rng(0).integers(0, 256, (HEIGHT // 8, WIDTH // 8, 3), dtype=np.uint8)
     Image.fromarray(picture).resize((WIDTH, HEIGHT)).save(images / "picture.jpg")

@@ -6,6 +6,9 @@ distance transforms of the whole image, annotations found by scanning the whole 
 
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -14,16 +17,74 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from adapters.base import Embedding, Prompts, Segmenter
+import evsam
+from adapters.base import Embedding, Prompts, Segmenter, Weights
+from adapters.efficientvit_sam import EfficientViTSamSegmenter
 from evsam import geometry
 from evsam.model import EfficientViTSam
 from evsam.transformer import HEADS, Attention, TwoWayBlock
 from suites.base import Record, Stopwatch
+from suites.coco import CocoDataset, Entry
+from suites.sample import load_sample
+from tests.golden import golden
 
 
-def scan_annotations(annotations: list[dict[str, Any]], image_id: int) -> list[dict[str, Any]]:
-    """Find an image's annotations as the script does."""
-    return [a for a in annotations if a["image_id"] == image_id]
+def golden_segmenter(name: str) -> EfficientViTSamSegmenter:
+    """A segmenter with the weights of the golden data."""
+    model = golden.load_filled(evsam.create_model(name))
+    return EfficientViTSamSegmenter(name, model, Weights("random"), torch.device("cpu"))
+
+
+@dataclass(frozen=True)
+class Loop:
+    """What the worker process holds."""
+
+    segmenter: EfficientViTSamSegmenter
+    entries: dict[int, Entry]
+    annotations: list[dict[str, Any]]
+
+
+_loop: Loop | None = None
+
+
+def start(model: str, images: Path, annotations: Path) -> None:
+    """Make this process the one that runs the plain loop."""
+    global _loop  # noqa: PLW0603 - a worker process has no other place to keep it
+    entries = {e.record.id: e for e in CocoDataset("bench", images, annotations).entries}
+    segmenter = golden_segmenter(model)
+    segmenter.encode([np.zeros((64, 64, 3), np.uint8)])
+    _loop = Loop(segmenter, entries, json.loads(annotations.read_text())["annotations"])
+
+
+def boxes(image_id: int) -> tuple[dict[int, float], dict[str, float]]:
+    """Evaluate the boxes of an image: IoU by annotation, and seconds by stage."""
+    assert _loop is not None
+    watch = Stopwatch()
+    predictor = PlainPredictor(_loop.segmenter.model)
+    with watch("read"):
+        sample = load_sample(_loop.entries[image_id])
+    with watch("encode"):
+        predictor.set_image(sample.image)
+    with watch("look up"):
+        mine = [a for a in _loop.annotations if a["image_id"] == image_id]
+    truth = {t.ann_id: t.mask.full() for t in sample.targets}
+    ious = {a["id"]: predictor.box_iou(a["bbox"], truth[a["id"]], watch) for a in mine}
+    return ious, dict(watch.seconds)
+
+
+def clicks(image_id: int, rows: list[Record]) -> float:
+    """Click on the objects of an image along the rounds of some records; return the seconds of placing."""
+    assert _loop is not None
+    sample = load_sample(_loop.entries[image_id])
+    (embedding,) = _loop.segmenter.encode([sample.image])
+    watch = Stopwatch()
+    replay = PlainClicker(_loop.segmenter, embedding, watch)
+    for target, row in zip(sample.targets, rows, strict=True):
+        agreed = sum(
+            a == b for a, b in zip(replay.points(target.mask.full(), row), row["points"], strict=True)
+        )
+        assert agreed >= len(row["points"]) - 1, "the clickers disagree"  # noisy masks may flip a tie
+    return watch.seconds["click"]
 
 
 def attend(module: Attention, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -67,7 +128,7 @@ class PlainPredictor:
     def box_iou(self, bbox: list[float], truth: np.ndarray, watch: Stopwatch) -> float:
         """Predict for a box x y w h and compare the best of three masks."""
         x, y, w, h = bbox
-        corners = torch.tensor([[[x, y], [x + w, y + h]]])
+        corners = torch.tensor([[[x, y], [x + w, y + h]]], dtype=torch.float32)
         with watch("decode"):
             sparse, dense = self.model.prompt_encoder(
                 boxes=geometry.to_prompt_frame(corners, self.size).reshape(1, 4)

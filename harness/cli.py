@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from evsam.errors import SambenchError
 
@@ -25,8 +26,9 @@ app = typer.Typer(
 data = typer.Typer(help="Data sets.", no_args_is_help=True)
 app.add_typer(data, name="data")
 
-out_console = Console(soft_wrap=not sys.stdout.isatty())
-err_console = Console(stderr=True)
+# Names, paths and reasons come from users: nothing in them is taken for markup.
+out_console = Console(markup=False, highlight=False)
+err_console = Console(stderr=True, markup=False, highlight=False)
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
@@ -119,13 +121,17 @@ def _run(plan: Any) -> bool:
     from reports.report import write_report
 
     command = shlex.join(["sambench", *sys.argv[1:]])
-    with RunProgress(err_console) as progress:
-        cells = run_plan(plan, progress, command)
+    try:
+        with RunProgress(err_console) as progress:
+            cells = run_plan(plan, progress, command)
+    except KeyboardInterrupt:
+        err_console.print("Stopped; run the same command again to go on.")
+        raise typer.Exit(130) from None
     show_results(cells, out_console)
     out = plan.config.out
     files = write_report([out], out)
     for title, path in (("results", out / "results.json"), ("report", files.html), ("", files.markdown)):
-        out_console.print(f"{title:8} {path}", highlight=False, soft_wrap=True)
+        out_console.print(f"{title:8} {path}", soft_wrap=True)
     return any(cell.status == "failed" for cell in cells)
 
 
@@ -156,7 +162,7 @@ def report(
     from reports.report import write_report
 
     files = write_report(runs, out)
-    out_console.print(f"{files.html}\n{files.markdown}", highlight=False, soft_wrap=True)
+    out_console.print(f"{files.html}\n{files.markdown}", soft_wrap=True)
 
 
 @app.command()
@@ -215,7 +221,6 @@ def make(
     out_console.print(
         f"{summary.out}: {what}, {summary.images} images, {summary.annotations} objects "
         f"({summary.small} small, {summary.medium} medium, {summary.large} large, {summary.crowds} crowds)",
-        highlight=False,
         soft_wrap=True,
     )
 
@@ -238,17 +243,8 @@ def main() -> None:
     try:
         app()
     except SambenchError as error:
-        err_console.print(f"[bold red]error[/]: {_escape(str(error))}", highlight=False, soft_wrap=True)
+        err_console.print(Text("error: ", "bold red") + Text(str(error)), soft_wrap=True)
         sys.exit(2)
-    except KeyboardInterrupt:
-        err_console.print("stopped; run the same command again to go on", highlight=False)
-        sys.exit(130)
-
-
-def _escape(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
 
 
 if __name__ == "__main__":

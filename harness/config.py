@@ -74,10 +74,16 @@ def load_config(path: Path | None, flags: Mapping[str, Any]) -> RunConfig:
     for key in ("models", "suites", "datasets", "out"):
         if not content.get(key):
             raise SambenchError(f"{where}: {_MISSING[key]}")
+    datasets = tuple(_dataset(d, where) for d in _listed(content["datasets"], "datasets", where))
+    names = [d.name for d in datasets]
+    if len(set(names)) < len(names):
+        raise SambenchError(
+            f"{where}: two data sets of one name, {', '.join(names)}; results need them apart."
+        )
     return RunConfig(
         models=_names(content["models"], "models", where),
         suites=_names(content["suites"], "suites", where),
-        datasets=tuple(_dataset(d, where) for d in _listed(content["datasets"], "datasets", where)),
+        datasets=datasets,
         out=_path(content["out"], "out", where),
         weights=_weights(content.get("weights", {}), _names(content["models"], "models", where), where),
         protocol=make_protocol(content.get("protocol", "strict")),

@@ -20,6 +20,7 @@ from harness.store import CellStore
 from suites.base import Suite
 from suites.coco import CocoDataset, Entry
 from suites.registry import create_suite
+from suites.results import load_results
 
 SHARD_IMAGES = 16
 """Images a shard: what an interruption costs at the most."""
@@ -82,6 +83,8 @@ def make_plan(config: RunConfig) -> Plan:
         SambenchError: data or weights that the user named are missing or wrong.
     """
     check_device(config.device)
+    if (config.out / "results.json").exists():
+        load_results(config.out)  # a foreign file there must be noticed now, not after hours
     suites = [create_suite(name) for name in config.suites]
     weights = {model: _weights(model, config) for model in config.models}
     data = [_open(d, config) for d in config.datasets]

@@ -34,7 +34,7 @@ class RunProgress:
     def __init__(self, console: Console) -> None:
         self.console = console
         self._bar = Progress(
-            TextColumn("[bold]{task.description}"),
+            TextColumn("{task.description}", style="bold", markup=False),
             BarColumn(bar_width=30),
             MofNCompleteColumn(),
             _Speed(),
@@ -74,4 +74,4 @@ class RunProgress:
         if self._fresh:
             speed = self._fresh / max(self._said - self._began, 1e-9)
             line += f", {speed:.1f} img/s, {(self._total - self._done) / speed:.0f} s left"
-        self.console.print(line, highlight=False, soft_wrap=True)
+        self.console.print(line, soft_wrap=True)

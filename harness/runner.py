@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import collections
+import dataclasses
 import functools
 import itertools
 import traceback
@@ -55,7 +57,7 @@ def run(plan: Plan, progress: RunProgress, command: str) -> list[CellResult]:
     """
     keep_freed_memory()
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32
-    finished = {id(group): _pending(group, plan, command) for group in plan.groups}
+    finished = {id(group): _so_far(group, plan, command) for group in plan.groups}
     for group in plan.groups:
         work = _GroupRun(group, plan, progress, [_Running(cell) for cell in group.cells])
         work.run()
@@ -64,10 +66,13 @@ def run(plan: Plan, progress: RunProgress, command: str) -> list[CellResult]:
     return [cell for cells in finished.values() for cell in cells]
 
 
-def _pending(group: Group, plan: Plan, command: str) -> list[CellResult]:
-    """What to say of a group before its turn."""
-    waiting = [_Running(cell, status="unfinished", reason="not run yet") for cell in group.cells]
-    return [_result(r, group, plan, command, Stopwatch()) for r in waiting]
+def _so_far(group: Group, plan: Plan, command: str) -> list[CellResult]:
+    """What to say of a group before its turn: cells that an earlier command finished are done."""
+    cells = [_Running(cell) for cell in group.cells]
+    for r in cells:
+        if r.cell.store.finished() < r.cell.store.shards:
+            r.stop("unfinished", "not run yet")
+    return [_result(r, group, plan, command, Stopwatch()) for r in cells]
 
 
 @dataclass
@@ -126,17 +131,21 @@ class _GroupRun:
         def lacking(shard: int) -> list[_Running]:
             return [r for r in self.running if r.status == "done" and not r.cell.store.has(shard)]
 
-        def load(entry: Entry) -> tuple[Sample, Prepared]:
+        def load(entry: Entry) -> tuple[Sample, Callable[[], Prepared]]:
             sample = load_sample(entry)
-            return sample, segmenter.prepare(sample.image)
+            return sample, _attempt(functools.partial(segmenter.prepare, sample.image))
 
         todo = [i for i in range(len(shards)) if lacking(i)]
         loaded = ahead(load, (entry for i in todo for entry in shards[i]))
         for shard in todo:
-            cells = lacking(shard)
-            if not cells:  # the last live cell failed
+            if all(r.status != "done" for r in self.running):
                 break
-            self._run_shard(segmenter, cells, itertools.islice(loaded, len(shards[shard])))
+            images = itertools.islice(loaded, len(shards[shard]))
+            cells = lacking(shard)
+            if not cells:  # those that lacked it have failed meanwhile
+                collections.deque(images, maxlen=0)
+                continue
+            self._run_shard(segmenter, cells, images)
             with self.watch("write"):
                 for r in cells:
                     if r.status == "done":
@@ -144,7 +153,10 @@ class _GroupRun:
                     r.rows, r.left_out = [], Counter()
 
     def _run_shard(
-        self, segmenter: Segmenter, cells: Sequence[_Running], loaded: Iterator[tuple[Sample, Prepared]]
+        self,
+        segmenter: Segmenter,
+        cells: Sequence[_Running],
+        loaded: Iterator[tuple[Sample, Callable[[], Prepared]]],
     ) -> None:
         """Encode the images of a shard, a batch at a time, and let every cell evaluate them."""
         while True:
@@ -152,9 +164,8 @@ class _GroupRun:
                 batch = list(itertools.islice(loaded, self.plan.config.images_per_batch))
             if not batch:
                 return
-            prepared = [p for _, p in batch]
             with self.watch("encode", segmenter.device):
-                embeddings = _guarded(functools.partial(segmenter.embed, prepared), cells)
+                embeddings = _guarded(functools.partial(_embed, segmenter, batch), cells)
             for (sample, _), embedding in zip(batch, embeddings or [], strict=False):
                 for r in cells:
                     if r.status == "done":
@@ -167,6 +178,23 @@ class _GroupRun:
         r.rows.extend(_guarded(work, [r]) or [])
         r.left_out.update(reason for t in sample.targets if (reason := left_out(t, protocol)))
         r.images += 1
+
+
+def _embed(segmenter: Segmenter, batch: Sequence[tuple[Sample, Callable[[], Prepared]]]) -> list[Embedding]:
+    return segmenter.embed([ready() for _, ready in batch])
+
+
+def _attempt(work: Callable[[], Prepared]) -> Callable[[], Prepared]:
+    """Do some work now, in a worker; its result, or its error, is for whoever calls what comes back."""
+    try:
+        done = work()
+    except Exception as error:
+        return functools.partial(_raise, error)
+    return lambda: done
+
+
+def _raise(error: Exception) -> Prepared:
+    raise error
 
 
 def _guarded(work: Callable[[], Any], cells: Sequence[_Running]) -> Any:
@@ -202,18 +230,19 @@ def _result(r: _Running, group: Group, plan: Plan, command: str, shared: Stopwat
     )
     if r.status != "done":
         return result
-    records, counted = r.cell.store.read()
-    scores = r.cell.suite.score(records, config.protocol)
-    return CellResult(
-        **{
-            **result.__dict__,
-            "metrics": scores.metrics,
-            "intervals": scores.intervals,
-            "counts": scores.counts | dict(sorted(counted.items())),
-            "n_instances": records.num_rows,
-            "records": records_folder(r.cell, config.out),
-            "timing": _timing(r, shared),
-        }
+    read = _guarded(r.cell.store.read, [r])
+    scores = read and _guarded(functools.partial(r.cell.suite.score, read[0], config.protocol), [r])
+    if scores is None:
+        return dataclasses.replace(result, status=r.status, reason=r.reason)
+    records, counted = read
+    return dataclasses.replace(
+        result,
+        metrics=scores.metrics,
+        intervals=scores.intervals,
+        counts=scores.counts | dict(sorted(counted.items())),
+        n_instances=records.num_rows,
+        records=records_folder(r.cell, config.out),
+        timing=_timing(r, shared),
     )
 
 

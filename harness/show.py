@@ -36,11 +36,11 @@ def show_plan(plan: Plan, console: Console) -> None:
     console.print(
         f"protocol {config.protocol.preset}, {config.engine}, {config.precision}, {config.device}, "
         f"out {config.out}",
-        highlight=False,
+        soft_wrap=True,
     )
     for group in plan.groups:
         if group.reason:
-            console.print(f"{group.model} will fail: {group.reason}", highlight=False, soft_wrap=True)
+            console.print(f"{group.model} will fail: {group.reason}", soft_wrap=True)
 
 
 def show_results(cells: Sequence[CellResult], console: Console) -> None:

@@ -103,4 +103,3 @@ def _markdown(text: object) -> str:
     """Keep text from being read as Markdown or HTML, on one line of a table."""
     escaped = "".join(f"\\{c}" if c in "\\`*_[]|#" else c for c in " ".join(str(text).split()))
     return escaped.replace("&", "&amp;").replace("<", "&lt;")
-

@@ -59,13 +59,17 @@ PRESETS: dict[str, Protocol] = {
 }
 
 
-def make_protocol(spec: str | Mapping[str, Any]) -> Protocol:
+def make_protocol(spec: object) -> Protocol:
     """Build a protocol from a preset's name, or from ``{"preset": name, axis: value, ...}``.
 
     Raises:
         SambenchError: unknown preset, axis or value; the message names the nearest right one.
     """
-    changes = {"preset": spec} if isinstance(spec, str) else dict(spec)
+    if not isinstance(spec, str | Mapping):
+        raise SambenchError(
+            f"protocol: {spec!r}; say {' or '.join(PRESETS)}, or preset and axes as a mapping."
+        )
+    changes: dict[str, Any] = {"preset": spec} if isinstance(spec, str) else dict(spec)
     preset = changes.pop("preset", "strict")
     if not isinstance(preset, str) or preset not in PRESETS:
         raise SambenchError(

@@ -17,7 +17,6 @@ from typing import Any
 from unittest import mock
 
 import pyarrow.parquet as pq
-from rich.console import Console
 from tiny_coco import TinyCoco
 
 from harness import cli
@@ -47,8 +46,8 @@ def call(*arguments: object) -> Done:
     code: object = 0
     with (
         mock.patch.object(sys, "argv", ["sambench", *map(str, arguments)]),
-        mock.patch.object(cli, "out_console", Console(file=out, width=200)),
-        mock.patch.object(cli, "err_console", Console(file=err, width=200)),
+        mock.patch.object(cli.out_console, "_width", 200),
+        mock.patch.object(cli.err_console, "_width", 200),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
     ):
