@@ -21,6 +21,7 @@ import evsam
 from adapters.base import Embedding, Prompts, Segmenter, Weights
 from adapters.efficientvit_sam import EfficientViTSamSegmenter
 from evsam import geometry
+from evsam.layers import LayerNorm2d
 from evsam.model import EfficientViTSam
 from evsam.transformer import HEADS, Attention, TwoWayBlock
 from suites.base import Record, Stopwatch
@@ -112,6 +113,14 @@ def block(
     return tokens, keys
 
 
+def norm_channels(norm: LayerNorm2d, x: Tensor) -> Tensor:
+    """Layer norm over channels as a formula on maps."""
+    mean = x.mean(1, keepdim=True)
+    variance = (x - mean).pow(2).mean(1, keepdim=True)
+    x = (x - mean) / torch.sqrt(variance + norm.eps)
+    return norm.weight[:, None, None] * x + norm.bias[:, None, None]
+
+
 class PlainPredictor:
     """Set an image, then predict for one prompt at a time."""
 
@@ -149,14 +158,19 @@ class PlainPredictor:
         decoder = self.model.mask_decoder
         own = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight])[None]
         prompt = torch.cat([own, sparse], dim=1)
-        keys = (self.features + dense).flatten(2).permute(0, 2, 1)
-        at = self.model.prompt_encoder.get_dense_pe().flatten(2).permute(0, 2, 1)
+        # Image and positions are repeated for each prompt, one here.
+        source = torch.repeat_interleave(self.features, len(sparse), dim=0) + dense
+        position = torch.repeat_interleave(self.model.prompt_encoder.get_dense_pe(), len(sparse), dim=0)
+        keys = source.flatten(2).permute(0, 2, 1)
+        at = position.flatten(2).permute(0, 2, 1)
         tokens = prompt
         for layer in decoder.transformer.layers:
             tokens, keys = block(layer, tokens, prompt, keys, at)
         last = attend(decoder.transformer.final_attn_token_to_image, tokens + prompt, keys + at, keys)
         tokens = decoder.transformer.norm_final_attn(tokens + last)
-        maps = decoder.output_upscaling(keys.transpose(1, 2).reshape(1, 256, 64, 64))
+        expand1, norm, gelu, expand2, _ = decoder.output_upscaling
+        maps = expand1(keys.transpose(1, 2).reshape(1, 256, 64, 64))
+        maps = gelu(expand2(gelu(norm_channels(norm, maps))))
         mlps = decoder.output_hypernetworks_mlps
         vectors = torch.stack([mlp(tokens[:, 1 + i]) for i, mlp in enumerate(mlps)], dim=1)
         masks = (vectors @ maps.flatten(2)).reshape(1, -1, 256, 256)

@@ -98,9 +98,14 @@ class ImageToToken(Attention):
         super().__init__(inner_dim=CROSS_DIM)
 
     def scores_projected(self, q: Tensor, tokens: Tensor) -> Tensor:
-        """Scores (N, 8, T, P) of projected pixels (B, P, 128) against tokens (N, T, 256)."""
-        k = split_heads(self.k_proj(tokens) * self.scale)  # (N, 8, T, 16)
-        return k @ split_heads(q).transpose(2, 3)
+        """Scores (N, 8, T, P) of projected pixels (B, P, 128) against tokens (N, T, 256).
+
+        Where the prompts share the pixels, their tokens are the rows of one product a head.
+        """
+        k = (self.k_proj(tokens) * self.scale).reshape(len(q), -1, CROSS_DIM)
+        scores = split_heads(k) @ split_heads(q).transpose(2, 3)  # (B, 8, N T / B, P)
+        scores = scores.unflatten(2, (-1, tokens.shape[1]))  # (B, 8, N / B, T, P)
+        return scores.transpose(1, 2).flatten(0, 1)
 
     def scores(self, keys_at: Tensor, tokens: Tensor) -> Tensor:
         """Scores (N, 8, T, P) of pixels with position (N, P, 256) against tokens (N, T, 256)."""
@@ -112,12 +117,15 @@ class ImageToToken(Attention):
         return scores.reshape(n, heads, t, -1)
 
     def update(self, keys: Tensor, scores: Tensor, values: Tensor) -> Tensor:
-        """Add to pixels (B, P, 256) what they read from values (N, T, 256), giving (N, P, 256)."""
+        """Add to pixels (B, P, 256) what they read from values (N, T, 256), giving (N, P, 256).
+
+        The weights of a head sum to one, so an eighth of the output's bias on every value adds all of it.
+        """
         v = split_heads(self.v_proj(values))  # (N, 8, T, 16)
         out = self.out_proj.weight.reshape(DIM, HEADS, -1).permute(1, 2, 0)  # (8, 16, 256)
-        carried = (v @ out).flatten(1, 2)  # (N, 8 T, 256): values already through the output projection
+        carried = v @ out + self.out_proj.bias / HEADS  # values already through the output projection
         weights = scores.softmax(dim=2).flatten(1, 2)  # (N, 8 T, P)
-        return torch.baddbmm(keys + self.out_proj.bias, weights.transpose(1, 2), carried)
+        return torch.baddbmm(keys, weights.transpose(1, 2), carried.flatten(1, 2))
 
 
 def split_heads(x: Tensor) -> Tensor:
