@@ -27,6 +27,9 @@ from suites.coco import Entry
 from suites.results import CellResult, Status
 from suites.sample import Sample, ahead, load_sample
 
+Loaded = tuple[Sample, Prepared | Exception]
+"""A sample and what the model made of its image, or why it could not."""
+
 
 @dataclass
 class _Running:
@@ -92,6 +95,8 @@ class _GroupRun:
         done = [i for i in range(len(shards)) if all(r.cell.store.has(i) for r in self.running)]
         title = f"{self.group.model} on {self.group.data.config.name}"
         self.progress.start(title, len(self.group.data.entries), sum(len(shards[i]) for i in done))
+        if len(done) == len(shards):
+            return
         segmenter = self._create()
         if segmenter is None:
             return
@@ -131,9 +136,12 @@ class _GroupRun:
         def lacking(shard: int) -> list[_Running]:
             return [r for r in self.running if r.status == "done" and not r.cell.store.has(shard)]
 
-        def load(entry: Entry) -> tuple[Sample, Callable[[], Prepared]]:
+        def load(entry: Entry) -> Loaded:
             sample = load_sample(entry)
-            return sample, _attempt(functools.partial(segmenter.prepare, sample.image))
+            try:
+                return sample, segmenter.prepare(sample.image)
+            except Exception as error:  # the model's fault, not the data's: it ends the cells, not the run
+                return sample, error
 
         todo = [i for i in range(len(shards)) if lacking(i)]
         loaded = ahead(load, (entry for i in todo for entry in shards[i]))
@@ -152,12 +160,7 @@ class _GroupRun:
                         r.cell.store.write(shard, r.rows, r.left_out, r.cell.suite.schema)
                     r.rows, r.left_out = [], Counter()
 
-    def _run_shard(
-        self,
-        segmenter: Segmenter,
-        cells: Sequence[_Running],
-        loaded: Iterator[tuple[Sample, Callable[[], Prepared]]],
-    ) -> None:
+    def _run_shard(self, segmenter: Segmenter, cells: Sequence[_Running], loaded: Iterator[Loaded]) -> None:
         """Encode the images of a shard, a batch at a time, and let every cell evaluate them."""
         while True:
             with self.watch("wait"):
@@ -180,21 +183,13 @@ class _GroupRun:
         r.images += 1
 
 
-def _embed(segmenter: Segmenter, batch: Sequence[tuple[Sample, Callable[[], Prepared]]]) -> list[Embedding]:
-    return segmenter.embed([ready() for _, ready in batch])
-
-
-def _attempt(work: Callable[[], Prepared]) -> Callable[[], Prepared]:
-    """Do some work now, in a worker; its result, or its error, is for whoever calls what comes back."""
-    try:
-        done = work()
-    except Exception as error:
-        return functools.partial(_raise, error)
-    return lambda: done
-
-
-def _raise(error: Exception) -> Prepared:
-    raise error
+def _embed(segmenter: Segmenter, batch: Sequence[Loaded]) -> list[Embedding]:
+    prepared = []
+    for _, one in batch:
+        if isinstance(one, Exception):
+            raise one
+        prepared.append(one)
+    return segmenter.embed(prepared)
 
 
 def _guarded(work: Callable[[], Any], cells: Sequence[_Running]) -> Any:

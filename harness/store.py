@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 from collections import Counter
@@ -81,10 +82,17 @@ class CellStore:
 def write_results(out: Path, cells: Sequence[CellResult]) -> None:
     """Write ``results.json``: these cells, and those of earlier commands in the same folder."""
     file = out / "results.json"
-    mine = {_identity(cell) for cell in cells}
-    earlier = [c for c in load_results(file) if _identity(c) not in mine] if file.exists() else []
-    content = {"schema": SCHEMA, "cells": [c.to_json() for c in (*earlier, *cells)]}
+    before = {_identity(c): c for c in load_results(file)} if file.exists() else {}
+    now = [_with_timing(cell, before.pop(_identity(cell), None)) for cell in cells]
+    content = {"schema": SCHEMA, "cells": [c.to_json() for c in (*before.values(), *now)]}
     write_atomic(file, (json.dumps(content, indent=1) + "\n").encode())
+
+
+def _with_timing(cell: CellResult, earlier: CellResult | None) -> CellResult:
+    """Keep an earlier command's timing of the same records where this one computed nothing."""
+    if earlier is None or cell.timing or earlier.records != cell.records:
+        return cell
+    return dataclasses.replace(cell, timing=earlier.timing)
 
 
 def _identity(cell: CellResult) -> tuple[Any, ...]:

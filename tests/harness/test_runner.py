@@ -188,6 +188,21 @@ def test_the_same_command_computes_nothing_again(
     assert metrics(out) == numbers
 
 
+def test_a_finished_run_again_creates_no_model_and_keeps_its_timing(
+    full: tuple[list[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command, out = full
+    before = [cell["timing"] for cell in cells_of(out)]
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a model was created")
+
+    monkeypatch.setattr("harness.runner.create", refuse)
+    assert call(*command).code == 0
+    assert all(timing["images"] == 16 for timing in before)
+    assert [cell["timing"] for cell in cells_of(out)] == before
+
+
 def test_a_model_that_joins_later_computes_only_itself(tiny: TinyCoco, fresh: Path) -> None:
     assert call(*flags(tiny, fresh, "box")).code == 0
     before = times(fresh)
