@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from adapters.registry import REGISTRY
 from suites.protocol import PRESETS
 
 MODELS = {
@@ -17,16 +18,9 @@ MODELS = {
     "edge_sam_3x": "EdgeSAM-3x",
     "efficient_sam_ti": "EfficientSAM-Ti",
     "efficient_sam_s": "EfficientSAM-S",
-    "efficientvit_sam_l0": "EfficientViT-SAM-L0",
-    "efficientvit_sam_l1": "EfficientViT-SAM-L1",
-    "efficientvit_sam_l2": "EfficientViT-SAM-L2",
-    "efficientvit_sam_xl0": "EfficientViT-SAM-XL0",
-    "efficientvit_sam_xl1": "EfficientViT-SAM-XL1",
-    "box": "Box (baseline)",
-    "ellipse": "Ellipse (baseline)",
-    "grabcut": "GrabCut (baseline)",
+    **{name: entry.title for name, entry in REGISTRY.items()},
 }
-"""Registered name to display name, in the order of the rows."""
+"""Name to display name, in the order of the rows; first those that only have published numbers so far."""
 
 
 @dataclass(frozen=True)
