@@ -38,17 +38,22 @@ def predict(
     segmenter: Segmenter, embedding: Embedding, prompts: Prompts, protocol: Protocol, watch: Stopwatch
 ) -> Iterator[ChosenMasks]:
     """Predict masks for all prompts on an image, one decoder batch after the other, in order."""
-    multimask = protocol.select != "single"
-    with torch.inference_mode():
-        for batch in segmenter.batches(prompts):
-            with watch("decode", segmenter.device):
-                prediction = segmenter.decode(embedding, batch, multimask)
-                best = choose(prediction, protocol)
-            with watch("upsample", segmenter.device):
-                row = torch.arange(len(best), device=best.device)
-                logits = prediction.logits[row, best]
-                masks = segmenter.upsample(logits, embedding.size) > 0
-            yield ChosenMasks(masks, logits, prediction.iou[row, best], best)
+    for batch in segmenter.batches(prompts):
+        yield _predict_batch(segmenter, embedding, batch, protocol, watch)
+
+
+@torch.inference_mode()
+def _predict_batch(
+    segmenter: Segmenter, embedding: Embedding, prompts: Prompts, protocol: Protocol, watch: Stopwatch
+) -> ChosenMasks:
+    with watch("decode", segmenter.device):
+        prediction = segmenter.decode(embedding, prompts, multimask=protocol.select != "single")
+        best = choose(prediction, protocol)
+    with watch("upsample", segmenter.device):
+        row = torch.arange(len(best), device=best.device)
+        logits = prediction.logits[row, best]
+        masks = segmenter.upsample(logits, embedding.size) > 0
+    return ChosenMasks(masks, logits, prediction.iou[row, best], best)
 
 
 def choose(prediction: Prediction, protocol: Protocol) -> Tensor:
