@@ -138,15 +138,14 @@ def _label_ends(axes: Axes, ends: Sequence[tuple[int, float, str, Row]], share: 
 
 def _distribution_figure(table: Table, salt: str) -> Figure:
     title = "IoU of single objects"
-    caption = "Share of objects by IoU, in steps of 0.04; the tick and the number are the median."
+    caption = "Objects by IoU, in steps of 0.04, each model to its own scale; tick and number: the median."
     series, missing = _with_records(table)
 
     def draw(canvas: Canvas) -> None:
         axes = canvas.subplots()
-        heights = [np.histogram(iou, bins=25, range=(0, 1))[0] / len(iou) for _, _, iou in series]
-        top = max(float(height.max()) for height in heights)
+        heights = [np.histogram(iou, bins=25, range=(0, 1))[0] for _, _, iou in series]
         for base, ((color, _, iou), height) in enumerate(reversed([*zip(series, heights, strict=True)])):
-            bars = base + 0.74 * height / top
+            bars = base + 0.74 * height / height.max()
             axes.stairs(bars, np.linspace(0, 1, 26), baseline=base, fill=True, color=color)
             axes.axhline(base, color=GRID, linewidth=0.8)
             median = float(np.median(iou))

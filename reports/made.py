@@ -12,6 +12,13 @@ from reports.cells import Entry, provenance
 UNKNOWN = "not recorded"
 
 
+STAGES = (
+    *("images", "images_per_s", "seconds", "wait_s", "encode_s", "decode_s", "upsample_s", "score_s"),
+    *("click_s", "write_s"),
+)
+"""Columns of the time table, in the order in which an image passes through."""
+
+
 @dataclass(frozen=True)
 class Text:
     """One field of a plain table."""
@@ -138,29 +145,31 @@ def _environment(entries: Sequence[Entry]) -> Grid:
 
 def _timing(entries: Sequence[Entry]) -> Grid:
     timed = [entry for entry in entries if entry.cell.timing]
-    stages = dict.fromkeys(stage for entry in timed for stage in entry.cell.timing)
+    found = dict.fromkeys(stage for entry in timed for stage in entry.cell.timing)
+    stages = sorted(found, key=lambda stage: STAGES.index(stage) if stage in STAGES else len(STAGES))
     rows = [
         (
             Text(entry.name),
             Text(entry.cell.suite),
             Text(entry.cell.dataset),
-            Text(_device(entry)),
             *(Text(_amount(entry.cell.timing.get(stage)), number=True) for stage in stages),
         )
         for entry in timed
     ]
-    head = ("Model", "Suite", "Dataset", "Device", *map(_stage, stages))
+    head = ("Model", "Suite", "Dataset", *map(_stage, stages))
     caption = "The time of this run, not a throughput benchmark: seconds by stage, of the last command."
     return Grid("Time", head, tuple(rows), caption)
 
 
 def _stage(key: str) -> str:
-    known = {"seconds": "total, s", "images_per_s": "images per second"}
+    known = {"seconds": "total, s", "images_per_s": "images/s"}
     return known.get(key, f"{key.removesuffix('_s')}, s" if key.endswith("_s") else key)
 
 
 def _amount(value: float | None) -> str:
-    return "" if value is None else f"{value:,.1f}"
+    if value is None:
+        return ""
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.1f}"
 
 
 def _device(entry: Entry) -> str:

@@ -222,7 +222,7 @@ def test_how_it_was_made(tmp_path):
     assert [row[1].text for row in grids["Models"].rows] == ["random, seed 0", "model.pt"]
     assert len(grids["Models"].rows[1][2].full) == 64
     assert grids["Environment"].rows[0][1].text == "deadbeefcafe, with uncommitted changes"
-    assert grids["Time"].head[4:] == ("total, s", "images per second", "read, s", "encode, s", "decode, s")
+    assert grids["Time"].head[3:] == ("images/s", "total, s", "encode, s", "decode, s", "read, s")
     assert "not a throughput benchmark" in grids["Time"].caption
     assert commands(found) == [provenance()["command"]]
 
