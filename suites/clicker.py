@@ -100,16 +100,18 @@ class _Region:
         if not self.pixels.size:
             return 0.0, 0, 0
         framed = cv2.copyMakeBorder(self.pixels.view(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
-        depth = cv2.distanceTransform(framed, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
+        depth = cv2.distanceTransform(framed, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        top, left = self.top - 1, self.left - 1  # of the frame
         for click in clicks:
-            y, x = click.y - self.top, click.x - self.left
+            y, x = click.y - top, click.x - left
             if 0 <= y < depth.shape[0] and 0 <= x < depth.shape[1]:
                 depth[y, x] = 0
+        _, most, _, _ = cv2.minMaxLoc(depth)
+        if most == 0:
+            return 0.0, 0, 0
         # Squared distances are whole numbers; OpenCV's differ from their roots by rounding on small arrays.
-        near = np.flatnonzero(depth > depth.max() - 0.01)
+        near = np.flatnonzero(depth > most - 0.01)
         squared = np.rint(depth.ravel()[near].astype(np.float64) ** 2)
         best = int(np.argmax(squared))
-        if squared[best] == 0:
-            return 0.0, 0, 0
         y, x = divmod(int(near[best]), depth.shape[1])
-        return math.sqrt(squared[best]), y + self.top, x + self.left
+        return math.sqrt(squared[best]), y + top, x + left
