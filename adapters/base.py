@@ -35,7 +35,7 @@ class Prompts:
     labels: Tensor | None = None
     """(N, P) int: 1 foreground, 0 background, -1 padding."""
     masks: Tensor | None = None
-    """(N, 1, 256, 256) float, the low-resolution logits of the round before."""
+    """(N, 1, h, w) float, the logits of the round before at the model's low resolution (SAM: 256 x 256)."""
 
     def __post_init__(self) -> None:
         if self.boxes is None and self.points is None:
@@ -53,7 +53,7 @@ class Prompts:
                     f"prompts: labels are {tuple(self.labels.shape)}, points {tuple(self.points.shape)}"
                 )
         if self.masks is not None and (self.masks.ndim != 4 or self.masks.shape[:2] != (n, 1)):
-            raise SambenchError(f"prompts: masks are {tuple(self.masks.shape)}, not ({n}, 1, 256, 256)")
+            raise SambenchError(f"prompts: masks are {tuple(self.masks.shape)}, not ({n}, 1, h, w)")
 
     def __len__(self) -> int:
         given = self.boxes if self.boxes is not None else self.points
@@ -147,6 +147,9 @@ class Weights:
 class Segmenter(ABC):
     """A promptable segmentation model with its own geometry.
 
+    The registry's target is called as ``target(name, weights=..., device=...)`` and returns a segmenter: the
+    class itself, or a function that loads weights first (`adapters.weights.resolve`). Either sets these.
+
     Attributes:
         name: the registry's name.
         capabilities: what it can be asked; `decode` refuses the rest and never truncates.
@@ -162,7 +165,17 @@ class Segmenter(ABC):
     prompt_batch: int
 
     def encode(self, images: Sequence[np.ndarray]) -> list[Embedding]:
-        """Encode RGB images (H, W, 3) uint8, of any sizes."""
+        """Encode RGB images (H, W, 3) uint8, of any sizes.
+
+        Raises:
+            SambenchError: an image is of another shape or type.
+        """
+        for image in images:
+            if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+                raise SambenchError(
+                    f"an image is {image.dtype} of shape {image.shape}, not uint8 (H, W, 3) RGB; "
+                    "suites.images.read_image reads any file as such"
+                )
         return self.embed([self.prepare(image) for image in images])
 
     def decode(self, embedding: Embedding, prompts: Prompts, multimask: bool = True) -> Prediction:
@@ -198,7 +211,7 @@ class Segmenter(ABC):
 
     @abstractmethod
     def decode_batch(self, embedding: Embedding, prompts: Prompts, multimask: bool) -> Prediction:
-        """Decode prompts that fit one call and that `capabilities` allow."""
+        """Decode prompts that fit one call and that `capabilities` allow; M is 1 where not ``multimask``."""
 
     @abstractmethod
     def upsample(self, logits: Tensor, size: Size) -> Tensor:

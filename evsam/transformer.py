@@ -68,14 +68,14 @@ class Attention(nn.Module):
 
 
 class TokenToImage(Attention):
-    """Tokens read the image."""
+    """Tokens read the image: `Attention` from ``tokens`` to ``keys + position`` with values ``keys``."""
 
     def __init__(self) -> None:
         super().__init__(inner_dim=CROSS_DIM)
 
     def read_projected(self, tokens: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Read projected pixels (B, P, 128); queries of all prompts share them where B is 1."""
-        q = self.q_proj(tokens).reshape(len(k), -1, CROSS_DIM)
+        q = self.q_proj(tokens).reshape(len(k), _rows(tokens, k), CROSS_DIM)
         return self.attend(q, k, v).reshape(tokens.shape)
 
     def read(self, tokens: Tensor, keys: Tensor, keys_at: Tensor) -> Tensor:
@@ -92,7 +92,10 @@ class TokenToImage(Attention):
 
 
 class ImageToToken(Attention):
-    """The image reads the tokens, and is updated by what it read."""
+    """The image reads the tokens: ``keys`` plus `Attention` from ``keys + position`` to ``tokens``.
+
+    In two steps, scores and update, because the first layer scores by an image that is projected already.
+    """
 
     def __init__(self) -> None:
         super().__init__(inner_dim=CROSS_DIM)
@@ -102,9 +105,9 @@ class ImageToToken(Attention):
 
         Where the prompts share the pixels, their tokens are the rows of one product a head.
         """
-        k = (self.k_proj(tokens) * self.scale).reshape(len(q), -1, CROSS_DIM)
+        k = (self.k_proj(tokens) * self.scale).reshape(len(q), _rows(tokens, q), CROSS_DIM)
         scores = split_heads(k) @ split_heads(q).transpose(2, 3)  # (B, 8, N T / B, P)
-        scores = scores.unflatten(2, (-1, tokens.shape[1]))  # (B, 8, N / B, T, P)
+        scores = scores.unflatten(2, (len(tokens) // len(q), tokens.shape[1]))  # (B, 8, N / B, T, P)
         return scores.transpose(1, 2).flatten(0, 1)
 
     def scores(self, keys_at: Tensor, tokens: Tensor) -> Tensor:
@@ -128,9 +131,14 @@ class ImageToToken(Attention):
         return torch.baddbmm(keys, weights.transpose(1, 2), carried.flatten(1, 2))
 
 
+def _rows(tokens: Tensor, pixels: Tensor) -> int:
+    """How many tokens of N prompts meet each of B sets of pixels: T, or N T where the prompts share one."""
+    return len(tokens) * tokens.shape[1] // len(pixels)
+
+
 def split_heads(x: Tensor) -> Tensor:
     """Reshape (N, T, inner) to (N, heads, T, inner / heads)."""
-    return x.unflatten(-1, (HEADS, -1)).transpose(1, 2)
+    return x.unflatten(-1, (HEADS, x.shape[-1] // HEADS)).transpose(1, 2)
 
 
 def split_weight(linear: nn.Linear) -> Tensor:

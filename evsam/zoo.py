@@ -133,11 +133,10 @@ def _read_state(path: Path) -> Mapping[str, Any]:
 
             return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        reason = str(error).splitlines()[0]
+    except pickle.UnpicklingError:  # torch's own text advises to load it all the same
         raise SambenchError(
-            f"{path}: refused. It is damaged, or a pickle that would run code when opened ({reason}). "
-            "Get the file again from its authors, or have them save the state dict alone."
+            f"{path}: refused. It is not a checkpoint, is damaged, or is a pickle that would run code when "
+            "opened. Get the file again from its authors, or have them save the state dict alone."
         ) from None
     except Exception as error:
         raise SambenchError(

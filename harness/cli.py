@@ -33,6 +33,23 @@ err_console = Console(stderr=True, markup=False, highlight=False)
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(version("sambench"))
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Hold the options of ``sambench`` itself."""
+
+
 @app.command()
 def run(
     config: Annotated[
@@ -101,13 +118,16 @@ def run(
         "out": out,
     }
     loaded = load_config(config, flags)
-    with err_console.status("Reading annotations and weights"):
+    with err_console.status("Reading annotations, images and weights"):
         plan = make_plan(loaded)
     if dry_run:
         from harness.show import show_plan
 
         show_plan(plan, out_console)
         return
+    for group in plan.groups:
+        if group.reason:
+            err_console.print(f"will fail: {group.reason}", soft_wrap=True)
     failed = _run(plan)
     if failed:
         raise typer.Exit(1)
@@ -138,7 +158,8 @@ def _run(plan: Any) -> bool:
 def _dataset(name: str | None, images: Path | None, annotations: Path | None) -> list[dict[str, Any]] | None:
     if name is None and images is None and annotations is None:
         return None
-    return [{"name": name, "images": images, "annotations": annotations}]
+    given = {"name": name, "images": images, "annotations": annotations}
+    return [{key: value for key, value in given.items() if value is not None}]
 
 
 def _weights(given: list[str] | None) -> dict[str, str] | None:
@@ -156,12 +177,16 @@ def _weights(given: list[str] | None) -> dict[str, str] | None:
 @app.command()
 def report(
     runs: Annotated[list[Path], typer.Argument(help="Folders of runs; several are shown side by side.")],
-    out: Annotated[Path, typer.Option(help="Folder for report.html and report.md.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for report.html and report.md; a single run's own by default.")
+    ] = None,
 ) -> None:
     """Write the report of one or several runs anew; nothing is computed."""
     from reports.report import write_report
 
-    files = write_report(runs, out)
+    if out is None and len(runs) > 1:
+        raise SambenchError("a report of several runs needs a folder of its own. Give it with --out.")
+    files = write_report(runs, out or runs[0])
     out_console.print(f"{files.html}\n{files.markdown}", soft_wrap=True)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,7 +69,7 @@ def load_config(path: Path | None, flags: Mapping[str, Any]) -> RunConfig:
         SambenchError: a key or a value is wrong, or something needed is missing.
     """
     content = _read(path) if path is not None else {}
-    content |= {key: value for key, value in flags.items() if value is not None}
+    content = _override(content, {key: value for key, value in flags.items() if value is not None})
     where = str(path) if path is not None else "command line"
     _check_keys(content, RunConfig, where)
     for key in ("models", "suites", "datasets", "out"):
@@ -94,6 +95,17 @@ def load_config(path: Path | None, flags: Mapping[str, Any]) -> RunConfig:
         seed=_seed(content.get("seed", 0), where),
         batch_size=_positive(content.get("batch_size"), "batch_size", where),
     )
+
+
+def _override(content: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:
+    """Put flags over a file: part of its one data set can be changed, and weights follow the models."""
+    datasets = content.get("datasets")
+    if "datasets" in flags and isinstance(datasets, list) and len(datasets) == 1:
+        flags["datasets"] = [{**datasets[0], **flags["datasets"][0]}]
+    if "models" in flags and isinstance(content.get("weights"), dict):
+        kept = str(flags["models"]).replace(" ", "").split(",")
+        content = content | {"weights": {m: w for m, w in content["weights"].items() if m in kept}}
+    return content | flags
 
 
 _MISSING = {
@@ -179,7 +191,12 @@ def _weights(value: Any, models: Sequence[str], where: str) -> dict[str, str]:
 def _path(value: Any, key: str, where: str) -> Path:
     if not isinstance(value, str | Path):
         raise SambenchError(f"{where}: {key} must be a path, not {value!r}.")
-    return Path(os.path.expandvars(value)).expanduser()
+    expanded = os.path.expandvars(value)
+    if unset := re.search(r"\$\{?(\w+)", expanded):
+        raise SambenchError(
+            f"{where}: {key} is {str(value)!r}, but {unset[1]} is not set in the environment."
+        )
+    return Path(expanded).expanduser()
 
 
 def _device(value: Any, where: str) -> str:

@@ -21,6 +21,7 @@ from suites.base import Suite
 from suites.coco import CocoDataset, Entry
 from suites.registry import create_suite
 from suites.results import load_results
+from suites.sample import ahead
 
 SHARD_IMAGES = 16
 """Images a shard: what an interruption costs at the most."""
@@ -36,8 +37,8 @@ class Data:
     available: int
     """Images of the whole data set."""
     annotations_sha256: str
-    images_digest: str
-    """SHA-256 over names and byte sizes of the image files."""
+    images_sha256: str
+    """Over ids, names and contents of the image files."""
 
     def shards(self) -> list[tuple[Entry, ...]]:
         """Cut the images into shards."""
@@ -83,6 +84,8 @@ def make_plan(config: RunConfig) -> Plan:
         SambenchError: data or weights that the user named are missing or wrong.
     """
     check_device(config.device)
+    if config.out.exists() and not config.out.is_dir():
+        raise SambenchError(f"{config.out}: is a file, and --out must be a folder. Choose another.")
     if (config.out / "results.json").exists():
         load_results(config.out)  # a foreign file there must be noticed now, not after hours
     suites = [create_suite(name) for name in config.suites]
@@ -117,9 +120,10 @@ def _open(dataset: DatasetConfig, config: RunConfig) -> Data:
     if not len(coco):
         raise SambenchError(f"{dataset.annotations}: lists no image.")
     entries = sample(coco.entries, config.limit, config.seed)
+    coco.check_files(entries)
     digest = hashlib.sha256()
-    for one, size in zip(entries, coco.check_files(entries), strict=True):
-        digest.update(f"{one.record.id} {one.file.name} {size}\n".encode())
+    for one, content in zip(entries, ahead(sha256_of, (e.file for e in entries)), strict=True):
+        digest.update(f"{one.record.id} {one.file.name} {content}\n".encode())
     return Data(dataset, tuple(entries), len(coco), sha256_of(dataset.annotations), digest.hexdigest())
 
 
@@ -142,11 +146,11 @@ def _cell(model: str, weights: Weights | None, suite: Suite, data: Data, config:
         "suite": suite.name,
         "dataset": data.config.name,
         "annotations_sha256": data.annotations_sha256,
-        "images_digest": data.images_digest,
+        "images_sha256": data.images_sha256,
         "protocol": config.protocol.to_json(),
         "batch_size": config.images_per_batch,
         "shard_images": SHARD_IMAGES,
-        "code_sha256": code_digest(),
+        "code_sha256": code_digest(entry(model).target.partition(":")[0], type(suite).__module__),
         "versions": versions(),
     }
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:12]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import platform
 import subprocess
+from collections.abc import Iterator
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -18,13 +20,41 @@ LIBRARIES = ("torch", "numpy", "pillow", "opencv-python-headless", "pycocotools"
 
 
 @cache
-def code_digest() -> str:
-    """SHA-256 over the measuring packages' sources: only the code that made a record reuses it."""
+def code_digest(*modules: str) -> str:
+    """SHA-256 over the sources of some modules and of all that they import from the measuring packages.
+
+    A record is reused by the code that made it alone, and another model's code does not matter to it.
+    """
     digest = hashlib.sha256()
-    for package in MEASURING:
-        for file in sorted((ROOT / package).rglob("*.py")):
-            digest.update(file.relative_to(ROOT).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
+    found: set[Path] = set()
+    todo = [_source(module) for module in modules]
+    while todo:
+        file = todo.pop()
+        if file is not None and file not in found:
+            found.add(file)
+            todo += [_source(name) for name in _imports(file)]
+    for file in sorted(found):
+        digest.update(file.relative_to(ROOT).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
     return digest.hexdigest()
+
+
+def _source(module: str) -> Path | None:
+    """The file of a measuring module; a registry only says which others there are."""
+    package, *rest = module.split(".")
+    if package not in MEASURING or rest == ["registry"]:
+        return None
+    file = ROOT.joinpath(package, *rest).with_suffix(".py") if rest else ROOT / package / "__init__.py"
+    return file if file.is_file() else None
+
+
+def _imports(file: Path) -> Iterator[str]:
+    """All that a file imports, wherever in it; of ``from a import b`` both ``a`` and ``a.b``."""
+    for node in ast.walk(ast.parse(file.read_bytes())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 @cache

@@ -61,6 +61,7 @@ def run(plan: Plan, progress: RunProgress, command: str) -> list[CellResult]:
     keep_freed_memory()
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32
     finished = {id(group): _so_far(group, plan, command) for group in plan.groups}
+    write_results(plan.config.out, [cell for cells in finished.values() for cell in cells])
     for group in plan.groups:
         work = _GroupRun(group, plan, progress, [_Running(cell) for cell in group.cells])
         work.run()
@@ -111,24 +112,19 @@ class _GroupRun:
         """Create the model, or let the cells fail with the reason."""
         config, weights = self.plan.config, self.group.weights
         if weights is None:
-            self._stop_all(self.group.reason or "no weights")
+            for r in self.running:
+                r.stop("failed", self.group.reason or "no weights")
             return None
-        given = weights.path or ("random" if weights.source == "random" else None)
-        try:
-            return create(
-                self.group.model,
-                weights=given,
-                device=config.device,
-                engine=config.engine,
-                precision=config.precision,
-            )
-        except (SambenchError, RuntimeError) as error:  # RuntimeError: no memory left on the device
-            self._stop_all(str(error))
-            return None
-
-    def _stop_all(self, reason: str) -> None:
-        for r in self.running:
-            r.stop("failed", reason)
+        work = functools.partial(
+            create,
+            self.group.model,
+            weights=weights.path or ("random" if weights.source == "random" else None),
+            device=config.device,
+            engine=config.engine,
+            precision=config.precision,
+        )
+        made: Segmenter | None = _guarded(work, self.running)
+        return made
 
     def _run_shards(self, segmenter: Segmenter, shards: Sequence[Sequence[Entry]]) -> None:
         """Compute the shards that some live cell lacks; workers read images and prepare pixels ahead."""
@@ -255,7 +251,7 @@ def _provenance(cell: Cell, group: Group, plan: Plan, command: str) -> dict[str,
     return {
         "weights": asdict(group.weights) if group.weights else {},
         "annotations": {"path": data.config.annotations.as_posix(), "sha256": data.annotations_sha256},
-        "images": {"path": data.config.images.as_posix(), "sha256_of_names_and_sizes": data.images_digest},
+        "images": {"path": data.config.images.as_posix(), "sha256": data.images_sha256},
         "git": git_state(),
         "code_sha256": cell.key["code_sha256"],
         "versions": versions(),

@@ -40,32 +40,39 @@ def show_plan(plan: Plan, console: Console) -> None:
     )
     for group in plan.groups:
         if group.reason:
-            console.print(f"{group.model} will fail: {group.reason}", soft_wrap=True)
+            console.print(f"will fail: {group.reason}", soft_wrap=True)
 
 
 def show_results(cells: Sequence[CellResult], console: Console) -> None:
-    """Print the overall metrics of each cell."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("model", "suite", "data set", "objects", "mIoU, %"):
-        table.add_column(column, justify="right" if column == "objects" else "left")
-    for cell in cells:
-        table.add_row(
-            cell.model,
-            cell.suite,
-            cell.dataset,
-            str(cell.n_instances),
-            _headline(cell) or cell.reason or cell.status,
-        )
-    console.print(table)
+    """Print the overall metrics of each cell with their intervals, a table a suite."""
+    for suite in dict.fromkeys(cell.suite for cell in cells):
+        mine = [cell for cell in cells if cell.suite == suite]
+        names = list(dict.fromkeys(n for cell in mine for n in cell.metrics if not n.endswith(_SIZES)))
+        table = Table(title=f"{suite}, mIoU in percent (95% interval)", title_justify="left", box=None)
+        for column in ("model", "data set", "objects", *(_title(name) for name in names)):
+            table.add_column(column, justify="right" if column == "objects" else "left", no_wrap=True)
+        for cell in mine:
+            values = [_value(cell, name) for name in names] if cell.status == "done" else [cell.status]
+            table.add_row(cell.model, cell.dataset, str(cell.n_instances), *values)
+        console.print(table)
+        for cell in mine:
+            if cell.reason:
+                console.print(f"{cell.model}, {suite}: {cell.reason}", soft_wrap=True)
 
 
-def _headline(cell: CellResult) -> str:
-    """Metrics over all sizes, with their intervals: names without a size at their end."""
-    parts = []
-    for name, value in cell.metrics.items():
-        if name.endswith(("_small", "_medium", "_large")) or value is None:
-            continue
-        low, high = cell.intervals.get(name, [value, value])
-        label = name.removeprefix("miou").lstrip("_")
-        parts.append(f"{label + ': ' if label else ''}{value:.1f} ({low:.1f}-{high:.1f})")
-    return "  ".join(parts)
+_SIZES = ("_small", "_medium", "_large")
+
+
+def _title(metric: str) -> str:
+    clicks = metric.removeprefix("miou").lstrip("_")
+    return f"{clicks} click{'s' * (clicks != '1')}" if clicks else "mIoU"
+
+
+def _value(cell: CellResult, name: str) -> str:
+    value = cell.metrics.get(name)
+    if value is None:
+        return "no objects"
+    if name not in cell.intervals:
+        return f"{value:.1f}"
+    low, high = cell.intervals[name]
+    return f"{value:.1f} ({low:.1f}-{high:.1f})"

@@ -84,6 +84,14 @@ def warnings(entries: Sequence[Entry]) -> list[str]:
             else ("Their numbers say nothing about the models")
         )
         found.append(f"{', '.join(untrained)}: random weights. {whose}.")
+    for dataset in dict.fromkeys(entry.cell.dataset for entry in done):
+        full = published.full_set(dataset)
+        sizes = {e.cell.n_images for e in done if e.cell.dataset == dataset and not e.cell.partial}
+        found += [
+            f"{dataset}: {n:,} images, the published numbers are for the {full.images:,} of {full.name}."
+            for n in sorted(sizes)
+            if full is not None and n != full.images
+        ]
     samples: dict[str, list[str]] = {}
     for entry in done:
         if part := entry.cell.partial:

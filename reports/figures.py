@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 # Drawn in these colours, which become CSS variables of the page (see `_themed`).
 INK, MUTED, GRID = "#1f2328", "#656d76", "#d8dee4"
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#a6478f", "#b07d00", "#2a9fd6", "#6b5b95", "#7a7a7a")
+Colors = dict[str, str]
+"""Model to colour."""
+
 LABEL = 34  # most characters on a line of a label
 LINE = 0.2  # inches from one line of a label to the next
 STYLE: Any = {
@@ -68,7 +71,7 @@ class Figure:
     """What was left out for want of records."""
 
 
-def draw_figures(table: Table, salt: str) -> list[Figure]:
+def draw_figures(table: Table, salt: str, colors: Colors) -> list[Figure]:
     """Draw the figures of a table. ``salt`` keeps the identifiers of one page apart.
 
     Raises:
@@ -77,13 +80,16 @@ def draw_figures(table: Table, salt: str) -> list[Figure]:
     if not table.done or table.suite not in ("gt_box", "click"):
         return []
     if table.suite == "click":
-        return [_clicks_figure(table, f"{salt}-clicks")]
-    return [_sizes_figure(table, f"{salt}-sizes"), _distribution_figure(table, f"{salt}-iou")]
+        return [_clicks_figure(table, f"{salt}-clicks", colors)]
+    return [
+        _sizes_figure(table, f"{salt}-sizes", colors),
+        _distribution_figure(table, f"{salt}-iou", colors),
+    ]
 
 
-def _clicks_figure(table: Table, salt: str) -> Figure:
+def _clicks_figure(table: Table, salt: str, colors: Colors) -> Figure:
     title = "mIoU by number of clicks"
-    series, missing = _with_records(table)
+    series, missing = _with_records(table, colors)
     caption = "Mean IoU over objects after each click, percent." + _key(row for _, row, _ in series)
 
     def draw(canvas: Canvas) -> None:
@@ -136,10 +142,10 @@ def _label_ends(axes: Axes, ends: Sequence[tuple[int, float, str, Row]], share: 
         )
 
 
-def _distribution_figure(table: Table, salt: str) -> Figure:
+def _distribution_figure(table: Table, salt: str, colors: Colors) -> Figure:
     title = "IoU of single objects"
     caption = "Objects by IoU, in steps of 0.04, each model to its own scale; tick and number: the median."
-    series, missing = _with_records(table)
+    series, missing = _with_records(table, colors)
 
     def draw(canvas: Canvas) -> None:
         axes = canvas.subplots()
@@ -161,11 +167,10 @@ def _distribution_figure(table: Table, salt: str) -> Figure:
     return Figure(title, caption, svg, missing)
 
 
-def _sizes_figure(table: Table, salt: str) -> Figure:
+def _sizes_figure(table: Table, salt: str, colors: Colors) -> Figure:
     title = "mIoU by size of the object"
     rows = table.done
     caption = "Mean IoU over objects, percent, with its 95% interval." + _key(rows)
-    colors = _colors(table)
 
     def draw(canvas: Canvas) -> None:
         panels = canvas.subplots(1, len(table.columns), sharex=True, sharey=True)
@@ -202,9 +207,8 @@ def _key(rows: Iterable[Row]) -> str:
     return " Hollow markers: published." if compared else ""
 
 
-def _with_records(table: Table) -> tuple[list[tuple[str, Row, np.ndarray]], str]:
+def _with_records(table: Table, colors: Colors) -> tuple[list[tuple[str, Row, np.ndarray]], str]:
     """Return (colour, row, IoUs) of the rows with records, and a note on those without."""
-    colors = _colors(table)
     found = [(colors[row.model], row, read_iou(row.entry)) for row in table.done if row.entry]
     absent = ", ".join(row.name for _, row, iou in found if iou is None)
     note = f"Left out, because their records were not found: {absent}." if absent else ""
@@ -223,9 +227,9 @@ def _label(row: Row, suffix: str = "") -> str:
     return "\n".join([name + suffix, *textwrap.wrap(", ".join(row.tags), LABEL)])
 
 
-def _colors(table: Table) -> dict[str, str]:
-    """Return the colour of each model; the rows of one model share it."""
-    models = dict.fromkeys(row.model for row in table.done)
+def model_colors(tables: Iterable[Table]) -> Colors:
+    """Return the colour of each model, the same on the whole page."""
+    models = dict.fromkeys(row.model for table in tables for row in table.done)
     return dict(zip(models, itertools.cycle(SERIES), strict=False))
 
 

@@ -157,7 +157,10 @@ def _timing(entries: Sequence[Entry]) -> Grid:
         for entry in timed
     ]
     head = ("Model", "Suite", "Dataset", *map(_stage, stages))
-    caption = "The time of this run, not a throughput benchmark: seconds by stage, of the last command."
+    caption = (
+        "The time of this run, not a throughput benchmark: seconds by stage, of the last command. Waiting, "
+        "encoding and writing serve all suites of a model at once and stand in each of its rows."
+    )
     return Grid("Time", head, tuple(rows), caption)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from evsam.errors import SambenchError
 from reports import cells, made
 from reports.cells import Entry
-from reports.figures import draw_figures
+from reports.figures import draw_figures, model_colors
 from reports.tables import build_tables
 from suites.files import write_atomic
 
@@ -51,10 +51,13 @@ def write_report(runs: Sequence[Path], out: Path) -> ReportFiles:
 def _content(entries: Sequence[Entry]) -> dict[str, Any]:
     """Return what the templates show."""
     tables = build_tables(entries)
+    colors = model_colors(tables)
     return {
         "facts": _facts(entries),
         "warnings": cells.warnings(entries),
-        "sections": [(table, draw_figures(table, f"t{n}")) for n, table in enumerate(tables, start=1)],
+        "sections": [
+            (table, draw_figures(table, f"t{n}", colors)) for n, table in enumerate(tables, start=1)
+        ],
         "grids": made.describe(entries),
         "commands": made.commands(entries),
     }

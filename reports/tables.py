@@ -197,7 +197,7 @@ def _variant(entry: Entry) -> tuple[str, ...]:
         cell.device,
         cell.engine,
         cell.precision,
-        f"{part.get('limit', '?')} of {part.get('of', '?')} images" if part else "all images",
+        f"{part.get('limit', '?')} of {part.get('of', '?')} images" if part else f"{cell.n_images:,} images",
     )
 
 

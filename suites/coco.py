@@ -60,6 +60,8 @@ class Entry:
     file: Path
     annotations: Sequence[AnnotationRecord]
     """In the order of the annotation file."""
+    source: Path = Path()
+    """The annotation file, for messages."""
 
 
 class CocoDataset:
@@ -101,7 +103,7 @@ class CocoDataset:
                     "which the file does not list. Add the image or remove the annotation."
                 )
             by_image[annotation.image_id].append(annotation)
-        return [Entry(r, self._file_of(r), tuple(by_image[r.id])) for r in records]
+        return [Entry(r, self._file_of(r), tuple(by_image[r.id]), self.annotations) for r in records]
 
     def _file_of(self, record: ImageRecord) -> Path:
         """Return where an image should lie; `check_files` says whether it does."""
@@ -113,26 +115,19 @@ class CocoDataset:
             return beside if beside.exists() else self.images / split / name
         raise SambenchError(f"{self.annotations}: image {record.id} has neither file_name nor coco_url.")
 
-    def check_files(self, entries: Sequence[Entry]) -> list[int]:
-        """Return the size in bytes of each entry's image file.
+    def check_files(self, entries: Sequence[Entry]) -> None:
+        """See that each entry has its image file.
 
         Raises:
             SambenchError: some are missing; the message counts them and names the first.
         """
-        sizes = []
-        missing = []
-        for entry in entries:
-            try:
-                sizes.append(entry.file.stat().st_size)
-            except OSError:
-                missing.append(entry.file)
+        missing = [entry.file for entry in entries if not entry.file.is_file()]
         if missing:
             raise SambenchError(
                 f"{missing[0]}: no such image; {len(missing)} of {len(entries)} images of "
                 f"{self.annotations.name} are not in {self.images}. "
                 "Is --images the folder that belongs to --annotations?"
             )
-        return sizes
 
 
 def _parse(path: Path) -> _File:

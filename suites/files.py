@@ -27,6 +27,6 @@ def write_atomic(path: Path, content: bytes) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise SambenchError(
-            f"{path}: cannot be written ({error.strerror or error}). What was finished is kept: "
-            "free some space, or mend the folder's permissions, and run the same command again."
+            f"{path}: cannot be written ({error.strerror or error}). Free some space, or "
+            "choose a folder that can be written to. What was finished is kept: run the same command again."
         ) from None

@@ -81,7 +81,8 @@ def decode_segmentation(raw: bytes | msgspec.Raw, size: Size, what: str) -> np.n
         msgspec.MsgspecError,
     ) as error:
         raise SambenchError(
-            f"{what}: its segmentation cannot be decoded ({error or type(error).__name__})."
+            f"{what}: its segmentation cannot be decoded ({error or type(error).__name__}). "
+            "Mend the annotation or remove it."
         ) from None
 
 

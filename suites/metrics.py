@@ -1,7 +1,7 @@
 """Mean IoU over instances, by size, with intervals from a bootstrap over images.
 
-Objects of one image share its difficulties, so images are resampled, not objects: on clustered data the
-interval over objects is half as wide as it should be.
+Objects of one image share its difficulties, so images are resampled, not objects: an interval over objects
+would mostly be too narrow.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ def mean_iou(
         protocol: says where the bins end.
 
     Returns:
-        Metrics ``name``, ``name_small``, ``name_medium`` and ``name_large`` in percent, their intervals, and
-        the number of objects of each size.
+        Metrics ``name``, ``name_small``, ``name_medium`` and ``name_large`` in percent, their intervals (none
+        from a single image), and the number of objects of each size.
     """
     bins = size_bins(area, protocol)
     columns = {
@@ -75,7 +75,7 @@ def mean_iou(
     for i, name in enumerate(columns):
         metrics[name] = float(100 * sums[:, i].sum() / total[i]) if total[i] else None
         drawn = samples[:, i][np.isfinite(samples[:, i])]
-        if total[i] and len(drawn):
+        if total[i] and len(sums) > 1 and len(drawn):
             edge = (100 - CONFIDENCE) / 2
             intervals[name] = [float(100 * v) for v in np.percentile(drawn, [edge, 100 - edge])]
     return Scores(metrics, intervals, {size: int(bins[size].sum()) for size in SIZES})

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from adapters.base import Embedding, Prediction, Prompts, Segmenter
+from evsam.errors import SambenchError
 from suites.base import Stopwatch
 from suites.masks import WindowMask
 from suites.protocol import Protocol
@@ -52,8 +53,20 @@ def _predict_batch(
     with watch("upsample", segmenter.device):
         row = torch.arange(len(best), device=best.device)
         logits = prediction.logits[row, best]
-        masks = segmenter.upsample(logits, embedding.size) > 0
+        full = segmenter.upsample(logits, embedding.size)
+        _check(segmenter, logits, full, (len(prompts), *embedding.size))
+        masks = full > 0
     return ChosenMasks(masks, logits, prediction.iou[row, best], best)
+
+
+def _check(segmenter: Segmenter, logits: Tensor, full: Tensor, shape: tuple[int, ...]) -> None:
+    """Refuse what would else be scored as a bad mask: an adapter's or a precision's fault."""
+    if tuple(full.shape) != shape:
+        raise SambenchError(
+            f"{segmenter.name}: upsample gave {tuple(full.shape)}, the image asks for {shape}."
+        )
+    if not bool(torch.isfinite(logits).all()):
+        raise SambenchError(f"{segmenter.name}: its logits are not finite (NaN or infinite).")
 
 
 def choose(prediction: Prediction, protocol: Protocol) -> Tensor:

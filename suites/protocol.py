@@ -1,6 +1,6 @@
 """Every choice that moves a number, named, with the two presets.
 
-``paper`` does bit for bit what the evaluation scripts of the EfficientViT-SAM authors do
+``paper`` makes the choices of the evaluation scripts of the EfficientViT-SAM authors, quirks included
 (``applications/efficientvit_sam/eval_efficientvit_sam_model.py`` at commit de7d7733, and the
 RITM clicker it imports); ``strict`` does what is right. A number is only as good as the protocol
 printed beside it.

@@ -55,7 +55,9 @@ def load_sample(entry: Entry) -> Sample:
     size = (image.shape[0], image.shape[1])
     targets = []
     for a in entry.annotations:
-        mask = decode_segmentation(a.segmentation, size, f"annotation {a.id} of image {record.id}")
+        mask = decode_segmentation(
+            a.segmentation, size, f"{entry.source}: annotation {a.id} of image {record.id}"
+        )
         x, y, w, h = a.bbox
         targets.append(
             Target(a.id, a.category_id, (x, y, x + w, y + h), a.area, bool(a.iscrowd), to_window(mask))

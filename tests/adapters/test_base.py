@@ -1,8 +1,10 @@
 """The interface refuses what it cannot do, and batches without changing order."""
 
+import numpy as np
 import pytest
 import torch
 
+import adapters
 from adapters.base import Capabilities, Prompts
 from evsam.errors import SambenchError
 
@@ -23,6 +25,7 @@ POINTS, LABELS = torch.rand(2, 3, 2), torch.tensor([[1, 0, -1], [1, 1, 1]])
         {"boxes": BOXES, "points": POINTS[:1], "labels": LABELS[:1]},
         {"boxes": BOXES, "masks": torch.rand(2, 256, 256)},
         {"boxes": BOXES, "masks": torch.rand(1, 1, 256, 256)},
+        {"boxes": BOXES, "masks": torch.rand(2, 3, 256, 256)},
     ],
 )
 def test_prompts_that_do_not_fit_together_are_refused(wrong):
@@ -57,3 +60,13 @@ def test_a_capability_that_is_missing_is_named(capabilities, prompts, word):
 def test_padding_is_not_a_background_point():
     prompts = Prompts(points=POINTS[:, :2], labels=torch.tensor([[1, -1], [1, 1]]))
     assert Capabilities(background_points=False).refusal(prompts) is None
+
+
+@pytest.mark.parametrize(
+    "image",
+    [np.zeros((4, 5), np.uint8), np.zeros((4, 5, 4), np.uint8), np.zeros((4, 5, 3), np.float32)],
+    ids=["gray", "rgba", "float"],
+)
+def test_an_image_of_another_kind_is_refused(image):
+    with pytest.raises(SambenchError, match="not uint8"):
+        adapters.create("box").encode([image])

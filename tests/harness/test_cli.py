@@ -7,7 +7,7 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
-from command import assert_nothing_half_written, call, ended, started
+from command import assert_nothing_half_written, call, ended, flags, started
 from tiny_coco import TinyCoco
 
 from adapters.registry import REGISTRY
@@ -186,3 +186,19 @@ def test_a_failed_cell_makes_the_shell_see_exit_code_1(tiny: TinyCoco, tmp_path:
     assert done.code == 1
     assert "no checkpoint at" in done.out
     assert "Traceback" not in done.err
+
+
+def test_the_version_is_that_of_the_distribution() -> None:
+    assert call("--version").out.strip() == metadata.version("sambench")
+
+
+def test_the_report_of_one_run_goes_into_its_folder_and_of_several_needs_one(
+    tiny: TinyCoco, fresh: Path
+) -> None:
+    assert call(*flags(tiny, fresh, "box", "gt_box")).code == 0
+    (fresh / "report.html").unlink()
+    assert call("report", fresh).code == 0
+    assert (fresh / "report.html").exists()
+    done = call("report", fresh, fresh)
+    assert done.code == 2
+    assert "--out" in done.err

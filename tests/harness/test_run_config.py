@@ -296,3 +296,31 @@ def test_a_flag_that_cannot_be_read_exits_2_and_is_named(recorder: Recorder, fla
     assert done.code == 2
     assert not recorder.configs
     assert flag in done.err
+
+
+def test_models_by_flags_leave_the_files_weights_of_the_others_out(tmp_path: Path) -> None:
+    file = written(
+        tmp_path,
+        LEAST | {"models": ["box", "efficientvit_sam_l0"], "weights": {"efficientvit_sam_l0": "random"}},
+    )
+    assert load_config(file, {"models": "box"}).weights == {}
+    assert load_config(file, {"models": "efficientvit_sam_l0, box"}).weights == {
+        "efficientvit_sam_l0": "random"
+    }
+
+
+def test_a_flag_changes_part_of_the_files_one_data_set(tmp_path: Path) -> None:
+    file = written(tmp_path, LEAST)
+    (before,) = load_config(file, {}).datasets
+    (after,) = load_config(file, {"datasets": [{"images": Path("elsewhere")}]}).datasets
+    assert (after.name, after.images, after.annotations) == (
+        before.name,
+        Path("elsewhere"),
+        before.annotations,
+    )
+
+
+def test_a_variable_that_is_not_set_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_SUCH_COCO", raising=False)
+    message = refused(tmp_path, LEAST | {"out": "${NO_SUCH_COCO}/out"})
+    assert "NO_SUCH_COCO is not set" in message

@@ -174,3 +174,24 @@ def test_a_damaged_default_checkpoint_fails_its_model_alone(
     assert broken["status"] == "failed"
     assert str(tmp_path / "efficientvit_sam_l0.pt") in broken["reason"]
     assert cell_of(fresh, model="box")["status"] == "done"
+
+
+def test_a_model_that_cannot_be_created_fails_alone(
+    tiny: TinyCoco, fresh: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise TypeError("takes no arguments")
+
+    monkeypatch.setattr(Ellipse, "__init__", broken)
+    assert call(*flags(tiny, fresh, "ellipse,box")).code == 1
+    status = {(c["model"], c["suite"]): c["status"] for c in cells_of(fresh)}
+    assert status == {key: "failed" if key[0] == "ellipse" else "done" for key in BOTH}
+    assert "takes no arguments" in cell_of(fresh, model="ellipse", suite="click")["reason"]
+
+
+def test_what_will_fail_is_said_before_the_run(
+    tiny: TinyCoco, fresh: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SAMBENCH_WEIGHTS", str(tmp_path))
+    done = call(*flags(tiny, fresh, "box,efficientvit_sam_l0"))
+    assert done.err.index("will fail: efficientvit_sam_l0: no checkpoint") < done.err.index("box on tiny")

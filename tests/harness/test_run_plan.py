@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from command import assert_nothing_half_written, call
 from PIL import Image
 from tiny_coco import HEIGHT, WIDTH, TinyCoco, make_tiny, noise
 
+from evsam.errors import SambenchError
+from harness import provenance
 from harness.config import DatasetConfig, RunConfig
 from harness.plan import Plan, make_plan, sample
 from suites.coco import Entry, ImageRecord
@@ -112,13 +115,20 @@ def _image_size(tiny: TinyCoco) -> None:
         file.write(b"\0")
 
 
+def _image_content(tiny: TinyCoco) -> None:
+    """The same name, the same number of bytes."""
+    content = bytearray(tiny.file(2).read_bytes())
+    content[-3] ^= 1
+    tiny.file(2).write_bytes(bytes(content))
+
+
 def _image_name(tiny: TinyCoco) -> None:
     tiny.file(2).rename(tiny.images / "renamed.jpg")
     tiny.content["images"][1]["file_name"] = "renamed.jpg"
     tiny.save()
 
 
-@pytest.mark.parametrize("change", [_annotations, _image_size, _image_name])
+@pytest.mark.parametrize("change", [_annotations, _image_size, _image_content, _image_name])
 def test_other_data_names_another_folder(tiny: TinyCoco, change: Callable[[TinyCoco], None]) -> None:
     before = folder(config_of(tiny))
     change(tiny)
@@ -128,7 +138,7 @@ def test_other_data_names_another_folder(tiny: TinyCoco, change: Callable[[TinyC
 @pytest.mark.parametrize(
     ("what", "value"),
     [
-        ("code_digest", lambda: "other code"),
+        ("code_digest", lambda *modules: "other code"),
         ("versions", lambda: {"torch": "0.1"}),
         ("device_name", lambda device: f"another {device}"),
         ("SHARD_IMAGES", 2),
@@ -251,3 +261,43 @@ def test_a_plan_of_two_data_sets_has_a_group_each(tiny: TinyCoco, tmp_path: Path
     assert [(g.model, g.data.config.name, len(g.data.entries)) for g in plan.groups] == [
         (model, name, n) for model in ("box", "ellipse") for name, n in (("tiny", 4), ("other", 2))
     ]
+
+
+def test_an_adapters_digest_follows_what_it_imports_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A copy of the sources, changed here and there."""
+    for package in ("evsam", "adapters", "suites"):
+        shutil.copytree(provenance.ROOT / package, tmp_path / package)
+    monkeypatch.setattr(provenance, "ROOT", tmp_path)
+
+    def digests() -> tuple[str, str]:
+        provenance.code_digest.cache_clear()
+        return (
+            provenance.code_digest("adapters.efficientvit_sam", "suites.click"),
+            provenance.code_digest("adapters.baselines", "suites.gt_box"),
+        )
+
+    def touch(name: str) -> tuple[bool, bool]:
+        """Which of the two digests a comment in a file changes."""
+        before = digests()
+        with (tmp_path / name).open("a") as file:
+            file.write("# changed\n")
+        return tuple(a != b for a, b in zip(before, digests(), strict=True))  # type: ignore[return-value]
+
+    try:
+        assert touch("evsam/attention.py") == (True, False)
+        assert touch("suites/clicker.py") == (True, False)
+        assert touch("adapters/baselines.py") == (False, True)
+        assert touch("suites/masks.py") == (True, True)
+        assert touch("adapters/base.py") == (True, True)
+        assert touch("adapters/registry.py") == (False, False)
+        assert touch("suites/shapes.py") == (False, False)
+    finally:
+        provenance.code_digest.cache_clear()
+
+
+def test_out_that_is_a_file_is_refused_before_anything_else(tiny: TinyCoco, tmp_path: Path) -> None:
+    (tmp_path / "here").touch()
+    with pytest.raises(SambenchError, match="is a file"):
+        make_plan(config_of(tiny, out=tmp_path / "here"))

@@ -145,7 +145,7 @@ def test_rows_are_told_apart_by_what_differs(tmp_path):
     ]
     (table,) = build_tables(entries(tmp_path, cell(), mini("box", source="none")))
     assert [row.tags for row in table.rows[:2]] == [
-        ("paper protocol", "cuda", "all images"),
+        ("paper protocol", "cuda", "5,000 images"),
         ("strict protocol", "cpu", "10 of 117 images"),
     ]
 

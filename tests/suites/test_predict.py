@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.base import Prediction, Prompts
+from evsam.errors import SambenchError
 from suites.base import Stopwatch
 from suites.masks import to_window
 from suites.predict import choose, count_on_device, mask_iou, predict, stability
@@ -189,3 +190,21 @@ def test_seconds_are_charged_to_decoding_and_upsampling():
     assert len(list(predict(segmenter, embedding, boxes(3), make_protocol("strict"), watch))) == 2
     assert set(watch.seconds) == {"decode", "upsample"}
     assert all(s > 0 for s in watch.seconds.values())
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_logits_that_are_not_finite_are_an_error_and_not_a_bad_mask(value):
+    segmenter = Fake(lambda prompt, size: (np.full((1, *size), value), [0.5]))
+    (embedding,) = segmenter.encode([np.zeros((6, 8, 3), np.uint8)])
+    prompts = Prompts(boxes=torch.tensor([[0.0, 0, 2, 2]]))
+    with pytest.raises(SambenchError, match="fake: its logits are not finite"):
+        list(predict(segmenter, embedding, prompts, make_protocol("strict"), Stopwatch()))
+
+
+def test_masks_of_another_size_than_the_image_are_an_error(monkeypatch):
+    segmenter = Fake(lambda prompt, size: (np.ones((1, *size)), [0.5]))
+    monkeypatch.setattr(segmenter, "upsample", lambda logits, size: torch.ones(len(logits), 7, 9))
+    (embedding,) = segmenter.encode([np.zeros((6, 8, 3), np.uint8)])
+    prompts = Prompts(boxes=torch.tensor([[0.0, 0, 2, 2]]))
+    with pytest.raises(SambenchError, match=r"upsample gave \(1, 7, 9\), the image asks for \(1, 6, 8\)"):
+        list(predict(segmenter, embedding, prompts, make_protocol("strict"), Stopwatch()))
