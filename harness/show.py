@@ -44,13 +44,15 @@ def show_plan(plan: Plan, console: Console) -> None:
 
 
 def show_results(cells: Sequence[CellResult], console: Console) -> None:
-    """Print the overall metrics of each cell with their intervals, a table a suite."""
+    """Print the overall metrics of each cell, their intervals beneath them, a table a suite."""
     for suite in dict.fromkeys(cell.suite for cell in cells):
         mine = [cell for cell in cells if cell.suite == suite]
         names = list(dict.fromkeys(n for cell in mine for n in cell.metrics if not n.endswith(_SIZES)))
-        table = Table(title=f"{suite}, mIoU in percent (95% interval)", title_justify="left", box=None)
+        table = Table(title=f"{suite}: mIoU in percent, 95% interval", title_justify="left", box=None)
         for column in ("model", "data set", "objects", *(_title(name) for name in names)):
-            table.add_column(column, justify="right" if column == "objects" else "left", no_wrap=True)
+            table.add_column(
+                column, justify="left" if column in ("model", "data set") else "right", no_wrap=True
+            )
         for cell in mine:
             values = [_value(cell, name) for name in names] if cell.status == "done" else [cell.status]
             table.add_row(cell.model, cell.dataset, str(cell.n_instances), *values)
@@ -75,4 +77,4 @@ def _value(cell: CellResult, name: str) -> str:
     if name not in cell.intervals:
         return f"{value:.1f}"
     low, high = cell.intervals[name]
-    return f"{value:.1f} ({low:.1f}-{high:.1f})"
+    return f"{value:.1f}\n{low:.1f}-{high:.1f}"
