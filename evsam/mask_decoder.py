@@ -113,7 +113,7 @@ def expand_pixels(conv: nn.ConvTranspose2d, x: Tensor) -> Tensor:
     assert conv.bias is not None
     weight = conv.weight.permute(2, 3, 1, 0).flatten(0, 2)  # (2 * 2 * C_out, C_in)
     out = F.linear(x, weight, conv.bias.repeat(4))
-    return out.reshape(len(x), -1, conv.out_channels)
+    return out.reshape(len(x), 4 * x.shape[1], conv.out_channels)
 
 
 def norm_last(norm: LayerNorm2d, x: Tensor) -> Tensor:

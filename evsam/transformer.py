@@ -117,7 +117,7 @@ class ImageToToken(Attention):
         bias = k @ self.q_proj.bias.reshape(HEADS, -1, 1)  # (N, 8, T, 1)
         folded = (k @ split_weight(self.q_proj)).flatten(1, 2)  # (N, 8 T, 256)
         scores = torch.baddbmm(bias.flatten(1, 2), folded, keys_at.transpose(1, 2))
-        return scores.reshape(n, heads, t, -1)
+        return scores.reshape(n, heads, t, keys_at.shape[1])
 
     def update(self, keys: Tensor, scores: Tensor, values: Tensor) -> Tensor:
         """Add to pixels (B, P, 256) what they read from values (N, T, 256), giving (N, P, 256).
