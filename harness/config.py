@@ -99,9 +99,9 @@ def load_config(path: Path | None, flags: Mapping[str, Any]) -> RunConfig:
 
 def _override(content: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:
     """Put flags over a file: part of its one data set can be changed, and weights follow the models."""
-    datasets = content.get("datasets")
-    if "datasets" in flags and isinstance(datasets, list) and len(datasets) == 1:
-        flags["datasets"] = [{**datasets[0], **flags["datasets"][0]}]
+    match content.get("datasets"):
+        case [dict(only)] if "datasets" in flags:
+            flags["datasets"] = [only | flags["datasets"][0]]
     if "models" in flags and isinstance(content.get("weights"), dict):
         kept = str(flags["models"]).replace(" ", "").split(",")
         content = content | {"weights": {m: w for m, w in content["weights"].items() if m in kept}}

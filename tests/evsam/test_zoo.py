@@ -65,6 +65,7 @@ class Bomb:
         return os.mkdir, (str(self.marker),)
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 def test_a_pickle_with_code_is_refused_and_not_run(model, tmp_path):
     torch.save({"state_dict": Bomb(tmp_path / "torch")}, tmp_path / "torch.pt")
     (tmp_path / "plain.pth").write_bytes(pickle.dumps(Bomb(tmp_path / "plain")))

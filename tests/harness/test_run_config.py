@@ -320,6 +320,12 @@ def test_a_flag_changes_part_of_the_files_one_data_set(tmp_path: Path) -> None:
     )
 
 
+def test_a_data_set_that_is_no_mapping_is_refused_with_flags_too(tmp_path: Path) -> None:
+    file = written(tmp_path, LEAST | {"datasets": ["coco"]})
+    with pytest.raises(SambenchError, match="has no name"):
+        load_config(file, {"datasets": [{"images": Path("elsewhere")}]})
+
+
 def test_a_variable_that_is_not_set_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_SUCH_COCO", raising=False)
     message = refused(tmp_path, LEAST | {"out": "${NO_SUCH_COCO}/out"})
