@@ -28,7 +28,7 @@ def measure_memory() -> dict[str, float]:
         size = annotations.stat().st_size / 2**20
         before = peak()
         start = time.perf_counter()
-        dataset = CocoDataset("large", images, annotations)
+        dataset = CocoDataset(images, annotations)
         opened = time.perf_counter() - start
         after_opening = peak()
         marks = {}

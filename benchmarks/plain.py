@@ -51,7 +51,7 @@ _loop: Loop | None = None
 def start(model: str, images: Path, annotations: Path) -> None:
     """Make this process the one that runs the plain loop."""
     global _loop  # noqa: PLW0603 - a worker process has no other place to keep it
-    entries = {e.record.id: e for e in CocoDataset("bench", images, annotations).entries}
+    entries = {e.record.id: e for e in CocoDataset(images, annotations).entries}
     segmenter = golden_segmenter(model)
     segmenter.encode([np.zeros((64, 64, 3), np.uint8)])
     _loop = Loop(segmenter, entries, json.loads(annotations.read_text())["annotations"])

@@ -185,7 +185,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     kept = keep_freed_memory()
     with tempfile.TemporaryDirectory() as folder:
         images, annotations = _data(arguments, Path(folder))
-        entries = CocoDataset("bench", images, annotations).entries[: arguments.images]
+        entries = CocoDataset(images, annotations).entries[: arguments.images]
         segmenter = golden_segmenter(arguments.model)
         segmenter.encode([np.zeros((64, 64, 3), np.uint8)])  # first-call costs stay out
         context = multiprocessing.get_context("spawn")

@@ -49,7 +49,6 @@ class Data:
 class Cell:
     """One model x engine x precision x suite x data set x protocol."""
 
-    model: str
     suite: Suite
     key: dict[str, Any]
     """Everything that decides its records."""
@@ -116,7 +115,7 @@ def _weights(model: str, config: RunConfig) -> tuple[Weights | None, str | None]
 
 
 def _open(dataset: DatasetConfig, config: RunConfig) -> Data:
-    coco = CocoDataset(dataset.name, dataset.images, dataset.annotations)
+    coco = CocoDataset(dataset.images, dataset.annotations)
     if not len(coco):
         raise SambenchError(f"{dataset.annotations}: lists no image.")
     entries = sample(coco.entries, config.limit, config.seed)
@@ -124,7 +123,7 @@ def _open(dataset: DatasetConfig, config: RunConfig) -> Data:
     digest = hashlib.sha256()
     for one, content in zip(entries, ahead(sha256_of, (e.file for e in entries)), strict=True):
         digest.update(f"{one.record.id} {one.file.name} {content}\n".encode())
-    return Data(dataset, tuple(entries), len(coco), sha256_of(dataset.annotations), digest.hexdigest())
+    return Data(dataset, tuple(entries), len(coco), coco.annotations_sha256, digest.hexdigest())
 
 
 def sample(entries: Sequence[Entry], limit: int | None, seed: int) -> list[Entry]:
@@ -156,7 +155,7 @@ def _cell(model: str, weights: Weights | None, suite: Suite, data: Data, config:
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:12]
     name = f"{model}-{suite.name}-{data.config.name}-{config.protocol.preset}-{digest}"
     store = CellStore(config.out / "records" / name, len(data.shards()))
-    return Cell(model, suite, key, store)
+    return Cell(suite, key, store)
 
 
 def records_folder(cell: Cell, out: Path) -> str:

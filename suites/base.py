@@ -5,14 +5,15 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 
-from suites.metrics import Scores
+from suites.metrics import Scores, mean_iou
 from suites.protocol import Protocol
 
 if TYPE_CHECKING:
@@ -58,12 +59,10 @@ class Suite(ABC):
 
     Attributes:
         name: as configurations say it.
-        title: as reports print it.
         schema: of its records.
     """
 
     name: str
-    title: str
     schema: pa.Schema
 
     @abstractmethod
@@ -98,6 +97,12 @@ def left_out(target: Target, protocol: Protocol) -> str | None:
     if protocol.leave_out == "area_below_1":
         return "area_below_1_dropped" if target.area < 1 else None
     return "empty_dropped" if target.mask.area == 0 else None
+
+
+def score_instances(iou: Mapping[str, np.ndarray], records: pa.Table, protocol: Protocol) -> Scores:
+    """Average IoUs (n,) by metric name over the objects that n records describe."""
+    area = "area" if protocol.area_source == "ann" else "mask_area"
+    return mean_iou(iou, records["image_id"].to_numpy(), records[area].to_numpy(), protocol)
 
 
 def describe(image_id: int, target: Target) -> Record:

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from adapters.base import Capabilities, Embedding, Prompts, Segmenter
-from suites.base import INSTANCE_COLUMNS, Record, Stopwatch, Suite, describe, kept
+from suites.base import INSTANCE_COLUMNS, Record, Stopwatch, Suite, describe, kept, score_instances
 from suites.clicker import Clicker
-from suites.metrics import Scores, mean_iou
+from suites.metrics import Scores
 from suites.predict import ChosenMasks, mask_iou, predict
 from suites.protocol import Protocol
 from suites.sample import Sample, Target
@@ -49,7 +49,7 @@ class Click(Suite):
     """
 
     def __init__(self) -> None:
-        super().__init__("click", "Clicks", SCHEMA)
+        super().__init__("click", SCHEMA)
 
     def refusal(self, capabilities: Capabilities, protocol: Protocol) -> str | None:
         """Need five points of both kinds, and mask input where masks are fed back."""
@@ -89,10 +89,9 @@ class Click(Suite):
 
     def score(self, records: pa.Table, protocol: Protocol) -> Scores:
         """Average over objects after 1, 3 and 5 clicks."""
-        area = "area" if protocol.area_source == "ann" else "mask_area"
         rounds = records["iou"].combine_chunks().flatten().to_numpy().reshape(-1, CLICKS)
         iou = {f"miou_{k}": rounds[:, k - 1] for k in REPORTED}
-        return mean_iou(iou, records["image_id"].to_numpy(), records[area].to_numpy(), protocol)
+        return score_instances(iou, records, protocol)
 
 
 def _prompts(sessions: list[_Session]) -> Prompts:

@@ -6,6 +6,7 @@ their image comes up, so memory hardly grows beyond the file's own size.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,22 +69,25 @@ class CocoDataset:
     """Images by rising id, each with its annotations.
 
     Args:
-        name: what results call it (``coco``, ``lvis``, ``shapes``, ...).
         images: folder of the image files.
         annotations: JSON file in COCO's format.
+
+    Attributes:
+        entries: the images.
+        categories: id to name.
+        annotations_sha256: of the bytes that were parsed.
 
     Raises:
         SambenchError: a path is missing, the file is damaged or not COCO's format, an id is there twice, an
             annotation has no image, or an image has no file.
     """
 
-    def __init__(self, name: str, images: Path, annotations: Path) -> None:
-        self.name = name
+    def __init__(self, images: Path, annotations: Path) -> None:
         self.images = images
         self.annotations = annotations
         if not images.is_dir():
             raise SambenchError(f"{images}: no such image folder. Give it with --images.")
-        content = _parse(annotations)
+        content, self.annotations_sha256 = _parse(annotations)
         self.categories = {c.id: c.name for c in content.categories}
         records = sorted(content.images, key=lambda r: r.id)
         self.entries = self._index(records, content.annotations)
@@ -130,7 +134,8 @@ class CocoDataset:
             )
 
 
-def _parse(path: Path) -> _File:
+def _parse(path: Path) -> tuple[_File, str]:
+    """Read an annotation file once: what it says, and the SHA-256 of just those bytes."""
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -138,7 +143,7 @@ def _parse(path: Path) -> _File:
     except OSError as error:
         raise SambenchError(f"{path}: cannot be read ({error.strerror}).") from None
     try:
-        return msgspec.json.decode(content, type=_File)
+        return msgspec.json.decode(content, type=_File), hashlib.sha256(content).hexdigest()
     except msgspec.ValidationError as error:
         raise SambenchError(f"{path}: not in COCO's format. {error}.") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

@@ -6,8 +6,8 @@ import pyarrow as pa
 import torch
 
 from adapters.base import Capabilities, Embedding, Prompts, Segmenter
-from suites.base import INSTANCE_COLUMNS, Record, Stopwatch, Suite, describe, kept
-from suites.metrics import Scores, mean_iou
+from suites.base import INSTANCE_COLUMNS, Record, Stopwatch, Suite, describe, kept, score_instances
+from suites.metrics import Scores
 from suites.predict import mask_iou, predict
 from suites.protocol import Protocol
 from suites.sample import Sample
@@ -26,7 +26,7 @@ class GtBox(Suite):
     """One box a prompt; metrics ``miou``, ``miou_small``, ``miou_medium``, ``miou_large``."""
 
     def __init__(self) -> None:
-        super().__init__("gt_box", "Ground-truth boxes", SCHEMA)
+        super().__init__("gt_box", SCHEMA)
 
     def refusal(self, capabilities: Capabilities, protocol: Protocol) -> str | None:
         """Need boxes."""
@@ -51,15 +51,12 @@ class GtBox(Suite):
             batch = targets[len(records) : len(records) + len(chosen.masks)]
             with watch("score", segmenter.device):
                 iou = mask_iou(chosen.masks, [t.mask for t in batch])
-            for target, *values in zip(
-                batch, iou, chosen.pred_iou.tolist(), chosen.choice.tolist(), strict=True
-            ):
-                names = ("iou", "pred_iou", "choice")
-                records.append(describe(sample.image_id, target) | dict(zip(names, values, strict=True)))
+            rows = zip(batch, iou, chosen.pred_iou.tolist(), chosen.choice.tolist(), strict=True)
+            for target, found, pred_iou, choice in rows:
+                scored = {"iou": found, "pred_iou": pred_iou, "choice": choice}
+                records.append(describe(sample.image_id, target) | scored)
         return records
 
     def score(self, records: pa.Table, protocol: Protocol) -> Scores:
         """Average over objects."""
-        area = "area" if protocol.area_source == "ann" else "mask_area"
-        iou = {"miou": records["iou"].to_numpy()}
-        return mean_iou(iou, records["image_id"].to_numpy(), records[area].to_numpy(), protocol)
+        return score_instances({"miou": records["iou"].to_numpy()}, records, protocol)

@@ -33,7 +33,7 @@ def segmenter():
 
 @pytest.fixture(scope="module")
 def samples(coco_mini):
-    dataset = CocoDataset("coco", *coco_mini)
+    dataset = CocoDataset(*coco_mini)
     return lambda n: [load_sample(entry) for entry in dataset.entries[:n]]
 
 

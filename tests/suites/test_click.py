@@ -293,7 +293,7 @@ def test_a_baseline_goes_through_the_suite():
 def test_the_official_traces_come_out_of_the_suite_from_end_to_end(coco_mini, request):
     file = request.config.rootpath / "tests/golden/clicks_coco_mini.json"
     golden = {r["ann_id"]: r for r in json.loads(file.read_text())["rows"]}
-    entries = CocoDataset("coco", *coco_mini).entries
+    entries = CocoDataset(*coco_mini).entries
     crowded = [e for e in entries if any(a.iscrowd for a in e.annotations)][:3]
     chosen = {e.record.id: e for e in (*crowded, *entries[::10])}
     assert len(chosen) >= 14

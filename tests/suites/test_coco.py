@@ -36,7 +36,7 @@ def read(tmp_path):
     def read(images, annotations, **more):
         file = tmp_path / "instances.json"
         file.write_text(json.dumps({"images": images, "annotations": annotations} | more))
-        return CocoDataset("mine", tmp_path, file)
+        return CocoDataset(tmp_path, file)
 
     return read
 
@@ -49,7 +49,7 @@ def refused(tmp_path):
         file = tmp_path / "instances.json"
         file.write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())
         with pytest.raises(SambenchError) as caught:
-            CocoDataset("mine", tmp_path, file)
+            CocoDataset(tmp_path, file)
         assert str(file) in str(caught.value)
         return str(caught.value)
 
@@ -112,19 +112,19 @@ def test_fields_that_no_one_knows_are_passed_over(read):
 def test_a_missing_image_folder_is_named(tmp_path):
     (tmp_path / "a.json").write_text('{"images": [], "annotations": []}')
     with pytest.raises(SambenchError, match=re.escape(f"{tmp_path / 'none'}: no such image folder")):
-        CocoDataset("mine", tmp_path / "none", tmp_path / "a.json")
+        CocoDataset(tmp_path / "none", tmp_path / "a.json")
     with pytest.raises(SambenchError, match="no such image folder"):
-        CocoDataset("mine", tmp_path / "a.json", tmp_path / "a.json")
+        CocoDataset(tmp_path / "a.json", tmp_path / "a.json")
 
 
 def test_a_missing_annotation_file_is_named(tmp_path):
     with pytest.raises(SambenchError, match=re.escape(f"{tmp_path / 'a.json'}: no such annotation file")):
-        CocoDataset("mine", tmp_path, tmp_path / "a.json")
+        CocoDataset(tmp_path, tmp_path / "a.json")
 
 
 def test_a_folder_in_place_of_the_annotation_file_is_refused(tmp_path):
     with pytest.raises(SambenchError, match="cannot be read"):
-        CocoDataset("mine", tmp_path, tmp_path)
+        CocoDataset(tmp_path, tmp_path)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.99])
@@ -224,7 +224,7 @@ def test_a_coco_url_without_a_folder_is_the_files_name_or_refused(read, tmp_path
 
 
 def test_lvis_names_its_files_by_url_alone_and_all_are_found(lvis_mini):
-    data = CocoDataset("lvis", *lvis_mini)
+    data = CocoDataset(*lvis_mini)
     assert all(e.record.file_name is None for e in data.entries)
     assert len(data.entries) == 52
     data.check_files(data.entries)
@@ -234,10 +234,10 @@ def test_lvis_names_its_files_by_url_alone_and_all_are_found(lvis_mini):
 
 def test_the_lvis_file_of_coco_mini_needs_the_folder_above_both_splits(coco_mini):
     annotations = coco_mini.annotations.parent / "lvis_v1_val.json"
-    above = CocoDataset("lvis", coco_mini.images.parent, annotations)
+    above = CocoDataset(coco_mini.images.parent, annotations)
     assert len(above.entries) == 47
     above.check_files(above.entries)
-    inside = CocoDataset("lvis", coco_mini.images, annotations)
+    inside = CocoDataset(coco_mini.images, annotations)
     with pytest.raises(SambenchError, match="15 of 47 images"):
         inside.check_files(inside.entries)
 
@@ -245,7 +245,7 @@ def test_the_lvis_file_of_coco_mini_needs_the_folder_above_both_splits(coco_mini
 @pytest.mark.parametrize("files", ["coco_mini", "coco_mini_train", "lvis_mini"])
 def test_the_index_is_that_of_pycocotools(files, request):
     files = request.getfixturevalue(files)
-    data, oracle = CocoDataset("x", *files), COCO(files.annotations)
+    data, oracle = CocoDataset(*files), COCO(files.annotations)
     assert [e.record.id for e in data.entries] == sorted(oracle.imgs)
     for entry in data.entries:
         expected = oracle.imgToAnns.get(entry.record.id, [])
@@ -257,7 +257,7 @@ def test_the_index_is_that_of_pycocotools(files, request):
 
 
 def test_coco_mini_has_what_its_readme_counts(coco_mini):
-    data = CocoDataset("coco", *coco_mini)
+    data = CocoDataset(*coco_mini)
     assert len(data) == 117
     assert sum(len(e.annotations) for e in data.entries) == 1175
     assert sum(a.iscrowd for e in data.entries for a in e.annotations) == 16

@@ -38,7 +38,7 @@ def test_the_registry_knows_it():
 @pytest.mark.parametrize("preset", [STRICT, PAPER])
 def test_perfect_masks_score_100_on_real_images(coco_mini, preset):
     records = []
-    for entry in CocoDataset("coco", *coco_mini).entries[:40:4]:
+    for entry in CocoDataset(*coco_mini).entries[:40:4]:
         sample = load_sample(entry)
         masks = [t.mask.full() for t in kept(sample.targets, preset)]
         records += evaluate(SUITE, Fake(in_order(masks)), sample, preset)

@@ -104,7 +104,7 @@ def test_every_mask_of_the_real_sets_is_that_of_pycocotools(files, request):
     files = request.getfixturevalue(files)
     oracle = COCO(files.annotations)
     compared = 0
-    for entry in CocoDataset("x", *files).entries:
+    for entry in CocoDataset(*files).entries:
         for a in entry.annotations:
             pixels = decode_segmentation(a.segmentation, (entry.record.height, entry.record.width), "x")
             assert np.array_equal(pixels, oracle.annToMask(oracle.anns[a.id])), a.id

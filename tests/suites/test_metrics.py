@@ -48,7 +48,7 @@ def test_half_open_bins_count_every_area_once():
 
 
 def test_objects_of_coco_mini_fall_into_sizes_as_its_readme_counts(coco_mini):
-    annotations = [a for e in CocoDataset("coco", *coco_mini).entries for a in e.annotations if not a.iscrowd]
+    annotations = [a for e in CocoDataset(*coco_mini).entries for a in e.annotations if not a.iscrowd]
     area = np.array([a.area for a in annotations])
     image = np.array([a.image_id for a in annotations])
     scores = mean_iou({"miou": np.ones(len(area))}, image, area, STRICT)

@@ -121,7 +121,7 @@ def test_the_workers_end_with_a_generator_that_was_dropped():
 
 def test_a_real_sample_has_the_pixels_and_objects_of_its_annotations(coco_mini):
     oracle = COCO(coco_mini.annotations)
-    data = CocoDataset("coco", *coco_mini)
+    data = CocoDataset(*coco_mini)
     for sample in ahead(load_sample, data.entries[::12]):
         with Image.open(coco_mini.images / oracle.imgs[sample.image_id]["file_name"]) as stored:
             np.testing.assert_array_equal(sample.image, stored.convert("RGB"))
@@ -137,7 +137,7 @@ def test_a_real_sample_has_the_pixels_and_objects_of_its_annotations(coco_mini):
 
 
 def test_a_real_image_without_annotations_is_a_sample_without_objects(coco_mini):
-    (entry,) = [e for e in CocoDataset("coco", *coco_mini).entries if e.record.id == 226111]
+    (entry,) = [e for e in CocoDataset(*coco_mini).entries if e.record.id == 226111]
     sample = load_sample(entry)
     assert sample.targets == ()
     assert sample.image.shape == (entry.record.height, entry.record.width, 3)
@@ -155,7 +155,7 @@ def entry(tmp_path):
             "annotations": [annotation | {"segmentation": segmentation}],
         }
         (tmp_path / "a.json").write_text(json.dumps(content))
-        return CocoDataset("mine", tmp_path, tmp_path / "a.json").entries[0]
+        return CocoDataset(tmp_path, tmp_path / "a.json").entries[0]
 
     return entry
 
