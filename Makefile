@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO := runs/demo
 
-.PHONY: demo test lint bench install clean
+.PHONY: demo test parity lint bench install clean
 
 demo: $(READY)  ## the main job on the embedded data: baselines and a random EfficientViT-SAM-L0
 	$(BIN)/sambench data make shapes --out data/shapes --images 24 --seed 0
@@ -16,6 +16,9 @@ demo: $(READY)  ## the main job on the embedded data: baselines and a random Eff
 
 test: $(READY) lint  ## lint, types and all tests
 	$(BIN)/python -m pytest -q
+
+parity: $(READY)  ## golden parity of all models, the largest included (7 GB of memory)
+	$(BIN)/python -m pytest -q -m "" tests/adapters/test_golden.py
 
 lint: $(READY)
 	$(BIN)/ruff check .

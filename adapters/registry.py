@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from adapters import plugins
+from adapters.upstream import upstreams
 from evsam.errors import SambenchError, did_you_mean
 
 if TYPE_CHECKING:
@@ -19,39 +22,79 @@ class Entry:
     """One model by name."""
 
     target: str
-    """``module:function``, called with the model's name and the keywords of `adapters.create`."""
+    """``module:function``, called with the model's name and the keywords ``weights`` and ``device``."""
     title: str
     """As the paper's tables print it."""
-    weights_file: str | None
-    """Name of the official checkpoint in the weights folder; ``None`` for models without parameters."""
     source: str
-    """Where model and weights come from."""
-    licence: str
+    """Whose model it is. Whose weights: `adapters.upstream`."""
+    plugin: bool = False
+    """Whether it comes from outside; it then says itself what its weights are."""
 
 
 _EFFICIENTVIT = "github.com/mit-han-lab/efficientvit, arXiv 2402.05008"
+_SAM = "github.com/facebookresearch/segment-anything, arXiv 2304.02643"
+_MOBILE_SAM = "github.com/ChaoningZhang/MobileSAM, arXiv 2306.14289"
+_EDGE_SAM = "github.com/chongzhou96/EdgeSAM, arXiv 2312.06660"
+_EFFICIENT_SAM = "github.com/yformer/EfficientSAM, arXiv 2312.00863"
 
 
-def _efficientvit_sam(variant: str) -> Entry:
-    return Entry(
-        target="adapters.efficientvit_sam:create",
-        title=f"EfficientViT-SAM-{variant.upper()}",
-        weights_file=f"efficientvit_sam_{variant}.pt",
-        source=_EFFICIENTVIT,
-        licence="Apache-2.0",
-    )
-
-
-def _baseline(kind: str, title: str, source: str) -> Entry:
-    return Entry(f"adapters.baselines:{kind}", f"{title} (baseline)", None, source, "Apache-2.0")
+def _baseline(kind: str, source: str) -> Entry:
+    return Entry(f"adapters.baselines:{kind}", f"{kind} (baseline)", source)
 
 
 REGISTRY: dict[str, Entry] = {
-    **{f"efficientvit_sam_{v}": _efficientvit_sam(v) for v in ("l0", "l1", "l2", "xl0", "xl1")},
-    "box": _baseline("Box", "Box", "the filled box; discs at points"),
-    "ellipse": _baseline("Ellipse", "Ellipse", "the ellipse in the box; the ellipse of the points' spread"),
-    "grabcut": _baseline("GrabCut", "GrabCut", "OpenCV; Rother et al., SIGGRAPH 2004"),
+    **{
+        f"sam_vit_{v}": Entry("adapters.sam_vit:create", f"SAM-ViT-{v.upper()}", _SAM)
+        for v in ("b", "l", "h")
+    },
+    "mobile_sam": Entry("adapters.mobile_sam:create", "MobileSAM", _MOBILE_SAM),
+    "edge_sam": Entry("adapters.edge_sam:create", "EdgeSAM", _EDGE_SAM),
+    "edge_sam_3x": Entry("adapters.edge_sam:create", "EdgeSAM-3x", _EDGE_SAM),
+    "efficient_sam_ti": Entry("adapters.efficient_sam:create", "EfficientSAM-Ti", _EFFICIENT_SAM),
+    "efficient_sam_s": Entry("adapters.efficient_sam:create", "EfficientSAM-S", _EFFICIENT_SAM),
+    **{
+        f"efficientvit_sam_{v}": Entry(
+            "adapters.efficientvit_sam:create", f"EfficientViT-SAM-{v.upper()}", _EFFICIENTVIT
+        )
+        for v in ("l0", "l1", "l2", "xl0", "xl1")
+    },
+    "box": _baseline("Box", "the filled box; discs at points"),
+    "ellipse": _baseline("Ellipse", "the ellipse in the box; the ellipse of the points' spread"),
+    "grabcut": _baseline("GrabCut", "OpenCV; Rother et al., SIGGRAPH 2004"),
 }
+"""The models that come with sambench, in the order of tables."""
+
+LIBRARIES: dict[str, Entry] = {
+    "hf": Entry("adapters.hf:create", "", "transformers"),
+    "ultralytics": Entry("adapters.ultralytics_sam:create", "", "ultralytics"),
+}
+"""Models of libraries by ``hf:FOLDER_OR_HUB_ID`` and ``ultralytics:FILE``."""
+
+_added: dict[str, Entry] = {}
+
+
+def known() -> Mapping[str, Entry]:
+    """Return all models: those that come with sambench, those of installed packages, those added."""
+    packages = {
+        name: Entry(target, name, source, plugin=True)
+        for name, (target, source) in plugins.announced().items()
+        if name not in REGISTRY  # a package cannot stand in for a model of the paper
+    }
+    return REGISTRY | packages | _added
+
+
+def add(spec: str) -> str:
+    """Add the model ``path/to/file.py:Class`` and return its name, which is the class's.
+
+    Raises:
+        SambenchError: file or class is not there or fails, or another model has that name.
+    """
+    name, target = plugins.from_file(spec)
+    added = Entry(target, name, target.rpartition(":")[0], plugin=True)
+    if known().get(name, added) != added:
+        raise SambenchError(f"adapter {spec}: there is a model {name!r} already. Rename the class.")
+    _added[name] = added
+    return name
 
 
 def entry(name: str) -> Entry:
@@ -60,11 +103,22 @@ def entry(name: str) -> Entry:
     Raises:
         SambenchError: there is none of that name; the message names the nearest.
     """
-    if name not in REGISTRY:
-        raise SambenchError(
-            f"no model {name!r}.{did_you_mean(name, REGISTRY)} 'sambench models' lists all {len(REGISTRY)}."
-        )
-    return REGISTRY[name]
+    models = known()
+    if name in models:
+        return models[name]
+    library, colon, which = name.partition(":")
+    if colon and which and library in LIBRARIES:
+        title = which.rstrip("/").rpartition("/")[2]
+        return dataclasses.replace(LIBRARIES[library], title=title)
+    raise SambenchError(
+        f"no model {name!r}.{did_you_mean(name, models)} 'sambench models' lists all {len(models)}; "
+        f"{' and '.join(f'{p}:...' for p in LIBRARIES)} name those of libraries."
+    )
+
+
+def has_parameters(name: str) -> bool:
+    """Tell whether a model of ours has weights to give it; those from outside say themselves."""
+    return entry(name).plugin or ":" in name or name in upstreams()
 
 
 ENGINES = ("eager",)
@@ -82,7 +136,7 @@ def create(
     """Create a segmenter by name.
 
     Args:
-        name: a key of `REGISTRY`.
+        name: of a model of `known`, or ``hf:...`` or ``ultralytics:...``.
         weights: path of an official checkpoint; ``"random"`` for a seeded random initialisation, marked as
             such in every result; ``None`` for the registered file in the weights folder.
         device: ``"cpu"``, ``"cuda"`` or ``"cuda:1"``.
@@ -93,16 +147,14 @@ def create(
         SambenchError: unknown name, engine, precision or device, or weights that are missing or wrong.
     """
     found = entry(name)
-    for kind, value, known in (("engine", engine, ENGINES), ("precision", precision, PRECISIONS)):
-        if value not in known:
+    for kind, value, choices in (("engine", engine, ENGINES), ("precision", precision, PRECISIONS)):
+        if value not in choices:
             raise SambenchError(
-                f"no {kind} {value!r}; there is {', '.join(known)}.{did_you_mean(value, known)}"
+                f"no {kind} {value!r}; there is {', '.join(choices)}.{did_you_mean(value, choices)}"
             )
-    if found.weights_file is None and weights is not None:
+    if weights is not None and not has_parameters(name):
         raise SambenchError(f"{name} has no parameters: leave its weights ({weights!r}) out.")
-    module, _, attribute = found.target.partition(":")
-    build = getattr(importlib.import_module(module), attribute)
-    segmenter: Segmenter = build(name, weights=weights, device=check_device(device))
+    segmenter: Segmenter = plugins.load(found.target)(name, weights=weights, device=check_device(device))
     return segmenter
 
 

@@ -1,50 +1,59 @@
-"""Where checkpoints lie, and what they are."""
+"""Finding a model's weights, and saying exactly which they are."""
 
 from __future__ import annotations
 
 import hashlib
-import os
-import sys
 from pathlib import Path
 
 from adapters.base import Weights
+from adapters.upstream import upstream, weights_folder
 from evsam.errors import SambenchError
 
 RANDOM_SEED = 0
 
 
-def weights_folder() -> Path:
-    """Return ``$SAMBENCH_WEIGHTS``, or the user's data folder for sambench."""
-    if given := os.environ.get("SAMBENCH_WEIGHTS"):
-        return Path(given).expanduser()
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support" / "sambench" / "weights"
-    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(base) / "sambench" / "weights"
-
-
-def resolve(name: str, weights_file: str | None, given: str | None) -> Weights:
-    """Say which weights a model takes; a file is hashed.
+def resolve(name: str, given: str | None) -> Weights:
+    """Say which weights a model takes; what is found is hashed.
 
     Args:
-        name: the model's name, for messages.
-        weights_file: its registered checkpoint; ``None`` for a model without parameters.
-        given: the user's choice: a path, ``"random"``, or ``None`` for the registered file.
+        name: the model's name.
+        given: the user's choice: a path, ``"random"``, or ``None`` for `default_path`.
 
     Raises:
-        SambenchError: the file is not there or cannot be read.
+        SambenchError: nothing is there, or it cannot be read.
     """
-    if weights_file is None:
-        return Weights(source="none")
     if given == "random":
         return Weights(source="random", seed=RANDOM_SEED)
-    path = Path(given).expanduser() if given else weights_folder() / weights_file
-    if not path.is_file():
+    path = Path(given).expanduser() if given else default_path(name)
+    if not path.exists():
+        fetch = f"'sambench weights fetch {name}' gets it; or " if upstream(name) else ""
         raise SambenchError(
-            f"{name}: no checkpoint at {path}. Put the official {weights_file} there, name another file with "
-            f"--weights {name}=PATH, or take a random initialisation with --weights {name}=random."
+            f"{name}: no checkpoint at {path}. {fetch}name another with --weights {name}=PATH, "
+            f"or take a random initialisation with --weights {name}=random."
         )
-    return Weights(source="file", path=str(path), sha256=sha256_of(path))
+    digest = sha256_of_folder(path) if path.is_dir() else sha256_of(path)
+    return Weights(source="file", path=str(path), sha256=digest)
+
+
+def default_path(name: str) -> Path:
+    """Return where a model's checkpoint is looked for: the weights folder, or the path after ``hf:``."""
+    _, colon, which = name.partition(":")
+    if colon and Path(which).expanduser().exists():
+        return Path(which).expanduser()
+    known = upstream(name)
+    return weights_folder() / (known.location if known else which or name)
+
+
+def sha256_of_folder(folder: Path) -> str:
+    """Return the SHA-256 over names and contents of a folder's files, in hex. Hidden files do not count.
+
+    Raises:
+        SambenchError: one of them cannot be read.
+    """
+    digest = hashlib.sha256()
+    for file in sorted(f for f in folder.iterdir() if f.is_file() and not f.name.startswith(".")):
+        digest.update(f"{file.name} {sha256_of(file)}\n".encode())
+    return digest.hexdigest()
 
 
 def sha256_of(path: Path) -> str:

@@ -19,10 +19,10 @@ from torch import Tensor
 
 import evsam
 from adapters.base import Embedding, Prompts, Segmenter, Weights
-from adapters.efficientvit_sam import EfficientViTSamSegmenter
+from adapters.sam import SamSegmenter
 from evsam import geometry
 from evsam.layers import LayerNorm2d
-from evsam.model import EfficientViTSam
+from evsam.model import Sam
 from evsam.transformer import HEADS, Attention, TwoWayBlock
 from suites.base import Record, Stopwatch
 from suites.coco import CocoDataset, Entry
@@ -30,17 +30,17 @@ from suites.sample import load_sample
 from tests.golden import golden
 
 
-def golden_segmenter(name: str) -> EfficientViTSamSegmenter:
+def golden_segmenter(name: str) -> SamSegmenter:
     """A segmenter with the weights of the golden data."""
     model = golden.load_filled(evsam.create_model(name))
-    return EfficientViTSamSegmenter(name, model, Weights("random"), torch.device("cpu"))
+    return SamSegmenter(name, model, Weights("random"), torch.device("cpu"))
 
 
 @dataclass(frozen=True)
 class Loop:
     """What the worker process holds."""
 
-    segmenter: EfficientViTSamSegmenter
+    segmenter: SamSegmenter
     entries: dict[int, Entry]
     annotations: list[dict[str, Any]]
 
@@ -124,7 +124,7 @@ def norm_channels(norm: LayerNorm2d, x: Tensor) -> Tensor:
 class PlainPredictor:
     """Set an image, then predict for one prompt at a time."""
 
-    def __init__(self, model: EfficientViTSam) -> None:
+    def __init__(self, model: Sam) -> None:
         self.model = model
 
     @torch.inference_mode()

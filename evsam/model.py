@@ -1,15 +1,14 @@
-"""EfficientViT-SAM: an EfficientViT image encoder with SAM's prompt encoder and mask decoder."""
+"""A SAM: an image encoder of one's choice with SAM's prompt encoder and mask decoder."""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 
 from evsam.mask_decoder import MaskDecoder
-from evsam.neck import ImageEncoder
 from evsam.prompt_encoder import PromptEncoder
 
 
-class EfficientViTSam(nn.Module):
+class Sam(nn.Module):
     """The three parts, under the official checkpoints' names.
 
     Args:
@@ -22,7 +21,7 @@ class EfficientViTSam(nn.Module):
     def __init__(
         self,
         *,
-        image_encoder: ImageEncoder,
+        image_encoder: nn.Module,
         prompt_encoder: PromptEncoder,
         mask_decoder: MaskDecoder,
         input_size: int,

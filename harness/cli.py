@@ -58,6 +58,10 @@ def run(
     models: Annotated[
         str | None, typer.Option(help="Model names, comma-separated; see 'sambench models'.")
     ] = None,
+    adapter: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FILE.py:CLASS", help="A model of your own (docs/add-a-model.md); repeatable."),
+    ] = None,
     suites: Annotated[
         str | None, typer.Option(help="Suite names, comma-separated; see 'sambench suites'.")
     ] = None,
@@ -105,6 +109,7 @@ def run(
 
     flags = {
         "models": models,
+        "adapters": adapter or None,
         "suites": suites,
         "datasets": _dataset(dataset, images, annotations),
         "weights": _weights(weights),
@@ -192,13 +197,22 @@ def report(
 
 @app.command()
 def models(as_json: JsonFlag = False) -> None:
-    """List the models."""
-    from adapters.registry import REGISTRY
+    """List the models: those that come with sambench, and those of installed packages."""
+    from adapters.registry import known
+    from adapters.upstream import upstream
 
-    rows = [
-        {"name": n, "title": e.title, "weights": e.weights_file, "licence": e.licence, "source": e.source}
-        for n, e in REGISTRY.items()
-    ]
+    rows = []
+    for name, entry in known().items():
+        weights = upstream(name)
+        rows.append(
+            {
+                "name": name,
+                "title": entry.title,
+                "weights": str(weights.location) if weights else None,
+                "licence": weights.licence if weights else None,
+                "source": entry.source,
+            }
+        )
     _list(rows, as_json, shown=("name", "title", "weights"))
 
 
@@ -215,7 +229,7 @@ def doctor(as_json: JsonFlag = False) -> None:
     """Say what this machine has, for a report of a problem."""
     import torch
 
-    from adapters.weights import weights_folder
+    from adapters.upstream import weights_folder
     from harness.provenance import device_name, git_state, versions
 
     devices = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from adapters.registry import ENGINES, PRECISIONS, entry
+from adapters.registry import ENGINES, PRECISIONS, add, entry
 from evsam.errors import SambenchError, did_you_mean
 from suites.protocol import Protocol, make_protocol
 from suites.registry import SUITES
@@ -39,6 +39,8 @@ class RunConfig:
     suites: tuple[str, ...]
     datasets: tuple[DatasetConfig, ...]
     out: Path
+    adapters: tuple[str, ...] = ()
+    """Models of one's own, ``path/to/file.py:Class``; they join the models under the class's name."""
     weights: dict[str, str] = field(default_factory=dict)
     """Model name to a checkpoint's path or ``random``."""
     protocol: Protocol = field(default_factory=Protocol)
@@ -72,6 +74,7 @@ def load_config(path: Path | None, flags: Mapping[str, Any]) -> RunConfig:
     content = _override(content, {key: value for key, value in flags.items() if value is not None})
     where = str(path) if path is not None else "command line"
     _check_keys(content, RunConfig, where)
+    content = _with_adapters(content, where)
     for key in ("models", "suites", "datasets", "out"):
         if not content.get(key):
             raise SambenchError(f"{where}: {_MISSING[key]}")
@@ -86,6 +89,7 @@ def load_config(path: Path | None, flags: Mapping[str, Any]) -> RunConfig:
         suites=_names(content["suites"], "suites", where),
         datasets=datasets,
         out=_path(content["out"], "out", where),
+        adapters=tuple(content["adapters"]),
         weights=_weights(content.get("weights", {}), _names(content["models"], "models", where), where),
         protocol=make_protocol(content.get("protocol", "strict")),
         device=_device(content.get("device", "cpu"), where),
@@ -95,6 +99,15 @@ def load_config(path: Path | None, flags: Mapping[str, Any]) -> RunConfig:
         seed=_seed(content.get("seed", 0), where),
         batch_size=_positive(content.get("batch_size"), "batch_size", where),
     )
+
+
+def _with_adapters(content: dict[str, Any], where: str) -> dict[str, Any]:
+    """Make the user's own models known, and let them join those named."""
+    specs = _listed(content["adapters"], "adapters", where) if content.get("adapters") else []
+    own = [add(os.path.expandvars(str(spec))) for spec in specs]
+    models = list(_listed(content["models"], "models", where)) if content.get("models") else []
+    models += [name for name in own if name not in models]
+    return content | {"adapters": [str(spec) for spec in specs], "models": models}
 
 
 def _override(content: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+import re
+import traceback
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from adapters.base import Weights
-from adapters.registry import check_device, create, entry
+from adapters.registry import check_device, create, entry, has_parameters
 from adapters.weights import resolve, sha256_of
 from evsam.errors import SambenchError
 from harness.config import DatasetConfig, RunConfig
@@ -102,15 +104,20 @@ def make_plan(config: RunConfig) -> Plan:
 def _weights(model: str, config: RunConfig) -> tuple[Weights | None, str | None]:
     """Find a model's weights. A named file must fit now, not hours later; a default one may be missing."""
     given = config.weights.get(model)
-    file = entry(model).weights_file
-    if given is None:
-        try:
-            return resolve(model, file, None), None
-        except SambenchError as error:
-            return None, str(error)
-    if given == "random" and file is not None:
-        return resolve(model, file, given), None
-    segmenter = create(model, weights=given, device="cpu", engine=config.engine, precision=config.precision)
+    plugin = entry(model).plugin
+    try:
+        if has_parameters(model) and not plugin and given in (None, "random"):
+            return resolve(model, given), None
+        segmenter = create(model, weights=given, engine=config.engine, precision=config.precision)
+    except SambenchError as error:
+        if given is not None:
+            raise
+        return None, str(error)
+    except Exception as error:
+        if not plugin:
+            raise
+        traceback.print_exc()  # for its author; the other models go on
+        return None, f"{model}: creating it failed. {type(error).__name__}: {error}"
     return segmenter.weights, None
 
 
@@ -149,11 +156,12 @@ def _cell(model: str, weights: Weights | None, suite: Suite, data: Data, config:
         "protocol": config.protocol.to_json(),
         "batch_size": config.images_per_batch,
         "shard_images": SHARD_IMAGES,
-        "code_sha256": code_digest(entry(model).target.partition(":")[0], type(suite).__module__),
+        "code_sha256": code_digest(entry(model).target.rpartition(":")[0], type(suite).__module__),
         "versions": versions(),
     }
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:12]
-    name = f"{model}-{suite.name}-{data.config.name}-{config.protocol.preset}-{digest}"
+    safe = re.sub(r"[^\w.-]+", "_", model)  # hf:owner/name
+    name = f"{safe}-{suite.name}-{data.config.name}-{config.protocol.preset}-{digest}"
     store = CellStore(config.out / "records" / name, len(data.shards()))
     return Cell(suite, key, store)
 

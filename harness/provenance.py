@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import importlib.util
 import platform
 import subprocess
 from collections.abc import Iterator
@@ -27,14 +28,15 @@ def code_digest(*modules: str) -> str:
     """
     digest = hashlib.sha256()
     found: set[Path] = set()
-    todo = [_source(module) for module in modules]
+    todo = [_source(module) or _outside(module) for module in modules]
     while todo:
         file = todo.pop()
         if file is not None and file not in found:
             found.add(file)
             todo += [_source(name) for name in _imports(file)]
     for file in sorted(found):
-        digest.update(file.relative_to(ROOT).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
+        name = file.relative_to(ROOT).as_posix() if file.is_relative_to(ROOT) else file.name
+        digest.update(name.encode() + b"\0" + file.read_bytes() + b"\0")
     return digest.hexdigest()
 
 
@@ -45,6 +47,14 @@ def _source(module: str) -> Path | None:
         return None
     file = ROOT.joinpath(package, *rest).with_suffix(".py") if rest else ROOT / package / "__init__.py"
     return file if file.is_file() else None
+
+
+def _outside(module: str) -> Path | None:
+    """The file of a model from outside: a path, or a module of an installed package."""
+    if module.endswith(".py"):
+        return Path(module)
+    spec = importlib.util.find_spec(module)
+    return Path(spec.origin) if spec and spec.origin else None
 
 
 def _imports(file: Path) -> Iterator[str]:

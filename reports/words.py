@@ -6,21 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from adapters.registry import REGISTRY
+from adapters.registry import REGISTRY, entry
+from evsam.errors import SambenchError
 from suites.protocol import PRESETS
-
-MODELS = {
-    "sam_vit_b": "SAM-ViT-B",
-    "sam_vit_l": "SAM-ViT-L",
-    "sam_vit_h": "SAM-ViT-H",
-    "mobile_sam": "MobileSAM",
-    "edge_sam": "EdgeSAM",
-    "edge_sam_3x": "EdgeSAM-3x",
-    "efficient_sam_ti": "EfficientSAM-Ti",
-    "efficient_sam_s": "EfficientSAM-S",
-    **{name: entry.title for name, entry in REGISTRY.items()},
-}
-"""Name to display name, in the order of the rows; first those that only have published numbers so far."""
 
 
 @dataclass(frozen=True)
@@ -113,13 +101,16 @@ AXES = {
 
 
 def model_name(model: str) -> str:
-    """Return a model's display name; an unregistered one keeps its own."""
-    return MODELS.get(model, model)
+    """Return a model's display name; one that is not known here keeps its own."""
+    try:
+        return entry(model).title
+    except SambenchError:
+        return model
 
 
 def model_rank(model: str) -> int:
-    """Return where a model stands among the rows; unregistered ones come last."""
-    return list(MODELS).index(model) if model in MODELS else len(MODELS)
+    """Return where a model stands among the rows; those from outside come last."""
+    return list(REGISTRY).index(model) if model in REGISTRY else len(REGISTRY)
 
 
 def axis_value(axis: str, value: Any, *, short: bool = False) -> str:

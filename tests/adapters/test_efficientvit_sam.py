@@ -11,7 +11,7 @@ import torch.nn.functional as F
 import adapters
 import evsam
 from adapters.base import Prompts, Weights
-from adapters.efficientvit_sam import EfficientViTSamSegmenter
+from adapters.sam import SamSegmenter
 from evsam import geometry
 from evsam.errors import SambenchError
 from suites.base import Stopwatch
@@ -28,7 +28,7 @@ GOLDEN = Path(__file__).parent.parent / "golden"
 def segmenter():
     model = evsam.create_model("efficientvit_sam_l0")
     golden.load_filled(model)
-    return EfficientViTSamSegmenter("efficientvit_sam_l0", model, Weights("random"), torch.device("cpu"))
+    return SamSegmenter("efficientvit_sam_l0", model, Weights("random"), torch.device("cpu"))
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +152,7 @@ def test_the_registered_file_of_the_weights_folder_is_taken(tmp_path, monkeypatc
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_a_gpu_gives_the_masks_of_the_cpu(segmenter):
     model = golden.load_filled(evsam.create_model("efficientvit_sam_l0"))
-    on_gpu = EfficientViTSamSegmenter("efficientvit_sam_l0", model, Weights("random"), torch.device("cuda"))
+    on_gpu = SamSegmenter("efficientvit_sam_l0", model, Weights("random"), torch.device("cuda"))
     prompts = Prompts(boxes=torch.tensor(golden.PROMPTS["boxes3"]["boxes"]))
     a, b = (s.decode(s.encode([golden.make_image()])[0], prompts) for s in (segmenter, on_gpu))
     assert (a.logits - b.logits.cpu()).abs().max() < 1e-2

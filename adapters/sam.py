@@ -1,0 +1,128 @@
+"""What the models share that differ from SAM in their image encoder alone: geometry, prompts, decoder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from adapters.base import Capabilities, Embedding, Prediction, Prepared, Prompts, Segmenter, Size, Weights
+from adapters.weights import resolve
+from evsam import geometry
+from evsam.checkpoint import load_checkpoint
+from evsam.mask_decoder import MaskDecoder
+from evsam.model import Sam
+from evsam.prompt_encoder import PROMPT_FRAME, PromptEncoder
+from evsam.transformer import ImageTokens, TwoWayTransformer
+
+NORM_EPS = 1e-5
+"""Epsilon of the layer norms in SAM's two-way transformer (torch's default, official ``transformer.py``)."""
+
+PROMPT_BATCH = {"cpu": 8, "cuda": 64}
+"""On a CPU larger batches gain nothing and take some 25 MB a prompt; a GPU wants many at once."""
+
+Model = TypeVar("Model", bound=nn.Module)
+
+
+@dataclass(frozen=True)
+class SamEmbedding(Embedding):
+    """An embedding with the decoder's image side, computed once for all prompts without a mask."""
+
+    image: ImageTokens
+
+
+class SamSegmenter(Segmenter):
+    """Boxes, points and masks to three masks or one, in the geometry of SAM.
+
+    Args:
+        name: the registry's name.
+        model: with its weights loaded; moved to the device and set to eval mode.
+        weights: where they come from.
+        device: where to compute.
+    """
+
+    capabilities = Capabilities()
+
+    def __init__(self, name: str, model: Sam, weights: Weights, device: torch.device) -> None:
+        self.name = name
+        self.weights = weights
+        self.device = device
+        self.model = model.to(device).eval().requires_grad_(False)
+        self.model.image_encoder.to(memory_format=torch.channels_last)
+        self.prompt_batch = PROMPT_BATCH[device.type]
+        self.position = self.model.prompt_encoder.get_dense_pe()
+
+    def prepare(self, image: np.ndarray) -> Prepared:
+        """Resize to the input size, normalise, pad: (3, S, S) float32."""
+        return Prepared(geometry.preprocess(image, self.model.input_size), (image.shape[0], image.shape[1]))
+
+    @torch.inference_mode()
+    def embed(self, prepared: Sequence[Prepared]) -> list[Embedding]:
+        """Encode a batch and project each image for the decoder."""
+        pixels = torch.stack([p.pixels for p in prepared]).to(self.device, non_blocking=True)
+        features = self.model.image_encoder(pixels)
+        no_mask = self.model.prompt_encoder.no_mask_embed.weight.reshape(1, -1, 1, 1)
+        return [
+            SamEmbedding(f, p.size, self.model.mask_decoder.project_image(f[None] + no_mask, self.position))
+            for f, p in zip(features, prepared, strict=True)
+        ]
+
+    @torch.inference_mode()
+    def decode_batch(self, embedding: Embedding, prompts: Prompts, multimask: bool) -> Prediction:
+        """Scale the prompts to the 1024 frame and decode: logits (N, 3 or 1, 256, 256)."""
+        assert isinstance(embedding, SamEmbedding)
+        prompts = prompts.to(self.device)
+        boxes = points = None
+        if prompts.boxes is not None:
+            corners = prompts.boxes.float().reshape(-1, 2, 2)
+            boxes = geometry.to_prompt_frame(corners, embedding.size).reshape(-1, 4)
+        if prompts.points is not None and prompts.labels is not None:
+            points = (geometry.to_prompt_frame(prompts.points.float(), embedding.size), prompts.labels)
+        sparse, dense = self.model.prompt_encoder(points=points, boxes=boxes, masks=prompts.masks)
+        decoder, image = self.model.mask_decoder, embedding.image
+        if prompts.masks is not None:
+            image = decoder.project_image(embedding.features[None] + dense, self.position)
+        return Prediction(*decoder.decode(image, sparse, multimask))
+
+    def upsample(self, logits: Tensor, size: Size) -> Tensor:
+        """Resize to the 1024 frame, crop the padding, resize to the image."""
+        return geometry.upsample(logits, size)
+
+
+def build_sam(image_encoder: nn.Module) -> Sam:
+    """Give an image encoder, (B, 3, 1024, 1024) to (B, 256, 64, 64), SAM's own prompt encoder and decoder."""
+    model = Sam(
+        image_encoder=image_encoder,
+        prompt_encoder=PromptEncoder(),
+        mask_decoder=MaskDecoder(TwoWayTransformer(norm_eps=NORM_EPS)),
+        input_size=PROMPT_FRAME,
+    )
+    return model.eval()
+
+
+def create_sam(
+    create_model: Callable[[str], Sam], name: str, *, weights: str | None, device: torch.device
+) -> Segmenter:
+    """Build a model and give it the weights asked for (see `adapters.registry.create`)."""
+    found = resolve(name, weights)
+    model = with_weights(lambda: create_model(name), found)
+    return SamSegmenter(name, model, found, device)
+
+
+def with_weights(create_model: Callable[[], Model], weights: Weights) -> Model:
+    """Build a module with weights from a checkpoint, or from the seed of a random initialisation.
+
+    Raises:
+        SambenchError: the checkpoint is damaged or belongs to another model.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(weights.seed or 0)
+        model = create_model()
+    if weights.path is not None:
+        load_checkpoint(model, Path(weights.path))
+    return model

@@ -1,0 +1,73 @@
+"""Which files of which authors a model's parameters are: `weights.yaml`, read. Nothing heavy is imported."""
+
+from __future__ import annotations
+
+import os
+import sys
+from functools import cache
+from pathlib import Path
+
+import msgspec
+import yaml
+
+FILE = Path(__file__).with_name("weights.yaml")
+
+
+class RemoteFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One file to have."""
+
+    name: str
+    """Path within the weights folder, under the upstream name."""
+    url: str
+    bytes: int | None = None
+    """Size, where known."""
+    sha256: str | None = None
+    """Checksum, where known."""
+
+
+class Upstream(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The checkpoint of one model as its authors publish it."""
+
+    files: tuple[RemoteFile, ...]
+    """One checkpoint, or the files of one folder (configuration and parameters of the hub)."""
+    licence: str
+    """Of the weights, an SPDX identifier where there is one."""
+    page: str
+    """Where its authors describe and link it."""
+    note: str | None = None
+    """What a person must know to get it, such as terms to accept."""
+
+    @property
+    def location(self) -> Path:
+        """Path within the weights folder: the file, or the folder where there are several."""
+        first = Path(self.files[0].name)
+        return first if len(self.files) == 1 else first.parent
+
+
+def upstream(name: str) -> Upstream | None:
+    """Return what a model's authors publish; of ``hf:OWNER/NAME`` the two files of such a repository."""
+    library, colon, hub = name.partition(":")
+    if colon and library == "hf" and hub.count("/") == 1:
+        page, folder = f"https://huggingface.co/{hub}", hub.replace("/", "--")
+        files = [
+            RemoteFile(f"{folder}/{file}", f"{page}/resolve/main/{file}")
+            for file in ("config.json", "model.safetensors")
+        ]
+        return Upstream(tuple(files), licence="as its page says", page=page)
+    return upstreams().get(name)
+
+
+@cache
+def upstreams() -> dict[str, Upstream]:
+    """Read `weights.yaml`: registered name to what its authors publish."""
+    return msgspec.convert(yaml.safe_load(FILE.read_text(encoding="utf-8")), dict[str, Upstream])
+
+
+def weights_folder() -> Path:
+    """Return ``$SAMBENCH_WEIGHTS``, or the user's data folder for sambench."""
+    if given := os.environ.get("SAMBENCH_WEIGHTS"):
+        return Path(given).expanduser()
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "sambench" / "weights"
+    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(base) / "sambench" / "weights"
