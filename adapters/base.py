@@ -110,6 +110,8 @@ class Capabilities:
     boxes_with_points: bool = True
     max_points: int | None = None
     """Most points a prompt may have; ``None`` for no limit."""
+    box_points: int = 0
+    """How many of them a box takes."""
     multimask: bool = True
     """Whether it can give several alternatives a prompt."""
     mask_input: bool = True
@@ -122,8 +124,11 @@ class Capabilities:
         if points is not None and labels is not None:
             if not self.points:
                 return "it takes no points"
-            if self.max_points is not None and points.shape[1] > self.max_points:
-                return f"it takes at most {self.max_points} points, not {points.shape[1]}"
+            if self.max_points is not None:
+                most = self.max_points - (self.box_points if prompts.boxes is not None else 0)
+                if points.shape[1] > most:
+                    beside = " beside a box" if most < self.max_points else ""
+                    return f"it takes at most {most} points{beside}, not {points.shape[1]}"
             if not self.background_points and bool((labels == 0).any()):
                 return "it takes no background points"
             if prompts.boxes is not None and not self.boxes_with_points:

@@ -27,8 +27,7 @@ def announced() -> dict[str, tuple[str, str]]:
     """Name to target and distribution of the models that installed packages announce."""
     found = {}
     for point in metadata.entry_points(group=GROUP):
-        package = point.dist.name if point.dist else point.module
-        found[point.name] = (point.value, f"installed package {package}")
+        found[point.name] = (point.value, point.dist.name if point.dist else point.module)
     return found
 
 

@@ -27,6 +27,8 @@ class Entry:
     """As the paper's tables print it."""
     source: str
     """Whose model it is. Whose weights: `adapters.upstream`."""
+    library: str | None = None
+    """The distribution whose code computes it, where that is not sambench; its version decides numbers."""
     plugin: bool = False
     """Whether it comes from outside; it then says itself what its weights are."""
 
@@ -35,6 +37,8 @@ _EFFICIENTVIT = "github.com/mit-han-lab/efficientvit, arXiv 2402.05008"
 _SAM = "github.com/facebookresearch/segment-anything, arXiv 2304.02643"
 _MOBILE_SAM = "github.com/ChaoningZhang/MobileSAM, arXiv 2306.14289"
 _EDGE_SAM = "github.com/chongzhou96/EdgeSAM, arXiv 2312.06660"
+_TRANSFORMERS = "github.com/huggingface/transformers"
+_ULTRALYTICS = "github.com/ultralytics/ultralytics"
 _EFFICIENT_SAM = "github.com/yformer/EfficientSAM, arXiv 2312.00863"
 
 
@@ -65,8 +69,8 @@ REGISTRY: dict[str, Entry] = {
 """The models that come with sambench, in the order of tables."""
 
 LIBRARIES: dict[str, Entry] = {
-    "hf": Entry("adapters.hf:create", "", "transformers"),
-    "ultralytics": Entry("adapters.ultralytics_sam:create", "", "ultralytics"),
+    "hf": Entry("adapters.hf:create", "", _TRANSFORMERS, "transformers"),
+    "ultralytics": Entry("adapters.ultralytics_sam:create", "", _ULTRALYTICS, "ultralytics"),
 }
 """Models of libraries by ``hf:FOLDER_OR_HUB_ID`` and ``ultralytics:FILE``."""
 
@@ -76,8 +80,8 @@ _added: dict[str, Entry] = {}
 def known() -> Mapping[str, Entry]:
     """Return all models: those that come with sambench, those of installed packages, those added."""
     packages = {
-        name: Entry(target, name, source, plugin=True)
-        for name, (target, source) in plugins.announced().items()
+        name: Entry(target, name, f"installed package {package}", package, plugin=True)
+        for name, (target, package) in plugins.announced().items()
         if name not in REGISTRY  # a package cannot stand in for a model of the paper
     }
     return REGISTRY | packages | _added

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from evsam.errors import SambenchError
+from harness.profile_cli import profile
 
 app = typer.Typer(
     name="sambench",
@@ -25,6 +26,7 @@ app = typer.Typer(
 )
 data = typer.Typer(help="Data sets.", no_args_is_help=True)
 app.add_typer(data, name="data")
+app.command()(profile)
 
 # Names, paths and reasons come from users: nothing in them is taken for markup.
 out_console = Console(markup=False, highlight=False)
@@ -233,7 +235,7 @@ def doctor(as_json: JsonFlag = False) -> None:
     from harness.provenance import device_name, git_state, versions
 
     devices = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
-    facts = {**versions(), **{d: device_name(d) for d in devices}}
+    facts = {**versions("transformers", "ultralytics"), **{d: device_name(d) for d in devices}}
     facts |= {"git": git_state().get("commit", "-"), "weights folder": str(weights_folder())}
     _list([{"what": what, "found": found} for what, found in facts.items()], as_json)
 

@@ -157,7 +157,7 @@ def _cell(model: str, weights: Weights | None, suite: Suite, data: Data, config:
         "batch_size": config.images_per_batch,
         "shard_images": SHARD_IMAGES,
         "code_sha256": code_digest(entry(model).target.rpartition(":")[0], type(suite).__module__),
-        "versions": versions(),
+        "versions": versions(*filter(None, [entry(model).library])),
     }
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:12]
     safe = re.sub(r"[^\w.-]+", "_", model)  # hf:owner/name

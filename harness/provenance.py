@@ -68,10 +68,10 @@ def _imports(file: Path) -> Iterator[str]:
 
 
 @cache
-def versions() -> dict[str, str]:
-    """Versions of Python, sambench and the libraries that numbers depend on."""
+def versions(*more: str) -> dict[str, str]:
+    """Versions of Python, sambench and the libraries that numbers depend on, and of more where installed."""
     found = {"python": platform.python_version()}
-    for name in ("sambench", *LIBRARIES):
+    for name in ("sambench", *LIBRARIES, *more):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

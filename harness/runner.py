@@ -20,7 +20,7 @@ from evsam.errors import SambenchError
 from evsam.memory import keep_freed_memory
 from harness.plan import Cell, Group, Plan, records_folder
 from harness.progress import RunProgress
-from harness.provenance import device_name, git_state, versions
+from harness.provenance import device_name, git_state
 from harness.store import write_results
 from suites.base import Record, Stopwatch, left_out
 from suites.coco import Entry
@@ -254,7 +254,7 @@ def _provenance(cell: Cell, group: Group, plan: Plan, command: str) -> dict[str,
         "images": {"path": data.config.images.as_posix(), "sha256": data.images_sha256},
         "git": git_state(),
         "code_sha256": cell.key["code_sha256"],
-        "versions": versions(),
+        "versions": cell.key["versions"],
         "device": device_name(plan.config.device),
         "batch_size": plan.config.images_per_batch,
         "tf32": False,

@@ -43,6 +43,14 @@ def lookup(suite: str, dataset: str, model: str) -> Published | None:
     return _index().get((suite, dataset, model))
 
 
+def footnote(suite: str, dataset: str, model: str) -> str | None:
+    """Return what must be known of a published number beside the measured one."""
+    for block in _content()["blocks"]:
+        if (block["suite"], block["dataset"]) == (suite, dataset):
+            return block.get("footnotes", {}).get(model)
+    return None
+
+
 def models_of(suite: str, dataset: str) -> list[str]:
     """Return the models with published numbers, in the paper's order."""
     return [model for s, d, model in _index() if (s, d) == (suite, dataset)]

@@ -19,7 +19,7 @@ from unittest import mock
 import pyarrow.parquet as pq
 from tiny_coco import TinyCoco
 
-from harness import cli
+from harness import cli, profile_cli
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 120.0  # seconds for something to happen in another process
@@ -48,6 +48,7 @@ def call(*arguments: object) -> Done:
         mock.patch.object(sys, "argv", ["sambench", *map(str, arguments)]),
         mock.patch.object(cli.out_console, "_width", 200),
         mock.patch.object(cli.err_console, "_width", 200),
+        mock.patch.object(profile_cli.console, "_width", 200),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
     ):

@@ -1,0 +1,156 @@
+"""EfficientSAM (arXiv 2312.00863): a plain ViT, a decoder of its own, and a geometry of its own.
+
+The image is stretched to 1024 x 1024, so nothing is padded, and a point is scaled along each axis for itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from adapters.base import Capabilities, Embedding, Prediction, Prepared, Prompts, Segmenter, Size, Weights
+from adapters.modules.efficient_decoder import (
+    BOTTOM_RIGHT,
+    NOWHERE,
+    SLOTS,
+    TOP_LEFT,
+    MaskDecoder,
+    PromptEncoder,
+)
+from adapters.modules.plain_vit import PlainViT
+from adapters.sam import PROMPT_BATCH, SamEmbedding, with_weights
+from adapters.weights import resolve
+from evsam.errors import SambenchError, did_you_mean
+from evsam.geometry import PIXEL_MEAN, PIXEL_STD
+from evsam.prompt_encoder import PROMPT_FRAME
+
+DEPTH = 12
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What tells one EfficientSAM from another (official ``build_efficient_sam.py``)."""
+
+    dim: int
+    heads: int
+
+
+VARIANTS = {
+    "efficient_sam_ti": Variant(dim=192, heads=3),
+    "efficient_sam_s": Variant(dim=384, heads=6),
+}
+
+
+class EfficientSam(nn.Module):
+    """The three parts, under the official checkpoints' names."""
+
+    input_size = PROMPT_FRAME
+    """Side of the square that images are stretched to."""
+
+    def __init__(self, variant: Variant) -> None:
+        super().__init__()
+        self.image_encoder = PlainViT(dim=variant.dim, heads=variant.heads, depth=DEPTH)
+        self.prompt_encoder = PromptEncoder()
+        self.mask_decoder = MaskDecoder()
+
+
+class EfficientSamSegmenter(Segmenter):
+    """Boxes and foreground points, six points a prompt, to three masks or one.
+
+    The alternatives come in the order of the mask tokens. A mask is ``> 0`` after `upsample`, as of every
+    model here; the official example takes ``>= 0``, which differs where a logit is exactly zero.
+
+    Args:
+        name: the registry's name.
+        model: with its weights loaded; moved to the device and set to eval mode.
+        weights: where they come from.
+        device: where to compute.
+    """
+
+    capabilities = Capabilities(background_points=False, max_points=SLOTS, box_points=2, mask_input=False)
+
+    def __init__(self, name: str, model: EfficientSam, weights: Weights, device: torch.device) -> None:
+        self.name = name
+        self.weights = weights
+        self.device = device
+        self.model = model.to(device).eval().requires_grad_(False)
+        self.prompt_batch = PROMPT_BATCH[device.type]
+        self.position = self.model.prompt_encoder.get_dense_pe()
+
+    def prepare(self, image: np.ndarray) -> Prepared:
+        """Stretch to the input size without smoothing, normalise: (3, 1024, 1024) float32."""
+        x = torch.from_numpy(image).permute(2, 0, 1).float() / 255
+        side = self.model.input_size
+        x = F.interpolate(x[None], (side, side), mode="bilinear", align_corners=False)[0]
+        mean, std = (torch.tensor(values).reshape(3, 1, 1) / 255 for values in (PIXEL_MEAN, PIXEL_STD))
+        return Prepared((x - mean) / std, (image.shape[0], image.shape[1]))
+
+    @torch.inference_mode()
+    def embed(self, prepared: Sequence[Prepared]) -> list[Embedding]:
+        """Encode a batch and project each image for the decoder."""
+        pixels = torch.stack([p.pixels for p in prepared]).to(self.device, non_blocking=True)
+        features = self.model.image_encoder(pixels)
+        return [
+            SamEmbedding(f, p.size, self.model.mask_decoder.project_image(f[None], self.position))
+            for f, p in zip(features, prepared, strict=True)
+        ]
+
+    @torch.inference_mode()
+    def decode_batch(self, embedding: Embedding, prompts: Prompts, multimask: bool) -> Prediction:
+        """Scale the points to the 1024 frame and decode: logits (N, 3 or 1, 256, 256)."""
+        assert isinstance(embedding, SamEmbedding)
+        xy, labels = as_points(prompts.to(self.device))
+        sparse = self.model.prompt_encoder(to_input_frame(xy, embedding.size), labels)
+        return Prediction(*self.model.mask_decoder.decode(embedding.image, sparse, multimask))
+
+    def upsample(self, logits: Tensor, size: Size) -> Tensor:
+        """Resize to the image, bicubic and in one step."""
+        return F.interpolate(logits.float()[:, None], size, mode="bicubic", align_corners=False)[:, 0]
+
+
+def as_points(prompts: Prompts) -> tuple[Tensor, Tensor]:
+    """Write prompts as points alone, a box as its two corners: xy (N, P, 2) float and labels (N, P)."""
+    xy, labels = [], []
+    if prompts.boxes is not None:
+        corners = torch.tensor([TOP_LEFT, BOTTOM_RIGHT], device=prompts.boxes.device)
+        xy.append(prompts.boxes.float().reshape(-1, 2, 2))
+        labels.append(corners.expand(len(prompts), 2))
+    if prompts.points is not None and prompts.labels is not None:
+        xy.append(prompts.points.float())
+        labels.append(prompts.labels)
+    return torch.cat(xy, dim=1), torch.cat(labels, dim=1)
+
+
+def to_input_frame(xy: Tensor, size: Size) -> Tensor:
+    """Scale pixel coordinates (..., 2) of an image of ``size`` to 1024 along each axis.
+
+    What lies left of or above the image goes to -1, as in the official ``get_rescaled_pts``.
+    """
+    height, width = size
+    scaled = xy * PROMPT_FRAME / xy.new_tensor([width, height])
+    return torch.where(xy >= 0, scaled, NOWHERE)
+
+
+def create_model(name: str) -> EfficientSam:
+    """Build a variant with random weights, in eval mode, with the official ``state_dict`` layout.
+
+    Raises:
+        SambenchError: there is no variant of that name.
+    """
+    if name not in VARIANTS:
+        raise SambenchError(
+            f"no EfficientSAM {name!r}; there are {', '.join(VARIANTS)}.{did_you_mean(name, VARIANTS)}"
+        )
+    model = EfficientSam(VARIANTS[name])
+    return model.eval()
+
+
+def create(name: str, *, weights: str | None, device: torch.device) -> Segmenter:
+    """Create ``efficient_sam_ti`` or ``efficient_sam_s``."""
+    found = resolve(name, weights)
+    return EfficientSamSegmenter(name, with_weights(lambda: create_model(name), found), found, device)

@@ -1,0 +1,1 @@
+"""Image encoders and decoders of the other models, our own code."""

@@ -1,0 +1,208 @@
+"""EfficientSAM's prompt encoder and mask decoder: SAM's in outline, another network in detail.
+
+After the official ``efficient_sam_decoder.py``, ``two_way_transformer.py`` and ``mlp.py``
+(github.com/yformer/EfficientSAM, arXiv 2312.00863). What differs from SAM (`evsam.prompt_encoder`,
+`evsam.transformer`, `evsam.mask_decoder`):
+
+- Points and box corners share six slots, and an empty slot is a token too. There is no background point,
+  no mask prompt and no dense prompt.
+- Self-attention adds to its tokens in the first block too; in the second the tokens take their position
+  along, into the values and the residual.
+- GELU stands in the place of ReLU, and the upscaling's norm is over channels and pixels together.
+
+Attribute names are those of the official checkpoints.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from evsam.mask_decoder import MASK_TOKENS
+from evsam.neck import EMBED_DIM, EMBED_SIZE
+from evsam.prompt_encoder import PAD, PROMPT_FRAME, RandomPositionEncoding
+from evsam.transformer import (
+    LAYERS,
+    MLP_DIM,
+    Attention,
+    ImageTokens,
+    ImageToToken,
+    TokenToImage,
+    TwoWayTransformer,
+)
+
+SLOTS = 6
+"""Points a prompt has, given or empty (``decoder_max_num_input_points``)."""
+
+TOP_LEFT, BOTTOM_RIGHT = 2, 3  # labels of a box's corners, after PAD, BACKGROUND and FOREGROUND
+
+NOWHERE = -1.0
+"""Both coordinates of an empty slot, and any coordinate left of or above the image, in the 1024 frame."""
+
+NORM_EPS = 1e-5  # of the transformer's and the upscaling's norms: torch's default
+
+
+class PromptEncoder(nn.Module):
+    """Points to six tokens: where a point is, plus what kind it is of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pe_layer = RandomPositionEncoding()
+        self.invalid_points = nn.Embedding(1, EMBED_DIM)
+        self.point_embeddings = nn.Embedding(1, EMBED_DIM)
+        self.bbox_top_left_embeddings = nn.Embedding(1, EMBED_DIM)
+        self.bbox_bottom_right_embeddings = nn.Embedding(1, EMBED_DIM)
+
+    def get_dense_pe(self) -> Tensor:
+        """Return the position encoding of the image embedding, (1, 256, 64, 64)."""
+        return self.pe_layer.grid()
+
+    def forward(self, xy: Tensor, labels: Tensor) -> Tensor:
+        """Encode N prompts in the 1024 frame as tokens (N, 6, 256).
+
+        A background point is its position alone: the model was not trained with any. Padding is an empty
+        slot, whatever its coordinates; to the model that is a point at (-1, -1), not, as in SAM, one without
+        position.
+
+        Args:
+            xy: (N, P, 2), with P at most 6; of a box, its two corners.
+            labels: (N, P): 1 foreground, 0 background, 2 and 3 top left and bottom right corner, -1 padding.
+        """
+        n, given = labels.shape
+        labels = torch.cat([labels, labels.new_full((n, SLOTS - given), PAD)], dim=1).long()
+        xy = torch.cat([xy, xy.new_empty(n, SLOTS - given, 2)], dim=1)
+        xy = xy.masked_fill((labels == PAD).unsqueeze(-1), NOWHERE)
+        position = self.pe_layer((xy + 0.5) / PROMPT_FRAME)  # + 0.5: from pixel index to its centre
+        return position + self._kinds()[labels - PAD]
+
+    def _kinds(self) -> Tensor:
+        """What each label adds, (5, 256), in the order of labels from -1 on."""
+        foreground = self.point_embeddings.weight
+        return torch.cat(
+            [
+                self.invalid_points.weight,
+                torch.zeros_like(foreground),
+                foreground,
+                self.bbox_top_left_embeddings.weight,
+                self.bbox_bottom_right_embeddings.weight,
+            ]
+        )
+
+
+class MLP(nn.Module):
+    """Linear layers between the given widths, with the exact GELU after all but the last."""
+
+    def __init__(self, *widths: int) -> None:
+        super().__init__()
+        *hidden, last = pairwise(widths)
+        self.layers = nn.ModuleList(nn.Sequential(nn.Linear(i, o), nn.GELU()) for i, o in hidden)
+        self.fc = nn.Linear(*last)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.layers:
+            x = layer(x)
+        return self.fc(x)
+
+
+class TwoWayBlock(nn.Module):
+    """Tokens attend to each other, to the image, pass an MLP; then the image attends to the tokens.
+
+    As in SAM, the first block's image side comes projected, for no prompt has changed it yet.
+    """
+
+    def __init__(self, *, first: bool) -> None:
+        super().__init__()
+        self.first = first
+        self.self_attn = Attention()
+        self.norm1 = nn.LayerNorm(EMBED_DIM, eps=NORM_EPS)
+        self.cross_attn_token_to_image = TokenToImage()
+        self.norm2 = nn.LayerNorm(EMBED_DIM, eps=NORM_EPS)
+        self.mlp = MLP(EMBED_DIM, MLP_DIM, EMBED_DIM)
+        self.norm3 = nn.LayerNorm(EMBED_DIM, eps=NORM_EPS)
+        self.cross_attn_image_to_token = ImageToToken()
+        self.norm4 = nn.LayerNorm(EMBED_DIM, eps=NORM_EPS)
+
+    def forward(
+        self, tokens: Tensor, prompt: Tensor, keys: Tensor, image: ImageTokens
+    ) -> tuple[Tensor, Tensor]:
+        """Update tokens (N, T, 256) and pixels (B, P, 256), which come back as (N, P, 256).
+
+        ``prompt`` is the tokens as the prompt encoder made them; they serve as the tokens' position.
+        """
+        if not self.first:
+            tokens = tokens + prompt
+        tokens = self.norm1(tokens + self.self_attn(tokens, tokens, tokens))
+
+        reader, writer = self.cross_attn_token_to_image, self.cross_attn_image_to_token
+        if self.first:
+            read = reader.read_projected(tokens + prompt, image.first_k, image.first_v)
+        else:
+            keys_at = keys + image.position
+            read = reader.read(tokens + prompt, keys, keys_at)
+        tokens = self.norm2(tokens + read)
+        tokens = self.norm3(tokens + self.mlp(tokens))
+
+        if self.first:
+            scores = writer.scores_projected(image.first_q, tokens + prompt)
+        else:
+            scores = writer.scores(keys_at, tokens + prompt)
+        return tokens, self.norm4(writer.update(keys, scores, tokens))
+
+
+class MaskDecoder(nn.Module):
+    """Predict masks as the product of upscaled pixels with a vector made from each mask token."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.transformer = TwoWayTransformer(norm_eps=NORM_EPS)
+        self.transformer.layers = nn.ModuleList(TwoWayBlock(first=i == 0) for i in range(LAYERS))
+        self.iou_token = nn.Embedding(1, EMBED_DIM)
+        self.mask_tokens = nn.Embedding(MASK_TOKENS, EMBED_DIM)
+        self.final_output_upscaling_layers = nn.ModuleList(
+            [
+                nn.Sequential(
+                    nn.ConvTranspose2d(EMBED_DIM, EMBED_DIM // 4, 2, stride=2),
+                    nn.GroupNorm(1, EMBED_DIM // 4, eps=NORM_EPS),
+                    nn.GELU(),
+                ),
+                nn.Sequential(
+                    nn.ConvTranspose2d(EMBED_DIM // 4, EMBED_DIM // 8, 2, stride=2),
+                    nn.Identity(),
+                    nn.GELU(),
+                ),
+            ]
+        )
+        self.output_hypernetworks_mlps = nn.ModuleList(
+            MLP(EMBED_DIM, EMBED_DIM, EMBED_DIM, EMBED_DIM // 8) for _ in range(MASK_TOKENS)
+        )
+        self.iou_prediction_head = MLP(EMBED_DIM, EMBED_DIM, EMBED_DIM, MASK_TOKENS)
+
+    def project_image(self, features: Tensor, image_pe: Tensor) -> ImageTokens:
+        """Compute once what all prompts on an image share, from two maps (1, 256, 64, 64)."""
+        return self.transformer.project_image(features, image_pe)
+
+    def decode(self, image: ImageTokens, sparse: Tensor, multimask: bool) -> tuple[Tensor, Tensor]:
+        """Decode prompt tokens (N, 6, 256) against a projected image.
+
+        Returns:
+            Logits (N, M, 256, 256) and predicted IoU (N, M): of mask tokens 1 to 3, in that order, or of
+            token 0 where not ``multimask``.
+        """
+        own = torch.cat([self.iou_token.weight, self.mask_tokens.weight])
+        tokens = torch.cat([own.expand(len(sparse), -1, -1), sparse], dim=1)
+        tokens, pixels = self.transformer(tokens, image)
+
+        chosen = range(1, MASK_TOKENS) if multimask else range(1)
+        vectors = [self.output_hypernetworks_mlps[i](tokens[:, 1 + i]) for i in chosen]
+        masks = torch.einsum("nmc,nchw->nmhw", torch.stack(vectors, dim=1), self.upscale(pixels))
+        iou = self.iou_prediction_head(tokens[:, 0])
+        return masks, iou[:, chosen.start : chosen.stop]
+
+    def upscale(self, pixels: Tensor) -> Tensor:
+        """Upscale (N, 4096, 256) to (N, 32, 256, 256)."""
+        x = pixels.transpose(1, 2).unflatten(2, (EMBED_SIZE, EMBED_SIZE))
+        for layer in self.final_output_upscaling_layers:
+            x = layer(x)
+        return x
