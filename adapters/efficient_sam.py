@@ -29,12 +29,12 @@ from evsam.errors import SambenchError, did_you_mean
 from evsam.geometry import PIXEL_MEAN, PIXEL_STD
 from evsam.prompt_encoder import PROMPT_FRAME
 
-DEPTH = 12
+DEPTH = 12  # blocks of either encoder (official ``build_efficient_sam.py``)
 
 
 @dataclass(frozen=True)
 class Variant:
-    """What tells one EfficientSAM from another (official ``build_efficient_sam.py``)."""
+    """What tells one EfficientSAM from another (same file)."""
 
     dim: int
     heads: int
@@ -146,8 +146,7 @@ def create_model(name: str) -> EfficientSam:
         raise SambenchError(
             f"no EfficientSAM {name!r}; there are {', '.join(VARIANTS)}.{did_you_mean(name, VARIANTS)}"
         )
-    model = EfficientSam(VARIANTS[name])
-    return model.eval()
+    return EfficientSam(VARIANTS[name]).eval()
 
 
 def create(name: str, *, weights: str | None, device: torch.device) -> Segmenter:

@@ -39,6 +39,8 @@ _MOBILE_SAM = "github.com/ChaoningZhang/MobileSAM, arXiv 2306.14289"
 _EDGE_SAM = "github.com/chongzhou96/EdgeSAM, arXiv 2312.06660"
 _TRANSFORMERS = "github.com/huggingface/transformers"
 _ULTRALYTICS = "github.com/ultralytics/ultralytics"
+_TINY_SAM = "github.com/xinghaochen/TinySAM, arXiv 2312.13789"
+_REPVIT_SAM = "github.com/THU-MIG/RepViT, arXiv 2312.05760"
 _EFFICIENT_SAM = "github.com/yformer/EfficientSAM, arXiv 2312.00863"
 
 
@@ -52,8 +54,10 @@ REGISTRY: dict[str, Entry] = {
         for v in ("b", "l", "h")
     },
     "mobile_sam": Entry("adapters.mobile_sam:create", "MobileSAM", _MOBILE_SAM),
+    "tiny_sam": Entry("adapters.tiny_sam:create", "TinySAM", _TINY_SAM),
     "edge_sam": Entry("adapters.edge_sam:create", "EdgeSAM", _EDGE_SAM),
     "edge_sam_3x": Entry("adapters.edge_sam:create", "EdgeSAM-3x", _EDGE_SAM),
+    "repvit_sam": Entry("adapters.repvit_sam:create", "RepViT-SAM", _REPVIT_SAM),
     "efficient_sam_ti": Entry("adapters.efficient_sam:create", "EfficientSAM-Ti", _EFFICIENT_SAM),
     "efficient_sam_s": Entry("adapters.efficient_sam:create", "EfficientSAM-S", _EFFICIENT_SAM),
     **{

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from functools import cache
 from pathlib import Path
@@ -12,6 +13,9 @@ import yaml
 
 FILE = Path(__file__).with_name("weights.yaml")
 
+HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*")
+"""OWNER/NAME of a repository on the hub; paths such as ./folder are not."""
+
 
 class RemoteFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One file to have."""
@@ -19,6 +23,8 @@ class RemoteFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     """Path within the weights folder, under the upstream name."""
     url: str
+    zipped: bool = False
+    """Whether the url is a zip that holds the file under its own name; size and checksum are the file's."""
     bytes: int | None = None
     """Size, where known."""
     sha256: str | None = None
@@ -47,7 +53,7 @@ class Upstream(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def upstream(name: str) -> Upstream | None:
     """Return what a model's authors publish; of ``hf:OWNER/NAME`` the two files of such a repository."""
     library, colon, hub = name.partition(":")
-    if colon and library == "hf" and hub.count("/") == 1:
+    if colon and library == "hf" and HUB_NAME.fullmatch(hub):
         page, folder = f"https://huggingface.co/{hub}", hub.replace("/", "--")
         files = [
             RemoteFile(f"{folder}/{file}", f"{page}/resolve/main/{file}")

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from evsam.errors import SambenchError
 from harness.profile_cli import profile
+from harness.weights_cli import weights as weights_app
 
 app = typer.Typer(
     name="sambench",
@@ -26,6 +27,7 @@ app = typer.Typer(
 )
 data = typer.Typer(help="Data sets.", no_args_is_help=True)
 app.add_typer(data, name="data")
+app.add_typer(weights_app, name="weights")
 app.command()(profile)
 
 # Names, paths and reasons come from users: nothing in them is taken for markup.

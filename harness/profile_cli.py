@@ -131,4 +131,4 @@ def _down_to(one: Profile, depth: int) -> list[Module]:
 
 
 def _giga(macs: int) -> str:
-    return f"{macs / 1e9:.1f}"
+    return f"{macs / 1e9:.2f}"

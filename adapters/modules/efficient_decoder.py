@@ -72,7 +72,7 @@ class PromptEncoder(nn.Module):
         """
         n, given = labels.shape
         labels = torch.cat([labels, labels.new_full((n, SLOTS - given), PAD)], dim=1).long()
-        xy = torch.cat([xy, xy.new_empty(n, SLOTS - given, 2)], dim=1)
+        xy = torch.cat([xy, xy.new_zeros(n, SLOTS - given, 2)], dim=1)
         xy = xy.masked_fill((labels == PAD).unsqueeze(-1), NOWHERE)
         position = self.pe_layer((xy + 0.5) / PROMPT_FRAME)  # + 0.5: from pixel index to its centre
         return position + self._kinds()[labels - PAD]
@@ -156,7 +156,7 @@ class MaskDecoder(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.transformer = TwoWayTransformer(norm_eps=NORM_EPS)
+        self.transformer = TwoWayTransformer(norm_eps=NORM_EPS)  # SAM's but for its blocks
         self.transformer.layers = nn.ModuleList(TwoWayBlock(first=i == 0) for i in range(LAYERS))
         self.iou_token = nn.Embedding(1, EMBED_DIM)
         self.mask_tokens = nn.Embedding(MASK_TOKENS, EMBED_DIM)

@@ -15,7 +15,7 @@ from adapters.modules.neck import sam_neck
 
 PATCH = 16  # pixels a side
 MLP_RATIO = 4
-NORM_EPS = 1e-6
+NORM_EPS = 1e-6  # of the blocks' norms
 PRETRAINED_GRID = 14
 """Patches a side in pretraining, on images of 224 pixels (``pretrain_img_size``)."""
 

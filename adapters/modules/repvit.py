@@ -1,9 +1,9 @@
 """RepViT: a mobile convolution network with a vision transformer's split into token and channel mixers.
 
 After RepViT (github.com/THU-MIG/RepViT, arXiv 2307.09283; ``sam/repvit_sam/modeling/repvit.py``) and
-EdgeSAM's ``modeling/rep_vit.py``, which start from two releases of it that differ in the token mixer alone.
-The parallel branches of a token mixer could be folded into one convolution; released checkpoints keep them
-apart, and so does this. Attribute names are theirs. All maps are (B, C, H, W), all GELUs exact.
+EdgeSAM's ``modeling/rep_vit.py``, which build on two releases of it that differ in the token mixer alone.
+The branches of a token mixer could be folded into one convolution; the official checkpoints keep them apart,
+and so does this. Attribute names are theirs. All maps are (B, C, H, W).
 """
 
 from __future__ import annotations
@@ -15,33 +15,34 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from adapters.modules.tiny_vit import NORM_EPS, ConvBN, conv_stem
+from adapters.modules.conv_bn import NORM_EPS, ConvBN, conv_stem
 
-SQUEEZE = 4  # channels of a block to those of its squeeze-and-excitation, ...
-DIVISOR = 8  # ... which are rounded to a multiple of this (timm's ``SqueezeExcite(channels, 0.25)``)
+EXPAND = 2  # of the channel mixers
+SQUEEZE = 4  # channels of a map to those of its squeeze-and-excitation, rounded ...
+DIVISOR = 8  # ... to a multiple of this (timm's ``SqueezeExcite(channels, 0.25)``)
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One resolution of the network."""
+    """One resolution of the network.
+
+    It begins with the step from the stage before and ends, if it is not the last, with one plain block.
+    """
 
     width: int
     """Channels."""
     pairs: int
-    """Pairs of blocks, the first of each with squeeze-and-excitation.
-
-    Before them comes the step from the stage above, after them one more plain block, except in the last.
-    """
+    """Pairs of blocks in between, the first of each with squeeze-and-excitation."""
     stride: int = 2
-    """Of the step into this stage."""
+    """Of the step."""
 
 
 class RepViT(nn.Module):
-    """The network without a head; what turns its maps into an embedding is the models' own.
+    """The network without a head; how its maps become an embedding is for subclasses to say.
 
     Args:
         stages: from the finest to the coarsest.
-        token_mixer: of the blocks, made from their channels.
+        token_mixer: builds the mixer of a block from its channels.
     """
 
     def __init__(self, stages: Sequence[Stage], *, token_mixer: Callable[[int], nn.Module]) -> None:
@@ -50,16 +51,94 @@ class RepViT(nn.Module):
         self.ends: list[int] = []
         for i, stage in enumerate(stages):
             if i > 0:
-                self.features.append(downsample(stages[i - 1].width, stage.width, stride=stage.stride))
-            excite = [True, False] * stage.pairs + ([False] if stage is not stages[-1] else [])
-            self.features.extend(block(token_mixer(stage.width), stage.width, excite=e) for e in excite)
+                self.features.append(_step(stages[i - 1].width, stage))
+            excited = [True, False] * stage.pairs + [False] * (i < len(stages) - 1)
+            self.features.extend(_block(token_mixer(stage.width), stage.width, excited=e) for e in excited)
             self.ends.append(len(self.features) - 1)
 
     def maps(self, x: Tensor) -> list[Tensor]:
-        """Return the last map of each stage for images (B, 3, S, S): (B, width, S / 4, S / 4), ..."""
+        """Return each stage's last map for images (B, 3, S, S): (B, width, S / 4, S / 4) and coarser."""
         maps = []
         for i, feature in enumerate(self.features):
             x = feature(x)
             if i in self.ends:
                 maps.append(x)
         return maps
+
+
+class Block(nn.Module):
+    """Mix pixels, then channels: (B, C, H, W) to the same shape, or to what the token mixer makes of it."""
+
+    def __init__(self, token_mixer: nn.Module, channels: int) -> None:
+        super().__init__()
+        self.token_mixer = token_mixer
+        self.channel_mixer = ChannelMixer(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.channel_mixer(self.token_mixer(x))
+
+
+def _block(token_mixer: nn.Module, channels: int, *, excited: bool) -> Block:
+    excite = SqueezeExcite(channels) if excited else nn.Identity()
+    return Block(nn.Sequential(token_mixer, excite), channels)
+
+
+def _step(in_channels: int, stage: Stage) -> Block:
+    """Build the block that changes resolution and width."""
+    token_mixer = nn.Sequential(
+        ConvBN(in_channels, in_channels, kernel=3, stride=stage.stride, groups=in_channels),
+        nn.Identity(),  # a place for squeeze-and-excitation, which no step has; it counts in the keys
+        ConvBN(in_channels, stage.width),
+    )
+    return Block(token_mixer, stage.width)
+
+
+class ChannelMixer(nn.Module):
+    """Two 1x1 convolutions with the exact GELU between them, added to their input."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        hidden = EXPAND * channels
+        self.m = nn.Sequential(ConvBN(channels, hidden), nn.GELU(), ConvBN(hidden, channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.m(x)
+
+
+class TokenMixer(nn.Module):
+    """Depthwise 3x3, 1x1 and identity in parallel, the convolutions each with a norm (RepViT-M1 to M3)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = ConvBN(channels, channels, kernel=3, groups=channels)
+        self.conv1 = ConvBN(channels, channels, groups=channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(x) + self.conv1(x) + x
+
+
+class NormedTokenMixer(nn.Module):
+    """The same with the norm of the 1x1 branch moved behind the sum (RepViT-M0.9 to M2.3)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = ConvBN(channels, channels, kernel=3, groups=channels)
+        self.conv1 = nn.Conv2d(channels, channels, 1, groups=channels)
+        self.bn = nn.BatchNorm2d(channels, eps=NORM_EPS)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.bn(self.conv(x) + self.conv1(x) + x)
+
+
+class SqueezeExcite(nn.Module):
+    """Scale each channel by what the means of all channels say (arXiv 1709.01507)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        squeezed = int(channels / SQUEEZE + DIVISOR / 2) // DIVISOR * DIVISOR
+        self.fc1 = nn.Conv2d(channels, squeezed, 1)
+        self.fc2 = nn.Conv2d(squeezed, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        means = x.mean((2, 3), keepdim=True)
+        return x * torch.sigmoid(self.fc2(F.relu(self.fc1(means))))

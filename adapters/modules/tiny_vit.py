@@ -8,7 +8,6 @@ attention wants them; convolutions see the same memory as (B, C, H, W).
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -17,10 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from adapters.modules.conv_bn import NORM_EPS, ConvBN, conv_stem
 from adapters.modules.neck import sam_neck
 
-NORM_EPS = 1e-5
-"""Epsilon of batch and layer norms (torch's default, which the official code leaves alone)."""
 HEAD_DIM = 32
 EXPAND = 4  # of the inverted bottlenecks and of the feed-forward layers
 CLASSES = 1000
@@ -89,27 +87,6 @@ def _blocks(stage: Stage) -> list[nn.Module]:
     if stage.window == 0:
         return [MBConv(stage.width) for _ in range(stage.depth)]
     return [TinyViTBlock(stage.width, window=stage.window) for _ in range(stage.depth)]
-
-
-class ConvBN(nn.Sequential):
-    """Convolution without bias, "same" padding, then batch norm: (B, C, H, W) to (B, C', H', W')."""
-
-    def __init__(
-        self, in_channels: int, out_channels: int, *, kernel: int = 1, stride: int = 1, groups: int = 1
-    ) -> None:
-        conv = nn.Conv2d(
-            in_channels, out_channels, kernel, stride, kernel // 2, groups=groups, bias=False
-        )
-        super().__init__(OrderedDict(c=conv, bn=nn.BatchNorm2d(out_channels, eps=NORM_EPS)))
-
-
-def conv_stem(width: int) -> nn.Sequential:
-    """Build the stem that TinyViT and RepViT share: images (B, 3, 4 h, 4 w) to (B, width, h, w)."""
-    return nn.Sequential(
-        ConvBN(3, width // 2, kernel=3, stride=2),
-        nn.GELU(),
-        ConvBN(width // 2, width, kernel=3, stride=2),
-    )
 
 
 class PatchEmbed(nn.Module):

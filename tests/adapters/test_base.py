@@ -47,6 +47,7 @@ def test_a_slice_of_prompts_has_all_their_parts():
         (Capabilities(boxes=False), Prompts(BOXES), "boxes"),
         (Capabilities(points=False), Prompts(points=POINTS, labels=LABELS), "points"),
         (Capabilities(max_points=2), Prompts(points=POINTS, labels=LABELS), "at most 2 points, not 3"),
+        (Capabilities(max_points=4, box_points=2), Prompts(BOXES, POINTS, LABELS), "2 points beside a box"),
         (Capabilities(background_points=False), Prompts(points=POINTS, labels=LABELS), "background"),
         (Capabilities(boxes_with_points=False), Prompts(BOXES, POINTS, LABELS), "not both"),
         (Capabilities(mask_input=False), Prompts(BOXES, masks=torch.rand(2, 1, 256, 256)), "mask"),
@@ -55,6 +56,13 @@ def test_a_slice_of_prompts_has_all_their_parts():
 def test_a_capability_that_is_missing_is_named(capabilities, prompts, word):
     assert word in capabilities.refusal(prompts)
     assert Capabilities().refusal(prompts) is None
+
+
+def test_a_box_takes_room_from_points_only_where_there_is_a_box():
+    capabilities = Capabilities(max_points=3, box_points=2)
+    assert capabilities.refusal(Prompts(BOXES)) is None
+    assert capabilities.refusal(Prompts(points=POINTS, labels=LABELS)) is None
+    assert capabilities.refusal(Prompts(BOXES, POINTS[:, :1], LABELS[:, :1])) is None
 
 
 def test_padding_is_not_a_background_point():

@@ -1,12 +1,17 @@
 """Parameters and multiply-accumulates: by hand, by torch's own counter, and as the paper prints them."""
 
+import importlib
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from adapters.profile import Macs, count_macs, profile
+from adapters.registry import entry
 from evsam.errors import SambenchError
 from reports.published import lookup, models_of
 from tests.golden import official
@@ -56,14 +61,10 @@ def test_each_function_costs_what_it_costs_by_hand():
 @pytest.mark.parametrize("name", official.MODELS)
 def test_plain_macs_are_those_of_torchs_own_counter(name):
     """Torch counts below the functions, at the operators; it sees the same products."""
-    import importlib
-
-    from torch._subclasses.fake_tensor import FakeTensorMode
-
-    from adapters.registry import entry
-
     create_model = importlib.import_module(entry(name).target.partition(":")[0]).create_model
-    with FakeTensorMode(), FlopCounterMode(display=False) as counter, torch.inference_mode():
+    # Torch's counter knows attention by the products of its plain form.
+    math = sdpa_kernel(SDPBackend.MATH)
+    with FakeTensorMode(), math, FlopCounterMode(display=False) as counter, torch.inference_mode():
         model = create_model(name)
         model.image_encoder(torch.empty(1, 3, model.input_size, model.input_size))
     assert profile(name).encoder.macs.plain == pytest.approx(counter.get_total_flops() / 2, rel=1e-9)

@@ -1,0 +1,196 @@
+"""Promptable segmentation models of the transformers library, in image mode.
+
+``hf:FOLDER`` names a folder with ``config.json`` and ``model.safetensors``; ``hf:OWNER/NAME`` a repository of
+the Hugging Face hub, taken from the weights folder or from the hub's own cache on this machine. Nothing is
+downloaded, and nothing in such a folder is run: parameters are read from safetensors alone, and the code is
+that of the installed library. Which model it is says ``model_type`` in ``config.json``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from adapters import hf_models
+from adapters.base import Segmenter, Weights
+from adapters.weights import default_path, resolve
+from evsam.errors import SambenchError, did_you_mean
+
+
+@dataclass(frozen=True)
+class Family:
+    """What serves one ``model_type``."""
+
+    model: str
+    """Class of transformers."""
+    since: str
+    """First version of transformers that has it."""
+    segmenter: type[hf_models.HfSegmenter]
+
+
+_SAM2 = Family("Sam2Model", "4.56", hf_models.Sam2)
+_EDGETAM = Family("EdgeTamModel", "4.57", hf_models.Sam2)
+_SAM3 = Family("Sam3TrackerModel", "5.0", hf_models.Sam3)
+
+FAMILIES: dict[str, Family] = {
+    "sam": Family("SamModel", "4.29", hf_models.Sam),
+    "sam_hq": Family("SamHQModel", "4.52", hf_models.SamHQ),
+    "sam2": _SAM2,
+    "sam2_video": _SAM2,
+    "edgetam": _EDGETAM,
+    "edgetam_video": _EDGETAM,
+    "sam3_tracker": _SAM3,
+    "sam3_tracker_video": _SAM3,
+    "sam3_video": _SAM3,
+}
+"""By ``model_type``. Checkpoints of video models hold the image model and parts that it does not have, such
+as the memory; transformers names these (``_keys_to_ignore_on_load_unexpected``), and they alone may be left."""
+
+
+def create(name: str, *, weights: str | None, device: torch.device) -> Segmenter:
+    """Build the model of a folder (see `adapters.registry.create`); ``random`` needs its ``config.json`` too.
+
+    Raises:
+        SambenchError: transformers is missing or too old, nothing is at the place, the model is of a kind not
+            served here, or its parameters do not fit it exactly.
+    """
+    folder, found = locate(name, weights)
+    family = _family(folder, name)
+    model_class = _model_class(family)
+    with _quiet():
+        model = _random(model_class, folder, found) if found.path is None else _load(model_class, folder)
+    return family.segmenter(name, model, found, device)
+
+
+def locate(name: str, given: str | None) -> tuple[Path, Weights]:
+    """Find a model's folder: where the user says, in the weights folder, or in the hub's cache.
+
+    Raises:
+        SambenchError: it is nowhere.
+    """
+    folder = default_path(name)
+    if not folder.exists():
+        folder = _hub_cache(name) or folder
+    if given == "random":
+        return folder, resolve(name, given)
+    found = resolve(name, given or (str(folder) if folder.exists() else None))
+    return Path(str(found.path)), found
+
+
+def _hub_cache(name: str) -> Path | None:
+    """Return the snapshot of ``hf:OWNER/NAME`` that earlier use of the hub has left on this machine."""
+    _, _, hub = name.partition(":")
+    try:
+        snapshot = importlib.import_module("huggingface_hub").snapshot_download(hub, local_files_only=True)
+    except (ImportError, OSError, ValueError):  # not installed; not there; no name of a repository
+        return None
+    return Path(snapshot)
+
+
+def _family(folder: Path, name: str) -> Family:
+    """Tell by ``config.json`` which model a folder holds."""
+    file = folder / "config.json"
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except OSError:
+        raise SambenchError(
+            f"{name}: no {file}. Give the folder that transformers' save_pretrained wrote, or the hub's files."
+        ) from None
+    except ValueError as error:
+        raise SambenchError(f"{file}: not JSON ({error}). Get the file again.") from None
+    kind = config.get("model_type") if isinstance(config, dict) else None
+    if kind not in FAMILIES:
+        raise SambenchError(
+            f"{file}: model_type {kind!r} is not served; {', '.join(FAMILIES)} are."
+            + did_you_mean(str(kind), FAMILIES)
+        )
+    return FAMILIES[kind]
+
+
+def _model_class(family: Family) -> Any:
+    """Import a model's class."""
+    try:
+        transformers = importlib.import_module("transformers")
+    except ImportError:
+        raise SambenchError(
+            f"{family.model} needs transformers, which is not installed: pip install 'sambench[hf]'"
+        ) from None
+    found = getattr(transformers, family.model, None)
+    if found is None:
+        raise SambenchError(
+            f"transformers {transformers.__version__} has no {family.model}; {family.since} is the first that "
+            f"has: pip install 'transformers>={family.since}'"
+        )
+    return found
+
+
+def _random(model_class: Any, folder: Path, weights: Weights) -> Any:
+    """Initialise the architecture of ``config.json`` from a seed."""
+    with torch.random.fork_rng(devices=[]), _named(folder, model_class):
+        torch.manual_seed(weights.seed or 0)
+        return model_class(model_class.config_class.from_pretrained(folder)).float()
+
+
+def _load(model_class: Any, folder: Path) -> Any:
+    """Load a folder strictly: every parameter there, none too many, every shape right."""
+    with _named(folder, model_class):
+        model, report = model_class.from_pretrained(
+            folder,
+            local_files_only=True,
+            use_safetensors=True,
+            dtype=torch.float32,
+            attn_implementation="sdpa",
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # to be named below, with the other two
+        )
+    wrong = {kind: sorted(map(str, report[f"{kind}_keys"])) for kind in ("missing", "unexpected", "mismatched")}
+    if any(wrong.values()):
+        said = "; ".join(f"{len(keys)} {kind}, first {keys[0]}" for kind, keys in wrong.items() if keys)
+        raise SambenchError(
+            f"{folder}: its parameters are not those of {model_class.__name__} by its config.json: {said}. "
+            "Get config.json and model.safetensors of the same model."
+        )
+    return model
+
+
+@contextmanager
+def _named(folder: Path, model_class: Any) -> Iterator[None]:
+    """Tell a user what of transformers' and safetensors' many errors concerns them."""
+    try:
+        yield
+    except ImportError as error:
+        raise SambenchError(
+            f"{folder}: {model_class.__name__} needs a package that is not installed: "
+            f"pip install 'sambench[hf]' ({_short(error)})"
+        ) from None
+    except Exception as error:
+        raise SambenchError(
+            f"{folder}: cannot be read as {model_class.__name__} ({_short(error)}). It takes config.json and "
+            "model.safetensors as save_pretrained writes them; get them again."
+        ) from None
+
+
+def _short(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence progress bars and remarks on video checkpoints; what matters is raised."""
+    logging = importlib.import_module("transformers.utils.logging")
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
