@@ -1,4 +1,4 @@
-"""Getting the files of `adapters.upstream`, and telling whether they are the right ones.
+"""Getting the files that `adapters.upstream` names.
 
 What has a file's own name is whole and checked: a download grows as ``NAME.part`` and gets its name last.
 """
@@ -6,24 +6,22 @@ What has a file's own name is whole and checked: a download grows as ``NAME.part
 from __future__ import annotations
 
 import errno
-import hashlib
 import http.client
-import json
 import os
 import re
 import shutil
 import time
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from email.message import Message
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from adapters.upstream import RemoteFile, Upstream
+from adapters.verify import examine, part_of, reason, verify
 from evsam.errors import SambenchError
 
 BLOCK = 1 << 20
@@ -37,37 +35,6 @@ TOKEN_ORIGIN = "https://huggingface.co"
 
 OnProgress = Callable[[RemoteFile, int, int | None], None]
 """Told of a file, of the bytes there so far, and of all its bytes where known."""
-
-
-@dataclass(frozen=True)
-class State:
-    """What is where a file should be."""
-
-    file: RemoteFile
-    path: Path
-    status: Literal["right", "unknown", "missing", "wrong"]
-    """``right``: it has the known checksum, or the known size where it was not hashed; ``unknown``: it looks
-    whole, and there is nothing to compare with."""
-    bytes: int | None = None
-    """Its size, or how much of ``NAME.part`` there is."""
-    sha256: str | None = None
-    """Its checksum, where it was hashed."""
-    problem: str | None = None
-    """What is wrong with it."""
-
-
-def verify(upstream: Upstream, folder: Path, *, hashing: bool = True) -> list[State]:
-    """Compare the files in a weights folder with what is known of them.
-
-    Args:
-        upstream: whose files.
-        folder: the weights folder.
-        hashing: whether to read all of each file; sizes and visible damage alone are instant.
-
-    Raises:
-        SambenchError: a file cannot be read.
-    """
-    return [_examine(file, folder / file.name, hashing) for file in upstream.files]
 
 
 def fetch(upstream: Upstream, folder: Path, on_progress: OnProgress = lambda *_: None) -> list[Path]:
@@ -96,7 +63,7 @@ def fetch(upstream: Upstream, folder: Path, on_progress: OnProgress = lambda *_:
         except OSError as error:
             full = error.errno == errno.ENOSPC
             remedy = "Make room and go on with the same call." if full else "Or set $SAMBENCH_WEIGHTS."
-            raise SambenchError(f"{state.path}: cannot be written ({_reason(error)}). {remedy}") from None
+            raise SambenchError(f"{state.path}: cannot be written ({reason(error)}). {remedy}") from None
     return [state.path for state in wanted]
 
 
@@ -117,7 +84,7 @@ class _Part:
 
     def __init__(self, target: Path) -> None:
         self.target = target
-        self.path = target.with_name(target.name + ".part")
+        self.path = part_of(target)
         self._version = target.with_name(target.name + ".part.version")
 
     @property
@@ -173,7 +140,7 @@ def _attempt(file: RemoteFile, part: _Part, on_progress: OnProgress) -> None:
         _RefusedError: the server does not give it, or gives something else.
         OSError: it cannot be written.
     """
-    have = part.bytes if part.version else 0
+    have = part.bytes
     if have and have == file.bytes and not file.zipped:
         return
     response = _open(file, part, have)
@@ -225,10 +192,10 @@ def _open(file: RemoteFile, part: _Part, have: int) -> Any:
         raise _RefusedError(_refusal(error)) from None
     except URLError as error:
         raise _NoConnectionError(
-            f"no connection to {urlsplit(file.url).netloc} ({_reason(error.reason)})"
+            f"no connection to {urlsplit(file.url).netloc} ({reason(error.reason)})"
         ) from None
     except (OSError, http.client.HTTPException) as error:
-        raise _CutError(f"the connection was cut ({_reason(error)})") from None
+        raise _CutError(f"the connection was cut ({reason(error)})") from None
 
 
 def _start(response: Any, part: _Part) -> int:
@@ -248,7 +215,7 @@ def _read(response: Any) -> bytes:
     try:
         return bytes(response.read1(BLOCK))  # what has come: a cut loses nothing of it
     except (OSError, http.client.HTTPException) as error:
-        raise _CutError(f"the connection was cut ({_reason(error)})") from None
+        raise _CutError(f"the connection was cut ({reason(error)})") from None
 
 
 def _write(out: Any, block: bytes) -> None:
@@ -291,7 +258,7 @@ def _refusal(error: HTTPError) -> str:
 def _finish(file: RemoteFile, part: _Part) -> None:
     """Check the whole file and give it its name; what is wrong is deleted."""
     whole = _unpacked(part) if file.zipped else part.path
-    state = _examine(file, whole, hashing=True)
+    state = examine(file, whole, hashing=True)
     if state.problem:
         whole.unlink()
         part.discard()
@@ -316,66 +283,6 @@ def _unpacked(part: _Part) -> Path:
     return whole
 
 
-def _examine(file: RemoteFile, path: Path, hashing: bool) -> State:
-    """Compare one file with what is known of it."""
-    if not path.is_file():
-        return State(file, path, "missing", _Part(path).bytes or None)
-    found = path.stat().st_size
-    if file.bytes not in (None, found):
-        return State(file, path, "wrong", found, problem=f"it has {found:,} bytes, not {file.bytes:,}")
-    digest = None
-    try:
-        problem = damage(path)
-        if hashing and not problem:
-            with path.open("rb") as content:
-                digest = hashlib.file_digest(content, "sha256").hexdigest()
-    except OSError as error:
-        raise SambenchError(f"{path}: cannot be read ({_reason(error)}).") from None
-    if file.sha256 and digest and digest != file.sha256:
-        problem = f"its sha256 is {digest}, not {file.sha256}"
-    if problem:
-        return State(file, path, "wrong", found, digest, problem)
-    compared = file.sha256 if hashing else file.bytes
-    return State(file, path, "right" if compared else "unknown", found, digest)
-
-
-def damage(path: Path) -> str | None:
-    """Say what is visibly wrong with a checkpoint without reading it all, or return ``None``.
-
-    Raises:
-        OSError: it cannot be read.
-    """
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        head = file.read(1024)
-        if not head:
-            return "it is empty"
-        if head.startswith(b"version https://git-lfs"):
-            return "it is a pointer of git-lfs, not the file that it points to"
-        if head.lstrip()[:9].lower().startswith((b"<!doctype", b"<html")):
-            return "it is a web page"
-        if path.name.removesuffix(".part").endswith(".safetensors"):
-            return _safetensors_damage(head, file, size)
-    if head.startswith(b"PK\x03\x04") and not zipfile.is_zipfile(path):  # torch.save writes a zip
-        return f"it is cut off after {size:,} bytes"
-    return None
-
-
-def _safetensors_damage(head: bytes, file: Any, size: int) -> str | None:
-    """Compare a safetensors file's size with its header: 8 bytes of length, JSON, then all tensors."""
-    length = int.from_bytes(head[:8], "little")
-    if len(head) < 8 or length > size - 8:
-        return "it is no safetensors file, or cut off within its header"
-    file.seek(8)
-    try:
-        tensors = json.loads(file.read(length))
-        ends = [t["data_offsets"][1] for name, t in tensors.items() if name != "__metadata__"]
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError):
-        return "it is no safetensors file"
-    whole = 8 + length + max(ends, default=0)
-    return None if size == whole else f"it has {size:,} bytes; by its header {whole:,}"
-
-
 def _by_hand(upstream: Upstream, file: RemoteFile, target: Path) -> str:
     """Say how to get a file without this command."""
     facts = {
@@ -388,7 +295,3 @@ def _by_hand(upstream: Upstream, file: RemoteFile, target: Path) -> str:
     }
     lines = [f"  {what:7} {fact}" for what, fact in facts.items() if fact]
     return "\n".join(["To get it by hand:", *lines])
-
-
-def _reason(error: object) -> str:
-    return (getattr(error, "strerror", None) or str(error) or type(error).__name__).rstrip(".")

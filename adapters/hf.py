@@ -51,7 +51,7 @@ FAMILIES: dict[str, Family] = {
     "sam3_video": _SAM3,
 }
 """By ``model_type``. Checkpoints of video models hold the image model and parts that it does not have, such
-as the memory; transformers names these (``_keys_to_ignore_on_load_unexpected``), and they alone may be left."""
+as the memory. transformers names these (``_keys_to_ignore_on_load_unexpected``); they alone may be left."""
 
 
 def create(name: str, *, weights: str | None, device: torch.device) -> Segmenter:
@@ -101,7 +101,7 @@ def _family(folder: Path, name: str) -> Family:
         config = json.loads(file.read_text(encoding="utf-8"))
     except OSError:
         raise SambenchError(
-            f"{name}: no {file}. Give the folder that transformers' save_pretrained wrote, or the hub's files."
+            f"{name}: no {file}. Give a folder that transformers' save_pretrained wrote, or the hub's files."
         ) from None
     except ValueError as error:
         raise SambenchError(f"{file}: not JSON ({error}). Get the file again.") from None
@@ -125,8 +125,8 @@ def _model_class(family: Family) -> Any:
     found = getattr(transformers, family.model, None)
     if found is None:
         raise SambenchError(
-            f"transformers {transformers.__version__} has no {family.model}; {family.since} is the first that "
-            f"has: pip install 'transformers>={family.since}'"
+            f"transformers {transformers.__version__} has no {family.model}; the first that has is "
+            f"{family.since}: pip install 'transformers>={family.since}'"
         )
     return found
 
@@ -150,7 +150,9 @@ def _load(model_class: Any, folder: Path) -> Any:
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # to be named below, with the other two
         )
-    wrong = {kind: sorted(map(str, report[f"{kind}_keys"])) for kind in ("missing", "unexpected", "mismatched")}
+    wrong = {
+        kind: sorted(map(str, report[f"{kind}_keys"])) for kind in ("missing", "unexpected", "mismatched")
+    }
     if any(wrong.values()):
         said = "; ".join(f"{len(keys)} {kind}, first {keys[0]}" for kind, keys in wrong.items() if keys)
         raise SambenchError(

@@ -24,8 +24,9 @@ from rich.table import Table
 from evsam.errors import SambenchError, did_you_mean
 
 if TYPE_CHECKING:
-    from adapters.fetch import OnProgress, State
+    from adapters.fetch import OnProgress
     from adapters.upstream import RemoteFile, Upstream
+    from adapters.verify import State
 
 weights = typer.Typer(
     help="Checkpoints of the models, as their authors publish them. They are looked for in "
@@ -47,8 +48,8 @@ def list_(as_json: JsonFlag = False) -> None:
     Nothing is hashed, so **there** means that the size fits; 'sambench weights verify' looks closer.
     **partly** is a folder with files missing, or a download to go on with.
     """
-    from adapters.fetch import verify as look
     from adapters.upstream import upstreams, weights_folder
+    from adapters.verify import verify as look
 
     folder = weights_folder()
     rows: list[dict[str, Any]] = []
@@ -85,8 +86,8 @@ def verify(
 
     **Example**: sambench weights verify sam_vit_b edge_sam
     """
-    from adapters.fetch import verify as compare
     from adapters.upstream import upstreams, weights_folder
+    from adapters.verify import verify as compare
 
     folder, found = weights_folder(), {}
     for model, upstream in (_chosen(models) if models else upstreams()).items():

@@ -26,8 +26,7 @@ NORM_EPS = 1e-6
 
 STRIP = 1024
 """Queries at a time: the position of their scores takes 268 MB an image in ViT-H, that of all takes 1.1 GB.
-It costs no time, and shorter strips do: torch's CPU kernel takes small blocks of queries below 768
-(benchmarks/attention.py)."""
+Shorter strips cost time, for below 768 queries torch's CPU kernel works in smaller blocks."""
 
 
 class ImageEncoder(nn.Module):

@@ -16,8 +16,9 @@ import pytest
 from safetensors.numpy import save_file
 
 from adapters import fetch as module
-from adapters.fetch import State, damage, fetch, verify
+from adapters.fetch import fetch
 from adapters.upstream import RemoteFile, Upstream
+from adapters.verify import State, damage, verify
 from evsam.errors import SambenchError
 
 CONTENT = bytes(range(256)) * 40  # ten blocks, as these tests cut them
@@ -404,10 +405,11 @@ def test_a_server_that_falls_silent_is_a_cut_connection(
     site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "TIMEOUT", 0.2)
-    woken = threading.Event()
+    woken, began = threading.Event(), time.monotonic()
     site.answers = [give(cut_after=5000, then=lambda: woken.wait(10)), give()]
     fetch(one(site), tmp_path)
     woken.set()
+    assert time.monotonic() - began < 5
     assert (tmp_path / "model.pt").read_bytes() == CONTENT
     assert site.header("Range") == [None, "bytes=5000-"]
 
@@ -438,6 +440,28 @@ def test_many_cuts_are_survived_as_long_as_each_gets_further(site: Site, tmp_pat
     fetch(one(site), tmp_path)
     assert (tmp_path / "model.pt").read_bytes() == CONTENT
     assert len(site.asked) == 21
+
+
+def test_nothing_is_promised_to_be_kept_where_the_next_call_must_begin_anew(
+    site: Site, tmp_path: Path
+) -> None:
+    site.answers = [give(version=None, cut_after=5000)]
+    message = refusal(one(site), tmp_path)
+    assert "cut after 5,000" in message
+    assert "kept" not in message
+
+
+def test_a_write_that_takes_only_some_bytes_is_gone_on_with() -> None:
+    class NearlyFull:
+        written = b""
+
+        def write(self, block: memoryview) -> int:
+            self.written += bytes(block[:3])
+            return len(block[:3])
+
+    out = NearlyFull()
+    module._write(out, b"abcdefgh")
+    assert out.written == b"abcdefgh"
 
 
 # --- fetch: it is not the file ---
@@ -482,8 +506,8 @@ def test_an_empty_file_is_refused(site: Site, tmp_path: Path) -> None:
 
 def test_a_login_page_is_no_checkpoint(site: Site, tmp_path: Path) -> None:
     page = b"<!doctype html><html>Log in</html>"
-    for kind in ("text/html; charset=utf-8", "application/octet-stream"):
-        site.answers = [give(page, kind=kind)]
+    for content, kind in ((b"Log in", "text/html; charset=utf-8"), (page, "application/octet-stream")):
+        site.answers = [give(content, kind=kind)]
         assert "web page" in refusal(unknown(site), tmp_path)
         assert names(tmp_path) == []
     assert len(site.asked) == 2
@@ -491,14 +515,14 @@ def test_a_login_page_is_no_checkpoint(site: Site, tmp_path: Path) -> None:
 
 def test_a_zip_is_unpacked_and_size_and_checksum_are_those_of_the_file(site: Site, tmp_path: Path) -> None:
     archive = tmp_path / "archive.zip"
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
+    with zipfile.ZipFile(archive, "w") as packed:
         packed.writestr("__MACOSX/._model.pt", b"nothing")
         packed.writestr("model.pt", CONTENT)
-    site.answers = [give(archive.read_bytes(), cut_after=200), give(archive.read_bytes())]
+    site.answers = [give(archive.read_bytes(), cut_after=len(CONTENT)), give(archive.read_bytes())]
     fetch(one(site, zipped=True), tmp_path / "weights")
     assert (tmp_path / "weights" / "model.pt").read_bytes() == CONTENT
     assert names(tmp_path / "weights") == ["model.pt"]
-    assert site.header("Range") == [None, "bytes=200-"]
+    assert site.header("Range") == [None, f"bytes={len(CONTENT)}-"]
 
 
 @pytest.mark.parametrize("name", ["other.pt", None])

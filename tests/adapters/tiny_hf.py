@@ -10,9 +10,9 @@ SIDE = 128
 FAMILIES = ("sam", "sam_hq", "sam2", "edgetam", "sam3_tracker")
 
 PATCH = 16
-WIDTH = 32
+WIDTH = 64
 MAPS = [[SIDE // s, SIDE // s] for s in (PATCH // 4, PATCH // 2, PATCH)]
-PROMPT = {"hidden_size": WIDTH, "image_size": SIDE, "patch_size": PATCH, "mask_input_channels": 8}
+PROMPT = {"hidden_size": WIDTH, "image_size": SIDE, "patch_size": PATCH, "mask_input_channels": 32}
 DECODER = {"hidden_size": WIDTH, "mlp_dim": 64, "num_attention_heads": 2, "iou_head_hidden_dim": 32}
 
 VIT = {
@@ -102,7 +102,7 @@ def _pyramid(prefix, vision, **more):
 
 
 def _sam3_video(transformers):
-    """As the hub's facebook/sam3: a detector whose encoder the tracker shares, each with a neck of its own."""
+    """As the hub's facebook/sam3: detector and tracker share an encoder, each has a neck of its own."""
     vision = {"backbone_config": VIT3, **NECK}
     small = {"hidden_size": WIDTH, "num_attention_heads": 2}
     layer = {**small, "intermediate_size": WIDTH, "num_layers": 1}
