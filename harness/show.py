@@ -54,7 +54,7 @@ def show_results(cells: Sequence[CellResult], console: Console) -> None:
                 column, justify="left" if column in ("model", "data set") else "right", no_wrap=True
             )
         for cell in mine:
-            values = [_value(cell, name) for name in names] if cell.status == "done" else [cell.status]
+            values = [_value(cell, name) for name in names] if cell.status == "done" else [_status(cell)]
             table.add_row(cell.model, cell.dataset, str(cell.n_instances), *values)
         console.print(table)
         for cell in mine:
@@ -63,6 +63,10 @@ def show_results(cells: Sequence[CellResult], console: Console) -> None:
 
 
 _SIZES = ("_small", "_medium", "_large")
+
+
+def _status(cell: CellResult) -> str:
+    return "n/a" if cell.status == "not_applicable" else cell.status
 
 
 def _title(metric: str) -> str:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from adapters.modules.conv_bn import NORM_EPS, ConvBN, conv_stem
 from adapters.modules.neck import sam_neck
+from adapters.modules.windows import from_windows, to_windows
 
 HEAD_DIM = 32
 EXPAND = 4  # of the inverted bottlenecks and of the feed-forward layers
@@ -171,15 +172,15 @@ class WindowAttention(nn.Module):
         self.register_buffer("bias_index", _offsets(window), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        height, width = x.shape[1:3]
-        x = to_windows(x, self.window)
+        size = (x.shape[1], x.shape[2])
+        x = to_windows(x, self.window).flatten(1, 2)  # (N, window^2, C)
         # The zeros of the padding pass the norm as well and are attended to, as its bias.
         qkv = self.qkv(self.norm(x)).unflatten(-1, (self.heads, 3 * HEAD_DIM)).transpose(1, 2)
         q, k, v = qkv.chunk(3, dim=-1)  # (N, heads, window^2, 32)
         bias = self.attention_biases[:, self.bias_index]  # (heads, window^2, window^2)
         out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias[None])
         out = self.proj(out.transpose(1, 2).flatten(2))
-        return from_windows(out, self.window, height, width)
+        return from_windows(out.unflatten(1, (self.window, self.window)), size)
 
 
 class MLP(nn.Module):
@@ -200,22 +201,6 @@ def _offsets(window: int) -> Tensor:
     y, x = torch.meshgrid(torch.arange(window), torch.arange(window), indexing="ij")
     y, x = y.flatten(), x.flatten()
     return (y[:, None] - y).abs() * window + (x[:, None] - x).abs()
-
-
-def to_windows(x: Tensor, window: int) -> Tensor:
-    """Pad (B, H, W, C) with zeros at right and bottom and cut it into windows, (N, window^2, C)."""
-    height, width = x.shape[1:3]
-    x = F.pad(x, (0, 0, 0, -width % window, 0, -height % window))
-    x = x.unflatten(2, (-1, window)).unflatten(1, (-1, window))  # (B, rows, window, columns, window, C)
-    return x.transpose(2, 3).flatten(3, 4).flatten(0, 2)
-
-
-def from_windows(x: Tensor, window: int, height: int, width: int) -> Tensor:
-    """Put windows (N, window^2, C) back in their places and cut off the padding, (B, height, width, C)."""
-    rows, columns = -(-height // window), -(-width // window)
-    x = x.unflatten(1, (window, window)).unflatten(0, (-1, rows, columns))
-    x = x.transpose(2, 3).flatten(3, 4).flatten(1, 2)  # (B, padded height, padded width, C)
-    return x[:, :height, :width]
 
 
 def channels_first(x: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from adapters.base import Size
 from adapters.modules.neck import sam_neck
+from adapters.modules.windows import from_windows, to_windows
 
 PATCH = 16  # pixels
 GRID = 64  # patches along a side: images are 1024 x 1024
@@ -103,6 +104,7 @@ class Block(nn.Module):
         if self.window is None:
             return self.attn(x)
         size = (x.shape[1], x.shape[2])
+        # Zeros that fill up the windows come behind the norm: key and value are the projection's biases.
         return from_windows(self.attn(to_windows(x, self.window)), size)
 
 
@@ -179,23 +181,3 @@ def attend(q: Tensor, k: Tensor, v: Tensor, by_row: Tensor, by_column: Tensor) -
         strip = F.scaled_dot_product_attention(part, k, v, attn_mask=position, scale=1.0)
         strips.append(strip.transpose(1, 2))
     return (strips[0] if len(strips) == 1 else torch.cat(strips, dim=1)).flatten(2)
-
-
-def to_windows(x: Tensor, side: int) -> Tensor:
-    """Cut maps (B, H, W, C) into windows (B windows, side, side, C).
-
-    Zeros fill the last windows of a row and of a column. They take part in the attention, as officially:
-    behind the norm, they have the biases of the projection for key and value.
-    """
-    b, h, w, c = x.shape
-    x = F.pad(x, (0, 0, 0, -w % side, 0, -h % side))
-    x = x.reshape(b, x.shape[1] // side, side, x.shape[2] // side, side, c)
-    return x.transpose(2, 3).flatten(0, 2)
-
-
-def from_windows(windows: Tensor, size: Size) -> Tensor:
-    """Put windows (B windows, side, side, C) together to maps (B, H, W, C) of a size (H, W)."""
-    (h, w), side, c = size, windows.shape[1], windows.shape[3]
-    rows, columns = -(-h // side), -(-w // side)
-    x = windows.reshape(-1, rows, columns, side, side, c).transpose(2, 3)
-    return x.reshape(-1, rows * side, columns * side, c)[:, :h, :w]

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from adapters import mobile_sam
-from adapters.modules.tiny_vit import TinyViT, WindowAttention, from_windows, to_windows
+from adapters.modules.tiny_vit import TinyViT, WindowAttention
 from tests.golden import golden
 
 
@@ -64,21 +64,6 @@ def test_images_of_a_batch_are_encoded_as_alone(encoder, images):
     assert together.shape == (2, 256, 10, 13)
     for image, embedding in zip(images, together, strict=True):
         assert (encoder(image[None])[0] - embedding).abs().max() < 1e-4
-
-
-@pytest.mark.parametrize(("height", "width"), [(7, 7), (14, 7), (8, 20), (3, 30)])
-def test_windows_go_back_to_their_places(height, width):
-    x = torch.randn(2, height, width, 5)
-    assert torch.equal(from_windows(to_windows(x, 7), 7, height, width), x)
-
-
-def test_a_window_is_a_square_of_neighbours_and_padding_is_zero():
-    y, x = torch.meshgrid(torch.arange(1, 10), torch.arange(1, 12), indexing="ij")
-    windows = to_windows(torch.stack([y, x], dim=-1)[None], 7).unflatten(1, (7, 7))  # (4, 7, 7, 2)
-    assert windows.shape == (4, 7, 7, 2)
-    assert windows[3, 0, 0].tolist() == [8, 8]  # second row, second column of windows
-    assert windows[1, 6, 3].tolist() == [7, 11]
-    assert windows[1, 6, 4].tolist() == [0, 0]
 
 
 @torch.inference_mode()
