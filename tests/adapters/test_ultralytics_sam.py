@@ -156,9 +156,8 @@ def hand_made(*masks):
     drawn = torch.zeros(len(masks), 10, 10, dtype=torch.bool)
     for mask, (x0, y0, x1, y1) in zip(drawn, masks, strict=True):
         mask[y0:y1, x0:x1] = True
-    return ultralytics_models.Instances(
-        drawn, (10, 10), torch.linspace(0.9, 0.5, max(len(masks), 1))[: len(masks)]
-    )
+    confidence = torch.linspace(0.9, 0.5, max(len(masks), 1))[: len(masks)]
+    return ultralytics_models.Instances(drawn, (10, 10), confidence, drawn.sum(dim=(1, 2)))
 
 
 def choose(fast_sam, instances, prompts):
