@@ -36,7 +36,7 @@ class Family:
 
 
 _SAM2 = Family("Sam2Model", "4.56", hf_models.Sam2)
-_EDGETAM = Family("EdgeTamModel", "4.57", hf_models.Sam2)
+_EDGETAM = Family("EdgeTamModel", "4.57", hf_models.Sam2)  # without the hub's cache, only VERSION does
 _SAM3 = Family("Sam3TrackerModel", "5.0", hf_models.Sam3)
 
 FAMILIES: dict[str, Family] = {
@@ -64,7 +64,7 @@ def create(name: str, *, weights: str | None, device: torch.device) -> Segmenter
     folder, found = locate(name, weights)
     family = _family(folder, name)
     model_class = _model_class(family)
-    with _quiet():
+    with _quiet_and_offline():
         model = _random(model_class, folder, found) if found.path is None else _load(model_class, folder)
     return family.segmenter(name, model, found, device)
 
@@ -118,9 +118,9 @@ def _model_class(family: Family) -> Any:
     """Import a model's class."""
     try:
         transformers = importlib.import_module("transformers")
-    except ImportError:
+    except ImportError as error:
         raise SambenchError(
-            f"{family.model} needs transformers, which is not installed: pip install 'sambench[hf]'"
+            f"{family.model} needs transformers: pip install 'sambench[hf]' ({_short(error)})"
         ) from None
     found = getattr(transformers, family.model, None)
     if found is None:
@@ -184,15 +184,18 @@ def _short(error: Exception) -> str:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence progress bars and remarks on video checkpoints; what matters is raised."""
+def _quiet_and_offline() -> Iterator[None]:
+    """Silence progress bars and remarks on video checkpoints, for what matters is raised; and ask no hub."""
     logging = importlib.import_module("transformers.utils.logging")
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    hub: Any = importlib.import_module("huggingface_hub.constants")
+    level, bars, offline = logging.get_verbosity(), logging.is_progress_bar_enabled(), hub.HF_HUB_OFFLINE
     logging.set_verbosity_error()
     logging.disable_progress_bar()
+    hub.HF_HUB_OFFLINE = True
     try:
         yield
     finally:
+        hub.HF_HUB_OFFLINE = offline
         logging.set_verbosity(level)
         if bars:
             logging.enable_progress_bar()

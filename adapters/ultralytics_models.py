@@ -71,9 +71,8 @@ class FastSam(Segmenter):
         """Detect in one input (1, 3, h, w), and draw the masks at the image's size within their boxes."""
         utils = self.library.utils
         found, prototypes = self.model(pixels)[0]
-        (rows,) = utils.nms.non_max_suppression(
-            found, CONFIDENCE, OVERLAP, max_det=MOST_INSTANCES, nc=1
-        )  # x0 y0 x1 y1, confidence, class, then mask coefficients
+        # (K, 6 + 32): x0 y0 x1 y1, confidence, class, then the mask's share of each prototype
+        (rows,) = utils.nms.non_max_suppression(found, CONFIDENCE, OVERLAP, max_det=MOST_INSTANCES, nc=1)
         boxes = utils.ops.scale_boxes(pixels.shape[2:], rows[:, :4], size)
         masks = utils.ops.process_mask_native(prototypes[0], rows[:, 6:], boxes, size).bool()
         area = _count(masks)
@@ -107,10 +106,10 @@ class FastSam(Segmenter):
 
 
 def _by_box(masks: Tensor, area: Tensor, box: Tensor) -> Tensor:
-    """Which of K masks of area (K,) a box (4,) chooses, (K,) bool. Coordinates are cut to whole pixels, as there."""
+    """Which of K masks of area (K,) a box (4,) in whole pixels chooses, (K,) bool."""
     height, width = masks.shape[1:]
-    x0, y0, x1, y1 = box.int().tolist()
-    x0, x1, y0, y1 = *(min(max(x, 0), width) for x in (x0, x1)), *(min(max(y, 0), height) for y in (y0, y1))
+    x0, y0, x1, y1 = box.int().clamp(min=0).tolist()
+    x0, y0, x1, y1 = min(x0, width), min(y0, height), min(x1, width), min(y1, height)
     inside = _count(masks[:, y0:y1, x0:x1])
     union = (x1 - x0) * (y1 - y0) + area - inside
     chosen = torch.zeros(len(masks), dtype=torch.bool, device=masks.device)
@@ -119,7 +118,7 @@ def _by_box(masks: Tensor, area: Tensor, box: Tensor) -> Tensor:
 
 
 def _by_points(masks: Tensor, points: Tensor, labels: Tensor) -> Tensor:
-    """Which of K masks points (P, 2) with labels (P,) choose, (K,) bool."""
+    """Which of K masks points (P, 2) in whole pixels, with labels (P,), choose, (K,) bool."""
     height, width = masks.shape[1:]
     x, y = points[:, 0].long().clamp(0, width - 1), points[:, 1].long().clamp(0, height - 1)
     held = masks[:, y, x]  # (K, P)

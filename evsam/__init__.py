@@ -3,8 +3,8 @@ Without Accuracy Loss" (arXiv 2402.05008), written to be read.
 
 Read ``layers`` and ``attention`` (the linear attention that makes it fast), ``backbone`` (EfficientViT-L/XL),
 ``neck``, ``prompt_encoder``, ``transformer``, ``mask_decoder``, then ``model`` which joins them and ``zoo``
-which holds the five variants. ``geometry`` is how pixels get in and masks get out, ``checkpoint`` how official
-files are loaded.
+which holds the five variants. ``geometry`` is how pixels get in and masks get out, ``checkpoint`` how the
+official files are loaded.
 
     >>> import evsam
     >>> from evsam import geometry

@@ -172,7 +172,7 @@ class TwoWayBlock(nn.Module):
         self.norm1 = nn.LayerNorm(DIM, eps=norm_eps)
         self.cross_attn_token_to_image = TokenToImage()
         self.norm2 = nn.LayerNorm(DIM, eps=norm_eps)
-        self.mlp = TokenMLP()
+        self.mlp: nn.Module = TokenMLP()
         self.norm3 = nn.LayerNorm(DIM, eps=norm_eps)
         self.cross_attn_image_to_token = ImageToToken()
         self.norm4 = nn.LayerNorm(DIM, eps=norm_eps)
@@ -184,24 +184,27 @@ class TwoWayBlock(nn.Module):
 
         ``prompt`` is the tokens as the prompt encoder made them; they serve as the tokens' position.
         """
+        tokens = self.norm1(self.attend_to_each_other(tokens, prompt))
+        reader, writer = self.cross_attn_token_to_image, self.cross_attn_image_to_token
         if self.first:
-            tokens = self.norm1(self.self_attn(tokens, tokens, tokens))
-            tokens = tokens + self.cross_attn_token_to_image.read_projected(
-                tokens + prompt, image.first_k, image.first_v
-            )
+            read = reader.read_projected(tokens + prompt, image.first_k, image.first_v)
         else:
-            at = tokens + prompt
-            tokens = self.norm1(tokens + self.self_attn(at, at, tokens))
             keys_at = keys + image.position
-            tokens = tokens + self.cross_attn_token_to_image.read(tokens + prompt, keys, keys_at)
-        tokens = self.norm2(tokens)
+            read = reader.read(tokens + prompt, keys, keys_at)
+        tokens = self.norm2(tokens + read)
         tokens = self.norm3(tokens + self.mlp(tokens))
-        reader = self.cross_attn_image_to_token
         if self.first:
-            scores = reader.scores_projected(image.first_q, tokens + prompt)
+            scores = writer.scores_projected(image.first_q, tokens + prompt)
         else:
-            scores = reader.scores(keys_at, tokens + prompt)
-        return tokens, self.norm4(reader.update(keys, scores, tokens))
+            scores = writer.scores(keys_at, tokens + prompt)
+        return tokens, self.norm4(writer.update(keys, scores, tokens))
+
+    def attend_to_each_other(self, tokens: Tensor, prompt: Tensor) -> Tensor:
+        """Let the tokens of a prompt read each other: (N, T, 256) to the same shape."""
+        if self.first:
+            return self.self_attn(tokens, tokens, tokens)
+        at = tokens + prompt
+        return tokens + self.self_attn(at, at, tokens)
 
 
 class TwoWayTransformer(nn.Module):
@@ -209,11 +212,12 @@ class TwoWayTransformer(nn.Module):
 
     Args:
         norm_eps: epsilon of its layer norms: 1e-6 in EfficientViT-SAM (its model zoo sets it), 1e-5 in SAM.
+        block: what its blocks are; EfficientSAM varies them.
     """
 
-    def __init__(self, *, norm_eps: float) -> None:
+    def __init__(self, *, norm_eps: float, block: type[TwoWayBlock] = TwoWayBlock) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(TwoWayBlock(first=i == 0, norm_eps=norm_eps) for i in range(LAYERS))
+        self.layers = nn.ModuleList(block(first=i == 0, norm_eps=norm_eps) for i in range(LAYERS))
         self.final_attn_token_to_image = TokenToImage()
         self.norm_final_attn = nn.LayerNorm(DIM, eps=norm_eps)
 

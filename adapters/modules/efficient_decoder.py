@@ -23,15 +23,7 @@ from torch import Tensor, nn
 from evsam.mask_decoder import MASK_TOKENS
 from evsam.neck import EMBED_DIM, EMBED_SIZE
 from evsam.prompt_encoder import PAD, PROMPT_FRAME, RandomPositionEncoding
-from evsam.transformer import (
-    LAYERS,
-    MLP_DIM,
-    Attention,
-    ImageTokens,
-    ImageToToken,
-    TokenToImage,
-    TwoWayTransformer,
-)
+from evsam.transformer import MLP_DIM, ImageTokens, TwoWayBlock, TwoWayTransformer
 
 SLOTS = 6
 """Points a prompt has, given or empty (``decoder_max_num_input_points``)."""
@@ -106,49 +98,18 @@ class MLP(nn.Module):
         return self.fc(x)
 
 
-class TwoWayBlock(nn.Module):
-    """Tokens attend to each other, to the image, pass an MLP; then the image attends to the tokens.
+class EfficientTwoWayBlock(TwoWayBlock):
+    """SAM's block but for what the tokens do among themselves."""
 
-    As in SAM, the first block's image side comes projected, for no prompt has changed it yet.
-    """
-
-    def __init__(self, *, first: bool) -> None:
-        super().__init__()
-        self.first = first
-        self.self_attn = Attention()
-        self.norm1 = nn.LayerNorm(EMBED_DIM, eps=NORM_EPS)
-        self.cross_attn_token_to_image = TokenToImage()
-        self.norm2 = nn.LayerNorm(EMBED_DIM, eps=NORM_EPS)
+    def __init__(self, *, first: bool, norm_eps: float) -> None:
+        super().__init__(first=first, norm_eps=norm_eps)
         self.mlp = MLP(EMBED_DIM, MLP_DIM, EMBED_DIM)
-        self.norm3 = nn.LayerNorm(EMBED_DIM, eps=NORM_EPS)
-        self.cross_attn_image_to_token = ImageToToken()
-        self.norm4 = nn.LayerNorm(EMBED_DIM, eps=NORM_EPS)
 
-    def forward(
-        self, tokens: Tensor, prompt: Tensor, keys: Tensor, image: ImageTokens
-    ) -> tuple[Tensor, Tensor]:
-        """Update tokens (N, T, 256) and pixels (B, P, 256), which come back as (N, P, 256).
-
-        ``prompt`` is the tokens as the prompt encoder made them; they serve as the tokens' position.
-        """
+    def attend_to_each_other(self, tokens: Tensor, prompt: Tensor) -> Tensor:
+        """Let the tokens of a prompt read each other: (N, T, 256) to the same shape."""
         if not self.first:
             tokens = tokens + prompt
-        tokens = self.norm1(tokens + self.self_attn(tokens, tokens, tokens))
-
-        reader, writer = self.cross_attn_token_to_image, self.cross_attn_image_to_token
-        if self.first:
-            read = reader.read_projected(tokens + prompt, image.first_k, image.first_v)
-        else:
-            keys_at = keys + image.position
-            read = reader.read(tokens + prompt, keys, keys_at)
-        tokens = self.norm2(tokens + read)
-        tokens = self.norm3(tokens + self.mlp(tokens))
-
-        if self.first:
-            scores = writer.scores_projected(image.first_q, tokens + prompt)
-        else:
-            scores = writer.scores(keys_at, tokens + prompt)
-        return tokens, self.norm4(writer.update(keys, scores, tokens))
+        return tokens + self.self_attn(tokens, tokens, tokens)
 
 
 class MaskDecoder(nn.Module):
@@ -156,8 +117,7 @@ class MaskDecoder(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.transformer = TwoWayTransformer(norm_eps=NORM_EPS)  # SAM's but for its blocks
-        self.transformer.layers = nn.ModuleList(TwoWayBlock(first=i == 0) for i in range(LAYERS))
+        self.transformer = TwoWayTransformer(norm_eps=NORM_EPS, block=EfficientTwoWayBlock)
         self.iou_token = nn.Embedding(1, EMBED_DIM)
         self.mask_tokens = nn.Embedding(MASK_TOKENS, EMBED_DIM)
         self.final_output_upscaling_layers = nn.ModuleList(

@@ -1,8 +1,11 @@
 """Tiny models of transformers with random weights, and the processors that go with them."""
 
+import importlib.util
 import math
 
 import torch
+
+from tests.conftest import missing
 
 SIDE = 128
 """Of the encoder's input, where the real models have 1024 or 1008."""
@@ -161,6 +164,23 @@ def save(kind, folder):
     state = {key: value.clone().contiguous() for key, value in model.state_dict().items()}
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
     return model
+
+
+class Folders:
+    """Folders of tiny models by their ``model_type``, each written when it is first asked for."""
+
+    def __init__(self, root):
+        for package in ("transformers", "timm", "torchvision"):  # for EdgeTAM, and for the processors
+            if importlib.util.find_spec(package) is None:
+                missing(f"{package} is not installed: pip install 'sambench[hf]' torchvision")
+        self.root = root
+
+    def __call__(self, kind):
+        folder = self.root / kind
+        if not folder.exists():
+            folder.mkdir()
+            save(kind, folder)
+        return folder
 
 
 def fill(model):
