@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from adapters import hf_models
 from adapters.base import Segmenter, Weights
@@ -31,12 +32,12 @@ class Family:
     model: str
     """Class of transformers."""
     since: str
-    """First version of transformers that has it."""
+    """First version of transformers that has it and builds it without asking the hub."""
     segmenter: type[hf_models.HfSegmenter]
 
 
 _SAM2 = Family("Sam2Model", "4.56", hf_models.Sam2)
-_EDGETAM = Family("EdgeTamModel", "4.57", hf_models.Sam2)  # without the hub's cache, only VERSION does
+_EDGETAM = Family("EdgeTamModel", "5.20", hf_models.Sam2)  # from 4.57 on it asked the hub for its backbone
 _SAM3 = Family("Sam3TrackerModel", "5.0", hf_models.Sam3)
 
 FAMILIES: dict[str, Family] = {
@@ -67,6 +68,30 @@ def create(name: str, *, weights: str | None, device: torch.device) -> Segmenter
     with _quiet_and_offline():
         model = _random(model_class, folder, found) if found.path is None else _load(model_class, folder)
     return family.segmenter(name, model, found, device)
+
+
+class ModelOfLibrary(nn.Module):
+    """A model of transformers with the names that `adapters.profile` knows its parts by."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+        self.input_size: int = model.config.prompt_encoder_config.image_size
+
+    @property
+    def image_encoder(self) -> nn.Module:
+        """Normalised images (B, 3, S, S) to maps."""
+        return self.model.vision_encoder
+
+
+def create_model(name: str) -> ModelOfLibrary:
+    """Build a model with random weights, from the ``config.json`` of its folder.
+
+    Raises:
+        SambenchError: as `create`.
+    """
+    folder, found = locate(name, "random")
+    return ModelOfLibrary(_random(_model_class(_family(folder, name)), folder, found))
 
 
 def locate(name: str, given: str | None) -> tuple[Path, Weights]:
@@ -122,20 +147,20 @@ def _model_class(family: Family) -> Any:
         raise SambenchError(
             f"{family.model} needs transformers: pip install 'sambench[hf]' ({_short(error)})"
         ) from None
-    found = getattr(transformers, family.model, None)
-    if found is None:
+    installed, needed = ([int(n) for n in v.split(".")[:2]] for v in (transformers.__version__, family.since))
+    if installed < needed:
         raise SambenchError(
-            f"transformers {transformers.__version__} has no {family.model}; the first that has is "
-            f"{family.since}: pip install 'transformers>={family.since}'"
+            f"transformers {transformers.__version__} does not serve {family.model}; {family.since} is the "
+            f"first that does: pip install 'transformers>={family.since}'"
         )
-    return found
+    return getattr(transformers, family.model)
 
 
 def _random(model_class: Any, folder: Path, weights: Weights) -> Any:
     """Initialise the architecture of ``config.json`` from a seed."""
     with torch.random.fork_rng(devices=[]), _named(folder, model_class):
         torch.manual_seed(weights.seed or 0)
-        return model_class(model_class.config_class.from_pretrained(folder)).float()
+        return model_class(model_class.config_class.from_pretrained(folder))
 
 
 def _load(model_class: Any, folder: Path) -> Any:

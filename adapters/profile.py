@@ -73,14 +73,14 @@ def profile(name: str) -> Profile:
     """Count a model's parameters, and its image encoder's multiply-accumulates for one image.
 
     Raises:
-        SambenchError: there is no such model, or it is not built of modules of our own.
+        SambenchError: there is no such model, or no image encoder of it that can be built without weights.
     """
     target = entry(name).target
     create_model = None
-    if not entry(name).plugin and ":" not in name:
+    if not entry(name).plugin:
         create_model = getattr(importlib.import_module(target.partition(":")[0]), "create_model", None)
     if create_model is None:
-        raise SambenchError(f"{name}: cannot be profiled; its modules are not sambench's own.")
+        raise SambenchError(f"{name}: cannot be profiled; it has no image encoder that sambench can build.")
     with FakeTensorMode():
         model = create_model(name)
         encoder, side = model.image_encoder, model.input_size
@@ -156,6 +156,10 @@ def _conv(out: Tensor, x: Tensor, weight: Tensor, *_: Any, **__: Any) -> Macs:
     return _both(out.numel() * prod(weight.shape[1:]))  # (out, in / groups, k, k)
 
 
+def _transposed(out: Tensor, x: Tensor, weight: Tensor, *_: Any, **__: Any) -> Macs:
+    return _both(x.numel() * prod(weight.shape[1:]))  # (in, out / groups, k, k)
+
+
 def _linear(out: Tensor, x: Tensor, weight: Tensor, *_: Any, **__: Any) -> Macs:
     return _both(out.numel() * weight.shape[1])
 
@@ -200,6 +204,7 @@ def _both(macs: int) -> Macs:
 
 _COUNTS: dict[str, Callable[..., Macs]] = {
     "conv2d": _conv,
+    "conv_transpose2d": _transposed,
     "linear": _linear,
     "matmul": _matmul,
     "__matmul__": _matmul,

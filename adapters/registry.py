@@ -37,11 +37,24 @@ _EFFICIENTVIT = "github.com/mit-han-lab/efficientvit, arXiv 2402.05008"
 _SAM = "github.com/facebookresearch/segment-anything, arXiv 2304.02643"
 _MOBILE_SAM = "github.com/ChaoningZhang/MobileSAM, arXiv 2306.14289"
 _EDGE_SAM = "github.com/chongzhou96/EdgeSAM, arXiv 2312.06660"
+_SAM_HQ = "github.com/SysCV/sam-hq, arXiv 2306.01567"
+_SAM2 = "github.com/facebookresearch/sam2, arXiv 2408.00714"
+_HIERA = {"tiny": "T", "small": "S", "base_plus": "B+", "large": "L"}
+_SLIM_SAM = "github.com/czg1225/SlimSAM, arXiv 2312.05284"
 _TRANSFORMERS = "github.com/huggingface/transformers"
 _ULTRALYTICS = "github.com/ultralytics/ultralytics"
 _TINY_SAM = "github.com/xinghaochen/TinySAM, arXiv 2312.13789"
 _REPVIT_SAM = "github.com/THU-MIG/RepViT, arXiv 2312.05760"
 _EFFICIENT_SAM = "github.com/yformer/EfficientSAM, arXiv 2312.00863"
+
+
+def _hf(title: str, source: str) -> Entry:
+    return Entry("adapters.hf:create", title, source, "transformers")
+
+
+def _fast_sam(size: str) -> Entry:
+    source = "github.com/CASIA-LMC-Lab/FastSAM, arXiv 2306.12156"
+    return Entry("adapters.ultralytics_sam:create", f"FastSAM-{size}", source, "ultralytics")
 
 
 def _baseline(kind: str, source: str) -> Entry:
@@ -66,6 +79,13 @@ REGISTRY: dict[str, Entry] = {
         )
         for v in ("l0", "l1", "l2", "xl0", "xl1")
     },
+    **{f"sam_hq_vit_{v}": _hf(f"SAM-HQ-ViT-{v.upper()}", _SAM_HQ) for v in ("b", "l", "h")},
+    **{f"sam2_hiera_{size}": _hf(f"SAM 2 Hiera-{t}", _SAM2) for size, t in _HIERA.items()},
+    **{f"sam2_1_hiera_{size}": _hf(f"SAM 2.1 Hiera-{t}", _SAM2) for size, t in _HIERA.items()},
+    "edge_tam": _hf("EdgeTAM", "github.com/facebookresearch/EdgeTAM, arXiv 2501.07256"),
+    "sam3_tracker": _hf("SAM 3 (tracker)", "github.com/facebookresearch/sam3, arXiv 2511.16719"),
+    **{f"slim_sam_{v}": _hf(f"SlimSAM-{v}", _SLIM_SAM) for v in ("50", "77")},
+    **{f"fast_sam_{size}": _fast_sam(size) for size in ("s", "x")},
     "box": _baseline("Box", "the filled box; discs at points"),
     "ellipse": _baseline("Ellipse", "the ellipse in the box; the ellipse of the points' spread"),
     "grabcut": _baseline("GrabCut", "OpenCV; Rother et al., SIGGRAPH 2004"),

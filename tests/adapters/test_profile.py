@@ -3,6 +3,7 @@
 import importlib
 
 import pytest
+import tiny_hf
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -10,6 +11,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from adapters.hf import create_model as create_model_of_library
 from adapters.profile import Macs, count_macs, profile
 from adapters.registry import entry
 from evsam.errors import SambenchError
@@ -98,7 +100,22 @@ def test_the_whole_is_the_sum_of_its_parts():
     assert sum(m.params for m in parts) == counted.encoder.params == 30_728_224
 
 
-@pytest.mark.parametrize("name", ["box", "hf:owner/model"])
-def test_a_model_without_modules_of_ours_is_refused(name):
-    with pytest.raises(SambenchError, match="cannot be profiled"):
+@pytest.mark.parametrize(
+    ("name", "message"), [("box", "cannot be profiled"), ("hf:owner/model", "no .*config.json")]
+)
+def test_a_model_without_an_encoder_to_build_is_refused(name, message):
+    with pytest.raises(SambenchError, match=message):
         profile(name)
+
+
+@pytest.mark.parametrize("family", tiny_hf.FAMILIES)
+def test_models_of_transformers_are_counted_from_their_configuration(family, tmp_path):
+    tiny_hf.save(family, tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    counted = profile(f"hf:{tmp_path}")
+    assert counted.input_size == tiny_hf.SIDE
+    assert 0 < counted.encoder.params < counted.params
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter, torch.inference_mode():
+        model = create_model_of_library(f"hf:{tmp_path}")
+        model.eval().image_encoder(torch.zeros(1, 3, tiny_hf.SIDE, tiny_hf.SIDE))
+    assert counted.encoder.macs.plain == pytest.approx(counter.get_total_flops() / 2, rel=1e-9)

@@ -1,15 +1,10 @@
 """FastSAM and SAM 2 of ultralytics: its own predictors are the oracle."""
 
-import importlib.util
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
+import tiny_ultralytics
 import torch
+from tiny_ultralytics import SIDE
 
 import adapters
 from adapters import ultralytics_models, ultralytics_sam
@@ -21,12 +16,10 @@ from suites.coco import CocoDataset
 from suites.gt_box import GtBox
 from suites.protocol import make_protocol
 from suites.sample import load_sample
-from tests.conftest import missing
 from tests.golden import golden
 
 HEIGHT, WIDTH = 200, 310
 SIZE = (HEIGHT, WIDTH)
-SIDE = 256  # of the inputs here, to be quick
 
 BOXES = torch.tensor([[20.5, 30, 200, 150.9], [0, 0, WIDTH, HEIGHT], [250, 20, 330, 90]])
 POINTS = torch.tensor([[[60.0, 70], [200, 40]], [[309.5, 199], [0, 0]], [[150, 99.5], [155, 60]]])
@@ -35,14 +28,13 @@ LABELS = torch.tensor([[1, 0], [1, 1], [0, 0]])
 
 @pytest.fixture(scope="module")
 def library():
-    for package in ("ultralytics", "torchvision"):
-        if importlib.util.find_spec(package) is None:
-            missing(f"{package} is not installed: pip install 'sambench[yolo]'")
-    with pytest.MonkeyPatch.context() as patch:
-        # its predictors set the number of threads, and with it the rounding that is compared here
-        patch.setattr(torch, "set_num_threads", lambda n: None)
-        patch.setattr(ultralytics_models, "FAST_SAM_SIDE", SIDE)
-        yield ultralytics_sam.import_ultralytics()
+    with tiny_ultralytics.imported() as library:
+        yield library
+
+
+@pytest.fixture(scope="module")
+def fast_sam_file(library, tmp_path_factory):
+    return tiny_ultralytics.save_fast_sam(library, tmp_path_factory.mktemp("fast_sam"))
 
 
 @pytest.fixture(scope="module")
@@ -57,42 +49,12 @@ def samples(coco_mini):
     return [load_sample(entry) for entry in entries[:3]]
 
 
-def predictor(library, kind, **options):
-    """A predictor of ultralytics, with what its ``predict`` sets."""
-    with ultralytics_sam._contained():
-        module = importlib.import_module(f"ultralytics.models.{kind[0]}")
-    options |= {"save": False, "verbose": False, "device": "cpu", "mode": "predict", "rect": True}
-    return getattr(module, kind[1])(overrides=options)
-
-
 def same(a, b):
     assert a.shape == b.shape
     return float((a - b).norm() / b.norm()) < 1e-3
 
 
 # FastSAM
-
-
-@pytest.fixture(scope="module")
-def fast_sam_file(library, tmp_path_factory):
-    """A small YOLOv8-seg of one class, as a checkpoint, that finds some hundred instances in any image."""
-    torch.manual_seed(0)
-    model = library.nn.tasks.SegmentationModel("yolov8n-seg.yaml", nc=1, verbose=False)
-    for module in model.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.momentum = 1.0
-    pixels = torch.from_numpy(golden.make_image(192, SIDE)).permute(2, 0, 1)[None].float() / 255
-    with torch.no_grad():
-        model.train()(pixels)  # so that every map has the scale of a trained model's
-        head = model.model[-1]
-        for boxes, scores, masks in zip(head.cv2, head.cv3, head.cv4, strict=True):
-            boxes[-1].weight.normal_(0, 0.3)
-            scores[-1].weight.normal_(0, 0.1)
-            scores[-1].bias.fill_(-2)
-            masks[-1].weight.normal_(0, 0.3)
-    path = tmp_path_factory.mktemp("fast_sam") / "FastSAM-s.pt"
-    torch.save({"model": model.eval(), "ema": None, "train_args": {"imgsz": 1024}}, path)
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +71,7 @@ def instances(fast_sam, image):
 def found(library, fast_sam_file, image):
     """What ultralytics finds in the image, and the predictor that chooses among it."""
     settings = {"imgsz": SIDE, "conf": 0.4, "iou": 0.9, "retina_masks": True}
-    its = predictor(library, ("fastsam", "FastSAMPredictor"), **settings)
+    its = tiny_ultralytics.predictor(library, ("fastsam", "FastSAMPredictor"), **settings)
     model = ultralytics_sam.load_fast_sam(library, fast_sam_file)
     (result,) = its(image[..., ::-1], model=model)
     return its, result
@@ -242,24 +204,10 @@ def check_suite(segmenter, samples, suite):
 # SAM 2
 
 
-def small_sam2(library):
-    """SAM 2 with a small encoder for inputs of 256 x 256."""
-    model = library.models.sam.build._build_sam2(
-        encoder_embed_dim=16,
-        encoder_stages=[1, 2, 2, 1],
-        encoder_num_heads=1,
-        encoder_global_att_blocks=[4],
-        encoder_backbone_channel_list=[128, 64, 32, 16],
-        encoder_window_spec=[8, 4, 14, 7],
-    )
-    model.set_imgsz((SIDE, SIDE))
-    return model
-
-
 @pytest.fixture(scope="module")
 def sam2(library):
     torch.manual_seed(0)
-    model = small_sam2(library)
+    model = tiny_ultralytics.small_sam2(library)
     return ultralytics_models.Sam2("small", model, Weights("random"), torch.device("cpu"), library)
 
 
@@ -271,7 +219,7 @@ def embedding(sam2, image):
 @pytest.fixture(scope="module")
 def its_sam2(library, sam2, image):
     """The predictor of ultralytics with the same model and image, and the input it has made."""
-    its = predictor(library, ("sam", "SAM2Predictor"), imgsz=SIDE, conf=0.0)
+    its = tiny_ultralytics.predictor(library, ("sam", "SAM2Predictor"), imgsz=SIDE, conf=0.0)
     its.setup_model(sam2.model, verbose=False)
     its.set_image(image[..., ::-1])
     its.batch = ([""], [image[..., ::-1]], [""])
@@ -349,129 +297,3 @@ def test_images_of_a_batch_are_encoded_as_alone(sam2, image, embedding):
 @pytest.mark.parametrize("suite", [GtBox(), Click()], ids=lambda suite: suite.name)
 def test_suites_score_sam2(sam2, samples, suite):
     check_suite(sam2, samples, suite)
-
-
-# files
-
-
-@pytest.mark.parametrize("file", ["sam2_t.pt", "sam2.1_b.pt"])
-def test_sam2_is_built_with_the_parts_that_its_checkpoint_has(library, file, monkeypatch):
-    """As ultralytics builds it for a checkpoint of that name, with the checkpoint's opening left out."""
-    build = library.models.sam.build
-    ours = ultralytics_sam._sam2(library, file)
-    monkeypatch.setattr(build, "_load_checkpoint", lambda model, checkpoint: model)
-    its = build.sam_model_map[file](checkpoint=file)
-    shapes = [{key: value.shape for key, value in m.state_dict().items()} for m in (ours, its)]
-    assert shapes[0] == shapes[1]
-
-
-def test_sam2_checkpoints_load_strictly(library, monkeypatch, tmp_path):
-    monkeypatch.setitem(library.models.sam.build.sam_model_map, "sam2_t.pt", lambda: small_sam2(library))
-    path = tmp_path / "sam2_t.pt"
-    state = small_sam2(library).state_dict()
-    torch.save({"model": state}, path)
-    found = adapters.create(f"ultralytics:{path}")
-    assert found.weights.source == "file"
-    assert all(torch.equal(v, state[k]) for k, v in found.model.state_dict().items())
-    del state["no_mem_embed"]
-    torch.save({"model": state}, path)
-    with pytest.raises(SambenchError, match="1 missing keys, first no_mem_embed"):
-        adapters.create(f"ultralytics:{path}")
-
-
-@pytest.mark.parametrize("name", ["fast_sam_s", "ultralytics:FastSAM-s.pt"])
-def test_random_weights_are_seeded_and_say_so(library, name):
-    a, b = (ultralytics_sam.create(name, weights="random", device=torch.device("cpu")) for _ in range(2))
-    assert a.weights == Weights("random", seed=0)
-    assert sum(p.numel() for p in a.model.parameters()) == pytest.approx(11.8e6, rel=0.01)  # YOLOv8s-seg
-    for x, y in zip(a.model.parameters(), b.model.parameters(), strict=True):
-        assert torch.equal(x, y)
-
-
-class Evil:
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return os.mkdir, (str(self.path),)
-
-
-@pytest.mark.parametrize("file", ["FastSAM-s.pt", "sam2_t.pt"])
-@pytest.mark.parametrize("place", ["model", "train_args"])
-def test_a_checkpoint_that_holds_code_is_refused_and_not_run(library, tmp_path, file, place, fast_sam_file):
-    checkpoint = torch.load(fast_sam_file, weights_only=False)
-    path = tmp_path / file
-    torch.save(checkpoint | {place: Evil(tmp_path / "ran")}, path)
-    with pytest.raises(SambenchError, match="refused"):
-        adapters.create(f"ultralytics:{path}")
-    assert not (tmp_path / "ran").exists()
-
-
-def test_a_damaged_or_foreign_file_is_an_error_that_names_it(library, tmp_path, fast_sam_file):
-    path = tmp_path / "FastSAM-s.pt"
-    other = library.nn.tasks.SegmentationModel("yolov8n-seg.yaml", nc=3, verbose=False)
-    damaged = {
-        "refused": lambda: path.write_bytes(fast_sam_file.read_bytes()[:-5000]),
-        "refused.*EOFError|refused.*TypeError": lambda: path.write_bytes(b""),
-        "SegmentationModel of 3 classes": lambda: torch.save({"model": other}, path),
-        "holds a NoneType": lambda: torch.save({"weights": 1}, path),
-        "holds a dict": lambda: torch.save({"model": {"a": 1}}, path),
-    }
-    for message, write in damaged.items():
-        write()
-        with pytest.raises(SambenchError, match=message) as error:
-            adapters.create(f"ultralytics:{path}")
-        assert str(path) in str(error.value)
-
-
-def test_a_name_that_is_not_served_is_refused_with_the_nearest():
-    with pytest.raises(SambenchError, match=r"mean .FastSAM-x.pt.*sam_vit_b"):
-        adapters.create("ultralytics:FastSAM-m.pt", weights="random")
-
-
-def test_a_file_that_is_not_there_is_an_error(library, tmp_path, monkeypatch):
-    monkeypatch.setenv("SAMBENCH_WEIGHTS", str(tmp_path))
-    with pytest.raises(SambenchError, match=r"no checkpoint at .*sam2_t\.pt"):
-        adapters.create("ultralytics:sam2_t.pt")
-
-
-def test_a_library_that_is_missing_or_too_old_is_named_with_the_remedy(library, monkeypatch):
-    monkeypatch.setattr(ultralytics_sam, "LEAST_VERSION", (99, 0, 1))
-    with pytest.raises(SambenchError, match=r"pip install 'ultralytics>=99\.0\.1'"):
-        adapters.create("ultralytics:FastSAM-s.pt", weights="random")
-    monkeypatch.setitem(sys.modules, "ultralytics", None)
-    with pytest.raises(SambenchError, match=r"AGPL-3\.0.*pip install 'sambench\[yolo\]'"):
-        adapters.create("ultralytics:FastSAM-s.pt", weights="random")
-
-
-ALONE = """
-import json, os, sys
-import cv2, numpy, PIL.Image, torch
-def state():
-    return [dict(os.environ), cv2.getNumThreads(), torch.save.__module__, PIL.Image.open.__module__,
-            str(numpy.get_printoptions()), str(vars(torch._tensor_str.PRINT_OPTS)), torch.get_num_threads()]
-before = state()
-import adapters
-adapters.create("ultralytics:FastSAM-s.pt", weights="random").encode([numpy.zeros((32, 32, 3), numpy.uint8)])
-changed = [i for i, (a, b) in enumerate(zip(before, state())) if a != b]
-print(json.dumps({"changed": changed, "loaded": "ultralytics" in sys.modules}))
-"""
-
-
-def test_the_library_leaves_the_process_and_the_home_as_they_were(library, tmp_path):
-    kept = {
-        k: v for k, v in os.environ.items() if not k.startswith(("XDG_", "YOLO_", "ULTRALYTICS_", "OMP_"))
-    }
-    root = str(Path(__file__).parents[2])
-    done = subprocess.run(
-        [sys.executable, "-c", ALONE],
-        cwd=tmp_path,
-        env=kept | {"HOME": str(tmp_path), "PYTHONPATH": root, "PYTHONDONTWRITEBYTECODE": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == {"changed": [], "loaded": True}
-    assert done.stderr == ""
-    assert list(tmp_path.rglob("*")) == []
