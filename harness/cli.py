@@ -14,7 +14,10 @@ from rich.table import Table
 from rich.text import Text
 
 from evsam.errors import SambenchError
+from harness.data_cli import data
+from harness.detect_cli import detect, detectors
 from harness.profile_cli import profile
+from harness.show_cli import show
 from harness.weights_cli import weights as weights_app
 
 app = typer.Typer(
@@ -25,10 +28,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-data = typer.Typer(help="Data sets.", no_args_is_help=True)
 app.add_typer(data, name="data")
 app.add_typer(weights_app, name="weights")
 app.command()(profile)
+app.command()(show)
+app.command()(detectors)
+app.command()(detect)
 
 # Names, paths and reasons come from users: nothing in them is taken for markup.
 out_console = Console(markup=False, highlight=False)
@@ -71,10 +76,22 @@ def run(
     ] = None,
     dataset: Annotated[
         str | None,
-        typer.Option(help="What to call the data; 'coco' and 'lvis' have published numbers beside them."),
+        typer.Option(
+            metavar="NAME|FILE.yaml",
+            help="A data set of 'sambench data list' or of a YAML file (docs/data.md); or, with --images and "
+            "--annotations, what to call the data. 'coco' and 'lvis' have published numbers beside them.",
+        ),
     ] = None,
     images: Annotated[Path | None, typer.Option(help="Folder of its images.")] = None,
     annotations: Annotated[Path | None, typer.Option(help="Its annotations, JSON in COCO's format.")] = None,
+    detections: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[NAME=]FILE",
+            help="A detector's boxes for it, JSON in COCO's result format; repeatable. 'vitdet', 'yolov8' "
+            "and 'gdino' have published numbers beside them.",
+        ),
+    ] = None,
     weights: Annotated[
         list[str] | None,
         typer.Option(
@@ -86,6 +103,9 @@ def run(
         typer.Option(help="'paper' does what the authors' scripts do, 'strict' (default) what is right."),
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu (default), cuda or cuda:1.")] = None,
+    evaluator: Annotated[
+        str | None, typer.Option(help="What computes AP: hotcoco (default), pycocotools or lvis.")
+    ] = None,
     engine: Annotated[str | None, typer.Option(help="What runs the model: eager.")] = None,
     precision: Annotated[str | None, typer.Option(help="What it computes in: fp32.")] = None,
     limit: Annotated[
@@ -115,10 +135,11 @@ def run(
         "models": models,
         "adapters": adapter or None,
         "suites": suites,
-        "datasets": _dataset(dataset, images, annotations),
+        "datasets": _dataset(dataset, images, annotations, detections),
         "weights": _weights(weights),
         "protocol": protocol,
         "device": device,
+        "evaluator": evaluator,
         "engine": engine,
         "precision": precision,
         "limit": limit,
@@ -164,11 +185,19 @@ def _run(plan: Any) -> bool:
     return any(cell.status == "failed" for cell in cells)
 
 
-def _dataset(name: str | None, images: Path | None, annotations: Path | None) -> list[dict[str, Any]] | None:
-    if name is None and images is None and annotations is None:
-        return None
-    given = {"name": name, "images": images, "annotations": annotations}
-    return [{key: value for key, value in given.items() if value is not None}]
+def _dataset(
+    name: str | None, images: Path | None, annotations: Path | None, detections: list[str] | None
+) -> list[dict[str, Any]] | None:
+    named = {_detector(one): one.rpartition("=")[2] for one in detections or []}
+    given = {"name": name, "images": images, "annotations": annotations, "detections": named or None}
+    kept = {key: value for key, value in given.items() if value is not None}
+    return [kept] if kept else None
+
+
+def _detector(given: str) -> str:
+    """Return a detector's name: as given before the file, or the file's own."""
+    name, equals, file = given.partition("=")
+    return name if equals else Path(file or name).stem
 
 
 def _weights(given: list[str] | None) -> dict[str, str] | None:
@@ -240,32 +269,6 @@ def doctor(as_json: JsonFlag = False) -> None:
     facts = {**versions("transformers", "ultralytics"), **{d: device_name(d) for d in devices}}
     facts |= {"git": git_state().get("commit", "-"), "weights folder": str(weights_folder())}
     _list([{"what": what, "found": found} for what, found in facts.items()], as_json)
-
-
-@data.command()
-def make(
-    name: Annotated[str, typer.Argument(help="Which data set: shapes.")],
-    out: Annotated[Path, typer.Option(help="Folder to make; must be new, or hold the same data set.")],
-    images: Annotated[int, typer.Option(help="How many images.")] = 24,
-    seed: Annotated[int, typer.Option(help="Another seed draws other images.")] = 0,
-) -> None:
-    """Draw a small data set, seeded and offline: textured shapes with exact masks, COCO and LVIS style."""
-    from rich.progress import Progress
-
-    from evsam.errors import did_you_mean
-    from suites.shapes import make_shapes
-
-    if name != "shapes":
-        raise SambenchError(f"no data set {name!r} to make; there is shapes.{did_you_mean(name, ['shapes'])}")
-    with Progress(console=err_console, disable=not err_console.is_terminal, transient=True) as bar:
-        task = bar.add_task("Drawing", total=images)
-        summary = make_shapes(out, images, seed, on_image=lambda done: bar.update(task, completed=done))
-    what = "is there already" if summary.reused else "made"
-    out_console.print(
-        f"{summary.out}: {what}, {summary.images} images, {summary.annotations} objects "
-        f"({summary.small} small, {summary.medium} medium, {summary.large} large, {summary.crowds} crowds)",
-        soft_wrap=True,
-    )
 
 
 def _list(rows: list[dict[str, Any]], as_json: bool, shown: tuple[str, ...] | None = None) -> None:

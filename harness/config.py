@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,8 +13,11 @@ import yaml
 
 from adapters.registry import ENGINES, PRECISIONS, add, entry
 from evsam.errors import SambenchError, did_you_mean
+from harness.datasets import expanded, find, is_known
 from suites.protocol import Protocol, make_protocol
 from suites.registry import SUITES
+
+EVALUATORS = ("hotcoco", "pycocotools", "lvis")
 
 DEFAULT_BATCH = {"cpu": 1, "cuda": 8}
 """Images an encoder call: more gain nothing on a CPU."""
@@ -29,6 +31,8 @@ class DatasetConfig:
     """``coco`` and ``lvis`` have published numbers to compare with; any other name will do."""
     images: Path
     annotations: Path
+    detections: dict[str, Path] = field(default_factory=dict)
+    """Detector's name to its result file; ``vitdet``, ``yolov8`` and ``gdino`` have published numbers."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,8 @@ class RunConfig:
     """Evaluate a seeded sample of so many images, and mark the result partial."""
     seed: int = 0
     """Of that sample."""
+    evaluator: str = "hotcoco"
+    """What computes average precision: ``hotcoco``, or the slower ``pycocotools`` or ``lvis``."""
     batch_size: int | None = None
     """Images an encoder call; ``None`` takes what the device likes."""
 
@@ -88,13 +94,14 @@ def load_config(path: Path | None, flags: Mapping[str, Any]) -> RunConfig:
         models=_names(content["models"], "models", where),
         suites=_names(content["suites"], "suites", where),
         datasets=datasets,
-        out=_path(content["out"], "out", where),
+        out=expanded(content["out"], "out", where),
         adapters=tuple(content["adapters"]),
         weights=_weights(content.get("weights", {}), _names(content["models"], "models", where), where),
         protocol=make_protocol(content.get("protocol", "strict")),
         device=_device(content.get("device", "cpu"), where),
         engine=_one_of(content.get("engine", "eager"), ENGINES, "engine", where),
         precision=_one_of(content.get("precision", "fp32"), PRECISIONS, "precision", where),
+        evaluator=_one_of(content.get("evaluator", "hotcoco"), EVALUATORS, "evaluator", where),
         limit=_positive(content.get("limit"), "limit", where),
         seed=_seed(content.get("seed", 0), where),
         batch_size=_positive(content.get("batch_size"), "batch_size", where),
@@ -112,13 +119,19 @@ def _with_adapters(content: dict[str, Any], where: str) -> dict[str, Any]:
 
 def _override(content: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:
     """Put flags over a file: part of its one data set can be changed, and weights follow the models."""
-    match content.get("datasets"):
-        case [dict(only)] if "datasets" in flags:
-            flags["datasets"] = [only | flags["datasets"][0]]
+    match content.get("datasets"), flags.get("datasets"):
+        case [dict(only)], [changed] if not _is_another(only, changed):
+            flags["datasets"] = [only | changed]
     if "models" in flags and isinstance(content.get("weights"), dict):
         kept = str(flags["models"]).replace(" ", "").split(",")
         content = content | {"weights": {m: w for m, w in content["weights"].items() if m in kept}}
     return content | flags
+
+
+def _is_another(dataset: dict[str, Any], changed: dict[str, Any]) -> bool:
+    """Tell whether ``--dataset`` alone names a data set of a YAML file, and not the one at hand anew."""
+    name = str(changed.get("name", ""))
+    return not {"images", "annotations"} & set(changed) and is_known(name) and name != dataset.get("name")
 
 
 _MISSING = {
@@ -174,9 +187,15 @@ def _listed(value: Any, key: str, where: str) -> Sequence[Any]:
 
 
 def _dataset(value: Any, where: str) -> DatasetConfig:
+    if isinstance(value, str):
+        value = {"name": value}
     if not isinstance(value, dict):
         raise SambenchError(f"{where}: a data set has name, images and annotations; {value!r} has not.")
     _check_keys(value, DatasetConfig, f"{where}, datasets")
+    if value.get("name") and not value.get("images") and not value.get("annotations"):
+        file = find(str(value["name"]))
+        images, annotations = file.paths()
+        value = {**value, "name": file.name, "images": images, "annotations": annotations}
     for key in ("name", "images", "annotations"):
         if not value.get(key):
             flag = "--dataset" if key == "name" else f"--{key}"
@@ -185,8 +204,20 @@ def _dataset(value: Any, where: str) -> DatasetConfig:
     if not name.replace("_", "").replace("-", "").isalnum():
         raise SambenchError(f"{where}: data set name {name!r}: use letters, digits, - and _.")
     return DatasetConfig(
-        name, _path(value["images"], "images", where), _path(value["annotations"], "annotations", where)
+        name,
+        expanded(value["images"], "images", where),
+        expanded(value["annotations"], "annotations", where),
+        _detections(value.get("detections") or {}, where),
     )
+
+
+def _detections(value: Any, where: str) -> dict[str, Path]:
+    if not isinstance(value, dict):
+        raise SambenchError(f"{where}: detections map a detector's name to its result file, not {value!r}.")
+    for name in value:
+        if not str(name).replace("_", "").replace("-", "").replace(".", "").isalnum():
+            raise SambenchError(f"{where}: detector name {name!r}: use letters, digits, -, . and _.")
+    return {str(name): expanded(file, "detections", where) for name, file in value.items()}
 
 
 def _weights(value: Any, models: Sequence[str], where: str) -> dict[str, str]:
@@ -199,17 +230,6 @@ def _weights(value: Any, models: Sequence[str], where: str) -> dict[str, str]:
                 + did_you_mean(str(model), models)
             )
     return {str(model): os.path.expandvars(str(given)) for model, given in value.items()}
-
-
-def _path(value: Any, key: str, where: str) -> Path:
-    if not isinstance(value, str | Path):
-        raise SambenchError(f"{where}: {key} must be a path, not {value!r}.")
-    expanded = os.path.expandvars(value)
-    if unset := re.search(r"\$\{?(\w+)", expanded):
-        raise SambenchError(
-            f"{where}: {key} is {str(value)!r}, but {unset[1]} is not set in the environment."
-        )
-    return Path(expanded).expanduser()
 
 
 def _device(value: Any, where: str) -> str:

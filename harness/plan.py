@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import random
@@ -10,7 +11,7 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from adapters.base import Weights
 from adapters.registry import check_device, create, entry, has_parameters
@@ -19,9 +20,9 @@ from evsam.errors import SambenchError
 from harness.config import DatasetConfig, RunConfig
 from harness.provenance import code_digest, device_name, versions
 from harness.store import CellStore
-from suites.base import Suite
+from suites.base import Evaluator, Setting, Style, Suite
 from suites.coco import CocoDataset, Entry
-from suites.registry import create_suite
+from suites.registry import suite_class
 from suites.results import load_results
 from suites.sample import ahead
 
@@ -34,6 +35,8 @@ class Data:
     """A data set as one run sees it."""
 
     config: DatasetConfig
+    style: Style
+    """Whose rules average precision follows."""
     entries: tuple[Entry, ...]
     """The images to evaluate, by rising id."""
     available: int
@@ -52,6 +55,10 @@ class Cell:
     """One model x engine x precision x suite x data set x protocol."""
 
     suite: Suite
+    dataset: str
+    """As results say it: the data set's name, with ``/detector`` where boxes of one are the prompts."""
+    detections: dict[str, str] | None
+    """Path and SHA-256 of the boxes."""
     key: dict[str, Any]
     """Everything that decides its records."""
     store: CellStore
@@ -78,6 +85,15 @@ class Plan:
     groups: tuple[Group, ...]
 
 
+@dataclass(frozen=True)
+class _Task:
+    """A suite on a data set, for any model (see `Cell`)."""
+
+    suite: Suite
+    dataset: str
+    detections: dict[str, str] | None
+
+
 def make_plan(config: RunConfig) -> Plan:
     """Open the data, find the weights, name the cells. Reads much, computes and writes nothing.
 
@@ -89,14 +105,14 @@ def make_plan(config: RunConfig) -> Plan:
         raise SambenchError(f"{config.out}: is a file, and --out must be a folder. Choose another.")
     if (config.out / "results.json").exists():
         load_results(config.out)  # a foreign file there must be noticed now, not after hours
-    suites = [create_suite(name) for name in config.suites]
     weights = {model: _weights(model, config) for model in config.models}
     data = [_open(d, config) for d in config.datasets]
+    work = [[w for name in config.suites for w in _work(name, one, config.evaluator)] for one in data]
     groups = []
     for model in config.models:
         found, reason = weights[model]
-        for one in data:
-            cells = [_cell(model, found, suite, one, config) for suite in suites]
+        for one, tasks in zip(data, work, strict=True):
+            cells = [_cell(model, found, task, one, config) for task in tasks]
             groups.append(Group(model, one, found, tuple(cells), reason))
     return Plan(config, tuple(groups))
 
@@ -105,8 +121,10 @@ def _weights(model: str, config: RunConfig) -> tuple[Weights | None, str | None]
     """Find a model's weights. A named file must fit now, not hours later; a default one may be missing."""
     given = config.weights.get(model)
     plugin = entry(model).plugin
+    if given is None and not has_parameters(model):
+        return Weights(source="none"), None
     try:
-        if has_parameters(model) and not plugin and given in (None, "random"):
+        if not plugin and has_parameters(model) and given in (None, "random"):
             return resolve(model, given), None
         segmenter = create(model, weights=given, engine=config.engine, precision=config.precision)
     except SambenchError as error:
@@ -130,7 +148,7 @@ def _open(dataset: DatasetConfig, config: RunConfig) -> Data:
     digest = hashlib.sha256()
     for one, content in zip(entries, ahead(sha256_of, (e.file for e in entries)), strict=True):
         digest.update(f"{one.record.id} {one.file.name} {content}\n".encode())
-    return Data(dataset, tuple(entries), len(coco), coco.annotations_sha256, digest.hexdigest())
+    return Data(dataset, coco.style, tuple(entries), len(coco), coco.annotations_sha256, digest.hexdigest())
 
 
 def sample(entries: Sequence[Entry], limit: int | None, seed: int) -> list[Entry]:
@@ -142,7 +160,30 @@ def sample(entries: Sequence[Entry], limit: int | None, seed: int) -> list[Entry
     return [entries[i] for i in sorted(order[:limit])]
 
 
-def _cell(model: str, weights: Weights | None, suite: Suite, data: Data, config: RunConfig) -> Cell:
+def _work(name: str, data: Data, evaluator: str) -> list[_Task]:
+    """A suite on a data set: once, or once for each detector whose boxes are there."""
+    suite, config = suite_class(name), data.config
+    ids = tuple(e.record.id for e in data.entries)
+    setting = Setting(config.annotations, ids, style=data.style, evaluator=cast(Evaluator, evaluator))
+    if not suite.needs_detections:
+        return [_Task(suite.on(setting), config.name, None)]
+    if not config.detections:
+        raise SambenchError(
+            f"{name} prompts with a detector's boxes, and data set {config.name} has none. "
+            "Give its result file in COCO's format with --detections NAME=FILE."
+        )
+    return [
+        _Task(
+            suite.on(dataclasses.replace(setting, detections=file)),
+            f"{config.name}/{detector}",
+            {"path": file.as_posix(), "sha256": sha256_of(file)},
+        )
+        for detector, file in config.detections.items()
+    ]
+
+
+def _cell(model: str, weights: Weights | None, task: _Task, data: Data, config: RunConfig) -> Cell:
+    suite = task.suite
     key = {
         "model": model,
         "weights": {k: v for k, v in asdict(weights).items() if k != "path"} if weights else None,
@@ -150,9 +191,10 @@ def _cell(model: str, weights: Weights | None, suite: Suite, data: Data, config:
         "precision": config.precision,
         "device": device_name(config.device),
         "suite": suite.name,
-        "dataset": data.config.name,
+        "dataset": task.dataset,
         "annotations_sha256": data.annotations_sha256,
         "images_sha256": data.images_sha256,
+        "detections_sha256": task.detections and task.detections["sha256"],
         "protocol": config.protocol.to_json(),
         "batch_size": config.images_per_batch,
         "shard_images": SHARD_IMAGES,
@@ -161,9 +203,10 @@ def _cell(model: str, weights: Weights | None, suite: Suite, data: Data, config:
     }
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:12]
     safe = re.sub(r"[^\w.-]+", "_", model)  # hf:owner/name
-    name = f"{safe}-{suite.name}-{data.config.name}-{config.protocol.preset}-{digest}"
+    where = task.dataset.replace("/", "-")
+    name = f"{safe}-{suite.name}-{where}-{config.protocol.preset}-{digest}"
     store = CellStore(config.out / "records" / name, len(data.shards()))
-    return Cell(suite, key, store)
+    return Cell(suite, task.dataset, task.detections, key, store)
 
 
 def records_folder(cell: Cell, out: Path) -> str:

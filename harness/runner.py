@@ -22,7 +22,7 @@ from harness.plan import Cell, Group, Plan, records_folder
 from harness.progress import RunProgress
 from harness.provenance import device_name, git_state
 from harness.store import write_results
-from suites.base import Record, Stopwatch, left_out
+from suites.base import Record, Stopwatch
 from suites.coco import Entry
 from suites.results import CellResult, Status
 from suites.sample import Sample, ahead, load_sample
@@ -175,7 +175,7 @@ class _GroupRun:
         protocol = self.plan.config.protocol
         work = functools.partial(r.cell.suite.evaluate, segmenter, embedding, sample, protocol, r.watch)
         r.rows.extend(_guarded(work, [r]) or [])
-        r.left_out.update(reason for t in sample.targets if (reason := left_out(t, protocol)))
+        r.left_out.update(r.cell.suite.left_out(sample, protocol))
         r.images += 1
 
 
@@ -211,7 +211,7 @@ def _result(r: _Running, group: Group, plan: Plan, command: str, shared: Stopwat
         precision=config.precision,
         device=config.device,
         suite=r.cell.suite.name,
-        dataset=data.config.name,
+        dataset=r.cell.dataset,
         protocol=config.protocol.to_json(),
         n_images=len(data.entries),
         status=r.status,
@@ -251,6 +251,7 @@ def _provenance(cell: Cell, group: Group, plan: Plan, command: str) -> dict[str,
     return {
         "weights": asdict(group.weights) if group.weights else {},
         "annotations": {"path": data.config.annotations.as_posix(), "sha256": data.annotations_sha256},
+        "detections": cell.detections,
         "images": {"path": data.config.images.as_posix(), "sha256": data.images_sha256},
         "git": git_state(),
         "code_sha256": cell.key["code_sha256"],

@@ -26,7 +26,7 @@ def show_plan(plan: Plan, console: Console) -> None:
                 group.model,
                 source,
                 cell.suite.name,
-                group.data.config.name,
+                cell.dataset,
                 str(len(group.data.entries)),
                 str(objects),
                 f"{cell.store.finished()}/{cell.store.shards}",
@@ -48,8 +48,10 @@ def show_results(cells: Sequence[CellResult], console: Console) -> None:
     for suite in dict.fromkeys(cell.suite for cell in cells):
         mine = [cell for cell in cells if cell.suite == suite]
         names = list(dict.fromkeys(n for cell in mine for n in cell.metrics if not n.endswith(_SIZES)))
-        table = Table(title=f"{suite}: mIoU in percent, 95% interval", title_justify="left", box=None)
-        for column in ("model", "data set", "objects", *(_title(name) for name in names)):
+        what = "AP in percent" if "ap" in names else "mIoU in percent, 95% interval"
+        table = Table(title=f"{suite}: {what}", title_justify="left", box=None)
+        counted = "boxes" if "ap" in names else "objects"
+        for column in ("model", "data set", counted, *(_title(name) for name in names)):
             table.add_column(
                 column, justify="left" if column in ("model", "data set") else "right", no_wrap=True
             )
@@ -70,6 +72,8 @@ def _status(cell: CellResult) -> str:
 
 
 def _title(metric: str) -> str:
+    if "ap" in metric:
+        return metric.replace("_", " ").replace("ap", "AP")
     clicks = metric.removeprefix("miou").lstrip("_")
     return f"{clicks} click{'s' * (clicks != '1')}" if clicks else "mIoU"
 

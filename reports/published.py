@@ -65,8 +65,11 @@ def printed_by(suite: str, dataset: str, metric: str) -> str:
 
 
 def full_set(dataset: str) -> Dataset | None:
-    """Return what the paper means by a dataset, or ``None`` for one that it does not use."""
-    found = _content()["datasets"].get(dataset)
+    """Return what the paper means by a dataset, or ``None`` for one that it does not use.
+
+    A detector's name after a slash (``coco/vitdet``) does not matter here.
+    """
+    found = _content()["datasets"].get(dataset.partition("/")[0])
     return Dataset(**found) if found else None
 
 

@@ -21,6 +21,8 @@ class Column:
     title: str
     group: str = ""
     """The heading that it shares with its neighbours, if any."""
+    optional: bool = False
+    """Left out where no row has it, as the rare categories outside of LVIS."""
     published: str = ""
     """Who prints it for some model: ``paper``, ``script`` (the authors'), or nobody."""
 
@@ -108,6 +110,8 @@ def build_tables(entries: Sequence[Entry]) -> list[Table]:
 
 def _build(suite: str, dataset: str, entries: Sequence[Entry]) -> Table:
     title, plain = _LAYOUTS.get(suite) or (suite, _plain_columns(entries))
+    measured = {m for e in entries for m in e.cell.metrics}
+    plain = [c for c in plain if not c.optional or c.metric in measured]
     columns = [
         dataclasses.replace(column, published=published.printed_by(suite, dataset, column.metric))
         for column in plain
@@ -227,6 +231,19 @@ _LAYOUTS = {
             Column(f"miou_{n}{size}", text, title)
             for size, title in SIZES.items()
             for n, text in _CLICKS.items()
+        ],
+    ),
+    "det_box": (
+        "Boxes of a detector, mask AP",
+        [
+            *(Column(f"ap{size}", title) for size, title in SIZES.items()),
+            Column("ap50", "AP50"),
+            Column("ap75", "AP75"),
+            *(
+                Column(f"ap_{name[0].lower()}", name, optional=True)
+                for name in ("Rare", "Common", "Frequent")
+            ),
+            Column("box_ap", "Detector's own box AP"),
         ],
     ),
 }

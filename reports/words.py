@@ -91,6 +91,23 @@ AXES = {
         "The order of resizing and thresholding.",
         {"upsample_first": ("upsample first", "upsample to the image, then cut at 0")},
     ),
+    "score": Axis(
+        "Score of a mask",
+        "What ranks the masks for AP.",
+        {
+            "det": ("the detector's score", "the detector's score of its box"),
+            "pred_iou": ("predicted IoU as score", "the predicted IoU of the mask"),
+            "product": ("score times predicted IoU", "the detector's score times the predicted IoU"),
+        },
+    ),
+    "gt_ids": Axis(
+        "Objects of id 0",
+        "The reference scorer of COCO never matches an object whose annotation id is 0.",
+        {
+            "as_given": ("ids as given", "ids as given: an object of id 0 counts as missed"),
+            "from_one": ("ids from one", "numbered anew from 1: every object can be matched"),
+        },
+    ),
     "average": Axis(
         "Average",
         "What the mean is taken over.",

@@ -8,7 +8,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
     from adapters.base import Capabilities, Embedding, Segmenter
     from suites.sample import Sample, Target
+
+Style = Literal["coco", "lvis"]
+Evaluator = Literal["hotcoco", "pycocotools", "lvis"]
 
 Record = dict[str, Any]
 """One row of a suite's table."""
@@ -54,6 +58,21 @@ class Stopwatch:
 
 
 @dataclass(frozen=True)
+class Setting:
+    """The data that a suite works on, as far as it must know them before the first image."""
+
+    annotations: Path
+    image_ids: tuple[int, ...]
+    """The images to evaluate."""
+    detections: Path | None = None
+    """A detector's result file, where the suite prompts with its boxes."""
+    style: Style = "coco"
+    """Whose rules average precision follows."""
+    evaluator: Evaluator = "hotcoco"
+    """Which library computes it."""
+
+
+@dataclass(frozen=True)
 class Suite(ABC):
     """A benchmark: prompts, records and metrics.
 
@@ -64,6 +83,15 @@ class Suite(ABC):
 
     name: str
     schema: pa.Schema
+
+    needs_detections: ClassVar[bool] = False
+    """Whether it prompts with a detector's boxes."""
+
+    @classmethod
+    def on(cls, setting: Setting) -> Self:
+        """Return the suite for some data; most need to know nothing of them."""
+        del setting
+        return cls()  # type: ignore[call-arg]
 
     @abstractmethod
     def refusal(self, capabilities: Capabilities, protocol: Protocol) -> str | None:
@@ -83,6 +111,19 @@ class Suite(ABC):
     @abstractmethod
     def score(self, records: pa.Table, protocol: Protocol) -> Scores:
         """Compute metrics (percent), intervals and counts of all records of a cell."""
+
+    def left_out(self, sample: Sample, protocol: Protocol) -> list[str]:
+        """Return why parts of an image are not scored, for the counts of the result."""
+        del sample, protocol
+        return []
+
+
+class InstanceSuite(Suite):
+    """A suite that scores each annotated object once."""
+
+    def left_out(self, sample: Sample, protocol: Protocol) -> list[str]:
+        """Return why objects of an image are not scored, one reason an object."""
+        return [reason for t in sample.targets if (reason := left_out(t, protocol))]
 
 
 def kept(targets: tuple[Target, ...], protocol: Protocol) -> list[Target]:

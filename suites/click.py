@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from adapters.base import Capabilities, Embedding, Prompts, Segmenter
-from suites.base import INSTANCE_COLUMNS, Record, Stopwatch, Suite, describe, kept, score_instances
+from suites.base import INSTANCE_COLUMNS, InstanceSuite, Record, Stopwatch, describe, kept, score_instances
 from suites.clicker import Clicker
 from suites.metrics import Scores
 from suites.predict import ChosenMasks, mask_iou, predict
@@ -42,7 +42,7 @@ class _Session:
     done: bool = False
 
 
-class Click(Suite):
+class Click(InstanceSuite):
     """Five rounds of clicks; metrics ``miou_1``, ``miou_3``, ``miou_5`` and the same by size.
 
     All clicks so far go into each prompt. The objects of an image take each round together.

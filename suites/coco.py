@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -45,6 +46,8 @@ class CategoryRecord(msgspec.Struct, gc=False):
 
     id: int
     name: str
+    frequency: str | None = None
+    """LVIS: ``r``, ``c`` or ``f``, rare to frequent."""
 
 
 class _File(msgspec.Struct):
@@ -75,6 +78,7 @@ class CocoDataset:
     Attributes:
         entries: the images.
         categories: id to name.
+        style: ``lvis`` where the categories say how frequent they are, else ``coco``.
         annotations_sha256: of the bytes that were parsed.
 
     Raises:
@@ -89,6 +93,8 @@ class CocoDataset:
             raise SambenchError(f"{images}: no such image folder. Give it with --images.")
         content, self.annotations_sha256 = _parse(annotations)
         self.categories = {c.id: c.name for c in content.categories}
+        lvis = bool(content.categories) and all(c.frequency for c in content.categories)
+        self.style: Literal["coco", "lvis"] = "lvis" if lvis else "coco"
         records = sorted(content.images, key=lambda r: r.id)
         self.entries = self._index(records, content.annotations)
 

@@ -6,7 +6,7 @@ import pyarrow as pa
 import torch
 
 from adapters.base import Capabilities, Embedding, Prompts, Segmenter
-from suites.base import INSTANCE_COLUMNS, Record, Stopwatch, Suite, describe, kept, score_instances
+from suites.base import INSTANCE_COLUMNS, InstanceSuite, Record, Stopwatch, describe, kept, score_instances
 from suites.metrics import Scores
 from suites.predict import mask_iou, predict
 from suites.protocol import Protocol
@@ -22,7 +22,7 @@ SCHEMA = pa.schema(
 )
 
 
-class GtBox(Suite):
+class GtBox(InstanceSuite):
     """One box a prompt; metrics ``miou``, ``miou_small``, ``miou_medium``, ``miou_large``."""
 
     def __init__(self) -> None:

@@ -45,6 +45,10 @@ class Protocol:
     """Logits are brought to the image's size, then cut at 0 (never the other way round)."""
     average: Literal["instances"] = "instances"
     """mIoU is the mean over instances."""
+    score: Literal["det", "pred_iou", "product"] = "det"
+    """What ranks masks for AP: the detector's score, the mask's predicted IoU, or the two multiplied."""
+    gt_ids: Literal["as_given", "from_one"] = "from_one"
+    """(*) pycocotools never matches an object of id 0. ``as_given`` leaves it so; ``from_one`` counts anew."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the axes as a plain dictionary."""
@@ -54,7 +58,12 @@ class Protocol:
 PRESETS: dict[str, Protocol] = {
     "strict": Protocol(),
     "paper": Protocol(
-        preset="paper", crowd="keep", leave_out="area_below_1", bins="closed", perfect="click_on"
+        preset="paper",
+        crowd="keep",
+        leave_out="area_below_1",
+        bins="closed",
+        perfect="click_on",
+        gt_ids="as_given",
     ),
 }
 

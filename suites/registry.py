@@ -13,12 +13,13 @@ if TYPE_CHECKING:
 SUITES: dict[str, tuple[str, str]] = {
     "gt_box": ("suites.gt_box:GtBox", "mIoU by ground-truth boxes (the paper's Table 3)"),
     "click": ("suites.click:Click", "mIoU after 1, 3 and 5 simulated clicks (the paper's Table 2)"),
+    "det_box": ("suites.det_box:DetBox", "mask AP by a detector's boxes (the paper's Tables 4 and 5)"),
 }
 """Name to class and description."""
 
 
-def create_suite(name: str) -> Suite:
-    """Return a suite by name.
+def suite_class(name: str) -> type[Suite]:
+    """Return a suite's class by name.
 
     Raises:
         SambenchError: there is none of that name.
@@ -26,5 +27,5 @@ def create_suite(name: str) -> Suite:
     if name not in SUITES:
         raise SambenchError(f"no suite {name!r}; there are {', '.join(SUITES)}.{did_you_mean(name, SUITES)}")
     module, _, attribute = SUITES[name][0].partition(":")
-    suite: Suite = getattr(importlib.import_module(module), attribute)()
-    return suite
+    found: type[Suite] = getattr(importlib.import_module(module), attribute)
+    return found

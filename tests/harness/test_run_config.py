@@ -17,8 +17,17 @@ from suites.protocol import PRESETS
 FULL: dict[str, Any] = {
     "models": ["box", "efficientvit_sam_l0"],
     "suites": ["gt_box", "click"],
-    "datasets": [{"name": "coco", "images": "val2017", "annotations": "instances.json"}],
+    "datasets": [
+        {
+            "name": "coco",
+            "images": "val2017",
+            "annotations": "instances.json",
+            "detections": {"vitdet": "boxes.json"},
+        }
+    ],
     "out": "runs/here",
+    "adapters": [],  # a file that is run: test_add_a_model.py names some both ways
+    "evaluator": "pycocotools",
     "weights": {"efficientvit_sam_l0": "l0.pt"},
     "protocol": "paper",
     "device": "cuda:1",
@@ -30,7 +39,8 @@ FULL: dict[str, Any] = {
 }
 SAME_BY_FLAGS = shlex.split(
     "--models box,efficientvit_sam_l0 --suites gt_box,click --dataset coco --images val2017 "
-    "--annotations instances.json --out runs/here --weights efficientvit_sam_l0=l0.pt --protocol paper "
+    "--annotations instances.json --detections vitdet=boxes.json --evaluator pycocotools --out runs/here "
+    "--weights efficientvit_sam_l0=l0.pt --protocol paper "
     "--device cuda:1 --engine eager --precision fp32 --limit 7 --seed 3 --batch-size 2"
 )
 LEAST = {key: FULL[key] for key in ("models", "suites", "datasets", "out")}
@@ -76,8 +86,11 @@ def test_file_and_flags_give_the_same_configuration(tmp_path: Path, recorder: Re
     assert by_file == RunConfig(
         models=("box", "efficientvit_sam_l0"),
         suites=("gt_box", "click"),
-        datasets=(DatasetConfig("coco", Path("val2017"), Path("instances.json")),),
+        datasets=(
+            DatasetConfig("coco", Path("val2017"), Path("instances.json"), {"vitdet": Path("boxes.json")}),
+        ),
         out=Path("runs/here"),
+        evaluator="pycocotools",
         weights={"efficientvit_sam_l0": "l0.pt"},
         protocol=PRESETS["paper"],
         device="cuda:1",
@@ -103,10 +116,20 @@ def test_every_key_of_the_file_was_set_in_the_comparison() -> None:
         (["--limit", "9"], "limit", 9),
         (["--seed", "0"], "seed", 0),
         (["--batch-size", "5"], "batch_size", 5),
+        (["--evaluator", "lvis"], "evaluator", "lvis"),
         (
             ["--dataset", "mine", "--images", "a", "--annotations", "b"],
             "datasets",
-            (DatasetConfig("mine", Path("a"), Path("b")),),
+            (DatasetConfig("mine", Path("a"), Path("b"), {"vitdet": Path("boxes.json")}),),
+        ),
+        (
+            ["--detections", "yolov8=other.json"],
+            "datasets",
+            (
+                DatasetConfig(
+                    "coco", Path("val2017"), Path("instances.json"), {"yolov8": Path("other.json")}
+                ),
+            ),
         ),
     ],
 )
@@ -201,7 +224,10 @@ def test_an_incomplete_data_set_says_what_it_lacks(tmp_path: Path, missing: str)
         ({"models": ["box", "ellipse", "box"]}, "models names one twice: box, ellipse, box"),
         ({"suites": ["click", "click"]}, "suites names one twice"),
         ({"datasets": FULL["datasets"][0]}, "datasets must be a list"),
-        ({"datasets": ["coco"]}, "a data set has name, images and annotations; 'coco' has not"),
+        ({"datasets": [7]}, "a data set has name, images and annotations; 7 has not"),
+        ({"datasets": [{**FULL["datasets"][0], "detections": "d.json"}]}, "detections map a detector's name"),
+        ({"datasets": [{**FULL["datasets"][0], "detections": {"a/b": "c"}}]}, "detector name 'a/b'"),
+        ({"evaluator": "cocoeval"}, "evaluator 'cocoeval'; there is hotcoco, pycocotools, lvis"),
         ({"datasets": [{"name": "a/b", "images": "c", "annotations": "d"}]}, "data set name 'a/b'"),
         ({"out": 5}, "out must be a path, not 5"),
         ({"device": "gpu"}, "device 'gpu'; say cpu, cuda or cuda:1"),

@@ -1,0 +1,1 @@
+"""Detectors that make boxes for the suites prompted by them. One interface: `adapters.detectors.base`."""

@@ -1,0 +1,140 @@
+"""A detector's boxes (the paper's Tables 4 and 5): prompt with each box, score the masks by AP.
+
+A mask keeps its box's class. What ranks it is the protocol's choice: in the paper the score of the box alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from adapters.base import Capabilities, Embedding, Prompts, Segmenter
+from suites.average_precision import Results, Truth, evaluate
+from suites.base import Record, Setting, Stopwatch, Suite
+from suites.detections import Detections
+from suites.metrics import Scores
+from suites.predict import predict
+from suites.protocol import Protocol
+from suites.rle import encode
+from suites.sample import Sample
+
+SCHEMA = pa.schema(
+    [
+        pa.field("image_id", pa.int64(), nullable=False),
+        pa.field("category_id", pa.int64(), nullable=False),
+        pa.field("score", pa.float64(), nullable=False),
+        pa.field("bbox", pa.list_(pa.float64(), 4), nullable=False),
+        pa.field("segmentation", pa.string(), nullable=False),
+        pa.field("pred_iou", pa.float32(), nullable=False),
+        pa.field("choice", pa.int8(), nullable=False),
+    ]
+)
+"""A row a detection: box (x, y, w, h) and score as in the detector's file, the mask as COCO's RLE in JSON."""
+
+
+REPORTED = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large", "ap_r", "ap_c", "ap_f")
+"""Metrics of the masks, percent; the last three (rare, common, frequent categories) are LVIS's."""
+
+
+@dataclass(frozen=True)
+class DetBox(Suite):
+    """One box a prompt; metrics ``ap`` and its kin of the masks, and ``box_ap`` of the boxes themselves."""
+
+    setting: Setting
+    detections: Detections
+
+    needs_detections: ClassVar[bool] = True
+
+    @classmethod
+    def on(cls, setting: Setting) -> Self:
+        """Read and index the detections.
+
+        Raises:
+            SambenchError: their file is damaged or is none of a detector.
+        """
+        assert setting.detections is not None
+        return cls("det_box", SCHEMA, setting, Detections(setting.detections))
+
+    def refusal(self, capabilities: Capabilities, protocol: Protocol) -> str | None:
+        """Need boxes."""
+        del protocol
+        return None if capabilities.boxes else "it takes no boxes"
+
+    def evaluate(
+        self,
+        segmenter: Segmenter,
+        embedding: Embedding,
+        sample: Sample,
+        protocol: Protocol,
+        watch: Stopwatch,
+    ) -> list[Record]:
+        """Prompt with all boxes of the image, the best first; a record a box."""
+        found = self.detections.of(sample.image_id)
+        records: list[Record] = []
+        if not len(found.scores):
+            return records
+        prompts = Prompts(boxes=torch.from_numpy(found.boxes).float())
+        for chosen in predict(segmenter, embedding, prompts, protocol, watch):
+            with watch("score", segmenter.device):
+                rles = encode(np.asarray(chosen.masks.cpu()))
+            for rle, pred_iou, choice in zip(
+                rles, chosen.pred_iou.tolist(), chosen.choice.tolist(), strict=True
+            ):
+                i = len(records)
+                records.append(
+                    {
+                        "image_id": sample.image_id,
+                        "category_id": int(found.category_ids[i]),
+                        "score": float(found.scores[i]),
+                        "bbox": found.xywh[i].tolist(),
+                        "segmentation": json.dumps({**rle, "counts": rle["counts"].decode()}),
+                        "pred_iou": pred_iou,
+                        "choice": choice,
+                    }
+                )
+        return records
+
+    def score(self, records: pa.Table, protocol: Protocol) -> Scores:
+        """Compute AP of the masks by the protocol's score, and of the boxes by the detector's."""
+        columns = {
+            name: records[name].to_numpy() for name in ("image_id", "category_id", "score", "pred_iou")
+        }
+        results = Results(
+            image_ids=columns["image_id"],
+            category_ids=columns["category_id"],
+            scores=_ranking(columns["score"], columns["pred_iou"], protocol),
+            masks=[json.loads(text) for text in records["segmentation"].to_pylist()],
+            boxes=records["bbox"].combine_chunks().flatten().to_numpy().reshape(-1, 4),
+        )
+        truth = Truth(
+            self.setting.annotations,
+            style=self.setting.style,
+            image_ids=self.setting.image_ids,
+            ids=protocol.gt_ids,
+        )
+        evaluator = self.setting.evaluator
+        masks = evaluate(truth, results, iou_type="segm", evaluator=evaluator)
+        own = dataclasses.replace(results, scores=columns["score"])
+        boxes = evaluate(truth, own, iou_type="bbox", evaluator=evaluator)
+        metrics = {name: masks[name] for name in REPORTED if name in masks} | {"box_ap": boxes["ap"]}
+        return Scores(metrics, {}, self._counts())
+
+    def _counts(self) -> dict[str, int]:
+        """Count the boxes of the file that are prompts, and those on images that are not evaluated."""
+        coverage = self.detections.for_images(self.setting.image_ids)
+        counts = {"detections": coverage.used, "detections_elsewhere": coverage.elsewhere}
+        return counts | {"images_without_detections": coverage.images_without}
+
+
+def _ranking(score: np.ndarray, pred_iou: np.ndarray, protocol: Protocol) -> np.ndarray:
+    """Return what ranks the masks, (n,) float64."""
+    if protocol.score == "det":
+        return score
+    own = pred_iou.astype(np.float64)
+    return own if protocol.score == "pred_iou" else score * own

@@ -1,0 +1,30 @@
+"""Masks to COCO's compressed run-length encoding."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+import cv2
+import numpy as np
+
+
+class Rle(TypedDict):
+    """A mask as COCO writes it: run lengths down the columns, five bits a character."""
+
+    size: list[int]
+    """[height, width]."""
+    counts: bytes
+
+
+def encode(masks: np.ndarray) -> list[Rle]:
+    """Encode masks, byte for byte as ``pycocotools.mask.encode`` does.
+
+    COCO counts down the columns while masks lie in memory row by row. OpenCV turns them, one mask at a
+    time; NumPy's transposed copy would cost ten times the encoding (`benchmarks.detections` has the numbers).
+
+    Args:
+        masks: (N, H, W) bool, H and W at least 1.
+    """
+    import hotcoco  # at the first use, as the evaluators do
+
+    return [hotcoco.mask.encode(cv2.transpose(mask).T) for mask in masks.view(np.uint8)]

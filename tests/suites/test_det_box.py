@@ -1,0 +1,178 @@
+"""A detector's boxes: every box is a prompt, masks keep class and score, AP is the official one's."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from fakes import Fake, as_logits
+from pycocotools import mask as rle_tools
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from suites.base import Setting, Stopwatch
+from suites.coco import CocoDataset
+from suites.det_box import SCHEMA, DetBox
+from suites.protocol import PRESETS
+from suites.sample import load_sample
+
+STRICT = PRESETS["strict"]
+
+
+def boxes_of(annotations, path, **changes):
+    """The boxes of annotations as a detector's file, sure of each."""
+    rows = [
+        {k: a[k] for k in ("image_id", "category_id", "bbox")} | {"score": 0.5 + 0.4 / (1 + a["id"])}
+        for a in annotations
+    ]
+    path.write_text(json.dumps([row | changes for row in rows]))
+    return path
+
+
+def records_of(suite, dataset, segmenter, protocol=STRICT):
+    rows = []
+    for entry in dataset.entries:
+        sample = load_sample(entry)
+        (embedding,) = segmenter(sample).encode([sample.image])
+        rows += suite.evaluate(segmenter(sample), embedding, sample, protocol, Stopwatch())
+    return pa.Table.from_pylist(rows, schema=SCHEMA)
+
+
+def oracle(sample):
+    """A segmenter that answers a box with the object that has it."""
+
+    def rule(prompt, size):
+        distance = [np.abs(np.array(t.box) - prompt.boxes[0].numpy()).max() for t in sample.targets]
+        return as_logits(sample.targets[int(np.argmin(distance))].mask.full()), [1.0]
+
+    return Fake(rule)
+
+
+def filled_box(prompt, size):
+    x0, y0, x1, y1 = prompt.boxes[0].round().int().tolist()
+    mask = np.zeros(size, bool)
+    mask[y0:y1, x0:x1] = True
+    return as_logits(mask), [0.25]
+
+
+@pytest.fixture(scope="module")
+def elephants(data_root):
+    """Two images, two objects, annotation ids from 0."""
+    folder = data_root / "sginw-mini" / "seginw" / "Elephants" / "valid"
+    return CocoDataset(folder, folder / "_annotations_min1cat.coco.json")
+
+
+@pytest.fixture(scope="module")
+def coco(coco_mini):
+    return CocoDataset(*coco_mini)
+
+
+def suite_on(dataset, file, **options):
+    ids = tuple(e.record.id for e in dataset.entries)
+    return DetBox.on(Setting(dataset.annotations, ids, file, dataset.style, **options))
+
+
+@pytest.mark.parametrize(("preset", "ap"), [("strict", 100.0), ("paper", 25.25)])
+def test_perfect_masks_are_perfect_unless_the_scorers_id_0_is_kept(elephants, preset, ap, tmp_path):
+    content = json.loads(elephants.annotations.read_text())
+    suite = suite_on(elephants, boxes_of(content["annotations"], tmp_path / "d.json"))
+    records = records_of(suite, elephants, oracle)
+    scores = suite.score(records, PRESETS[preset])
+    assert scores.metrics["ap"] == pytest.approx(ap, abs=0.01)
+    assert scores.metrics["box_ap"] == pytest.approx(ap, abs=0.01)
+
+
+@pytest.fixture(scope="module")
+def synthetic(coco, data_root):
+    """Filled boxes of a synthetic detector on the first images of the pack."""
+    file = next((data_root / "detections" / "synthetic" / "coco-mini").glob("*vitdet*"))
+    cut = CocoDataset(coco.images, coco.annotations)
+    cut.entries = cut.entries[:25]
+    suite = suite_on(cut, file)
+    return suite, records_of(suite, cut, lambda _: Fake(filled_box)), cut
+
+
+def test_records_are_the_detectors_boxes_with_a_mask_each(synthetic):
+    suite, records, cut = synthetic
+    for entry in cut.entries:
+        rows = [r for r in records.to_pylist() if r["image_id"] == entry.record.id]
+        given = suite.detections.of(entry.record.id)
+        assert [r["bbox"] for r in rows] == given.xywh.tolist()
+        assert [r["score"] for r in rows] == given.scores.tolist()
+        assert [r["category_id"] for r in rows] == given.category_ids.tolist()
+        for row in rows[:3]:
+            mask = rle_tools.decode(json.loads(row["segmentation"]))
+            w, h = row["bbox"][2:]
+            assert mask.sum() == pytest.approx(w * h, abs=2 * (w + h) + 4)
+
+
+def test_ap_is_pycocotools_without_the_boxes_in_the_size_bins(synthetic):
+    suite, records, cut = synthetic
+    rows = [
+        {k: r[k] for k in ("image_id", "category_id", "score")}
+        | {"segmentation": json.loads(r["segmentation"])}
+        for r in records.to_pylist()
+    ]
+    truth = COCO(str(cut.annotations))
+    job = COCOeval(truth, truth.loadRes(rows), "segm")
+    job.params.imgIds = [e.record.id for e in cut.entries]
+    job.evaluate()
+    job.accumulate()
+    job.summarize()
+    metrics = suite.score(records, STRICT).metrics
+    names = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large")
+    assert [metrics[n] for n in names] == pytest.approx([100 * v for v in job.stats[:6]], abs=1e-4)
+    assert metrics["ap"] < metrics["box_ap"]
+
+
+def test_the_evaluators_agree_and_order_does_not_matter(synthetic):
+    suite, records, _ = synthetic
+    want = suite.score(records, STRICT).metrics
+    slow = dataclasses.replace(suite, setting=dataclasses.replace(suite.setting, evaluator="pycocotools"))
+    assert slow.score(records, STRICT).metrics == pytest.approx(want, abs=1e-4)
+    shuffled = records.take(np.random.default_rng(0).permutation(records.num_rows))
+    assert suite.score(shuffled, STRICT).metrics == want
+
+
+def test_the_protocol_says_what_ranks_the_masks(synthetic):
+    suite, records, _ = synthetic
+    rng = np.random.default_rng(1)
+    drawn = rng.random(records.num_rows).astype(np.float32)
+    column = records.schema.get_field_index("pred_iou")
+    noisy = records.set_column(column, SCHEMA.field("pred_iou"), pa.array(drawn))
+    found = {
+        score: suite.score(noisy, dataclasses.replace(STRICT, score=score)).metrics
+        for score in ("det", "pred_iou", "product")
+    }
+    assert found["det"] == suite.score(records, STRICT).metrics
+    assert found["pred_iou"]["ap"] < found["product"]["ap"] < found["det"]["ap"]  # noise ranks worse
+    assert len({f["box_ap"] for f in found.values()}) == 1
+
+
+def test_an_image_without_boxes_asks_nothing_and_still_counts(coco, tmp_path):
+    (tmp_path / "none.json").write_text("[]")
+    cut = CocoDataset(coco.images, coco.annotations)
+    cut.entries = cut.entries[:2]
+    suite = suite_on(cut, tmp_path / "none.json")
+    records = records_of(suite, cut, lambda _: Fake(filled_box))
+    assert records.num_rows == 0
+    scores = suite.score(records, STRICT)
+    assert scores.metrics["ap"] == 0
+    assert scores.counts == {"detections": 0, "detections_elsewhere": 0, "images_without_detections": 2}
+
+
+def test_boxes_reach_the_model_in_its_own_batches(coco, data_root):
+    file = next((data_root / "detections" / "synthetic" / "coco-mini").glob("*vitdet*"))
+    suite = suite_on(coco, file)
+    sample = load_sample(coco.entries[0])
+    fakes = [Fake(filled_box, prompt_batch=n) for n in (1, 64)]
+    rows = []
+    for fake in fakes:
+        (embedding,) = fake.encode([sample.image])
+        rows.append(suite.evaluate(fake, embedding, sample, STRICT, Stopwatch()))
+    assert rows[0] == rows[1]
+    asked = torch.cat([p.boxes for p in fakes[0].asked])
+    assert torch.equal(asked, torch.cat([p.boxes for p in fakes[1].asked]))
+    assert asked.double().numpy() == pytest.approx(suite.detections.of(sample.image_id).boxes, abs=1e-3)
