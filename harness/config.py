@@ -196,6 +196,8 @@ def _dataset(value: Any, where: str) -> DatasetConfig:
         file = find(str(value["name"]))
         images, annotations = file.paths()
         value = {**value, "name": file.name, "images": images, "annotations": annotations}
+    if value.get("name") == "sginw" and value.get("images"):
+        value = {"annotations": value["images"], **value}  # its 25 data sets have them beside their images
     for key in ("name", "images", "annotations"):
         if not value.get(key):
             flag = "--dataset" if key == "name" else f"--{key}"

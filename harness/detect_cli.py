@@ -6,6 +6,7 @@ nothing; a file that another command made is never overwritten.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shlex
 import sys
@@ -98,6 +99,8 @@ def detect(
     options = parse_options(detector, option or [])
     dataset = CocoDataset(images, annotations)
     entries = sample(dataset.entries, limit, seed)
+    if not entries:
+        raise SambenchError(f"{annotations}: lists no image.")
     dataset.check_files(entries)
     categories = [Category(id_, name) for id_, name in dataset.categories.items()]
     with err_console.status(f"Loading {detector}"):
@@ -170,12 +173,24 @@ def _provenance(
         "data": {
             "annotations": dataset.annotations.name,
             "annotations_sha256": dataset.annotations_sha256,
+            "images_sha256": _digest(entries),
             "images": len(entries),
             "of": len(dataset),
             "image_ids": [e.record.id for e in entries] if len(entries) < len(dataset) else "all",
         },
         "command": shlex.join(["sambench", *sys.argv[1:]]),
     }
+
+
+def _digest(entries: Sequence[Entry]) -> str:
+    """SHA-256 over ids and contents of the images."""
+    from adapters.weights import sha256_of
+    from suites.sample import ahead
+
+    digest = hashlib.sha256()
+    for entry, content in zip(entries, ahead(sha256_of, (e.file for e in entries)), strict=True):
+        digest.update(f"{entry.record.id} {content}\n".encode())
+    return digest.hexdigest()
 
 
 def _is_there(out: Path, beside: Path, wanted: Mapping[str, Any]) -> bool:
@@ -211,8 +226,6 @@ def _count(out: Path) -> int:
 
 def _write(out: Path, beside: Path, rows: list[dict[str, Any]], provenance: Mapping[str, Any]) -> None:
     """Write both files, the result last: a result is never without its provenance."""
-    import hashlib
-
     from suites.files import write_atomic
 
     content = msgspec.json.encode(rows)

@@ -15,16 +15,18 @@ from typing import Any, cast
 
 from adapters.base import Weights
 from adapters.registry import check_device, create, entry, has_parameters
-from adapters.weights import resolve, sha256_of
+from adapters.weights import resolve, sha256_of, sha256_of_folder
 from evsam.errors import SambenchError
 from harness.config import DatasetConfig, RunConfig
 from harness.provenance import code_digest, device_name, versions
 from harness.store import CellStore
 from suites.base import Evaluator, Setting, Style, Suite
 from suites.coco import CocoDataset, Entry
+from suites.protocol import Protocol, for_suite
 from suites.registry import suite_class
 from suites.results import load_results
 from suites.sample import ahead
+from suites.sginw import SginwData
 
 SHARD_IMAGES = 16
 """Images a shard: what an interruption costs at the most."""
@@ -55,6 +57,8 @@ class Cell:
     """One model x engine x precision x suite x data set x protocol."""
 
     suite: Suite
+    protocol: Protocol
+    """That the suite follows."""
     dataset: str
     """As results say it: the data set's name, with ``/detector`` where boxes of one are the prompts."""
     detections: dict[str, str] | None
@@ -140,7 +144,11 @@ def _weights(model: str, config: RunConfig) -> tuple[Weights | None, str | None]
 
 
 def _open(dataset: DatasetConfig, config: RunConfig) -> Data:
-    coco = CocoDataset(dataset.images, dataset.annotations)
+    coco: CocoDataset | SginwData
+    if dataset.name == "sginw":
+        coco = SginwData(dataset.images)
+    else:
+        coco = CocoDataset(dataset.images, dataset.annotations)
     if not len(coco):
         raise SambenchError(f"{dataset.annotations}: lists no image.")
     entries = sample(coco.entries, config.limit, config.seed)
@@ -176,7 +184,7 @@ def _work(name: str, data: Data, evaluator: str) -> list[_Task]:
         _Task(
             suite.on(dataclasses.replace(setting, detections=file)),
             f"{config.name}/{detector}",
-            {"path": file.as_posix(), "sha256": sha256_of(file)},
+            {"path": file.as_posix(), "sha256": (sha256_of_folder if file.is_dir() else sha256_of)(file)},
         )
         for detector, file in config.detections.items()
     ]
@@ -184,6 +192,7 @@ def _work(name: str, data: Data, evaluator: str) -> list[_Task]:
 
 def _cell(model: str, weights: Weights | None, task: _Task, data: Data, config: RunConfig) -> Cell:
     suite = task.suite
+    protocol = for_suite(config.protocol, suite.name)
     key = {
         "model": model,
         "weights": {k: v for k, v in asdict(weights).items() if k != "path"} if weights else None,
@@ -195,7 +204,7 @@ def _cell(model: str, weights: Weights | None, task: _Task, data: Data, config: 
         "annotations_sha256": data.annotations_sha256,
         "images_sha256": data.images_sha256,
         "detections_sha256": task.detections and task.detections["sha256"],
-        "protocol": config.protocol.to_json(),
+        "protocol": protocol.to_json(),
         "batch_size": config.images_per_batch,
         "shard_images": SHARD_IMAGES,
         "code_sha256": code_digest(entry(model).target.rpartition(":")[0], type(suite).__module__),
@@ -206,7 +215,7 @@ def _cell(model: str, weights: Weights | None, task: _Task, data: Data, config: 
     where = task.dataset.replace("/", "-")
     name = f"{safe}-{suite.name}-{where}-{config.protocol.preset}-{digest}"
     store = CellStore(config.out / "records" / name, len(data.shards()))
-    return Cell(suite, task.dataset, task.detections, key, store)
+    return Cell(suite, protocol, task.dataset, task.detections, key, store)
 
 
 def records_folder(cell: Cell, out: Path) -> str:

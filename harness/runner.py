@@ -102,7 +102,7 @@ class _GroupRun:
         if segmenter is None:
             return
         for r in self.running:
-            if reason := r.cell.suite.refusal(segmenter.capabilities, self.plan.config.protocol):
+            if reason := r.cell.suite.refusal(segmenter.capabilities, r.cell.protocol):
                 r.stop("not_applicable", f"{self.group.model}: {reason}")
             else:
                 r.cell.store.describe(r.cell.key)
@@ -172,7 +172,7 @@ class _GroupRun:
             self.progress.advance(len(batch))
 
     def _evaluate(self, r: _Running, segmenter: Segmenter, embedding: Embedding, sample: Sample) -> None:
-        protocol = self.plan.config.protocol
+        protocol = r.cell.protocol
         work = functools.partial(r.cell.suite.evaluate, segmenter, embedding, sample, protocol, r.watch)
         r.rows.extend(_guarded(work, [r]) or [])
         r.left_out.update(r.cell.suite.left_out(sample, protocol))
@@ -212,7 +212,7 @@ def _result(r: _Running, group: Group, plan: Plan, command: str, shared: Stopwat
         device=config.device,
         suite=r.cell.suite.name,
         dataset=r.cell.dataset,
-        protocol=config.protocol.to_json(),
+        protocol=r.cell.protocol.to_json(),
         n_images=len(data.entries),
         status=r.status,
         reason=r.reason,
@@ -222,16 +222,17 @@ def _result(r: _Running, group: Group, plan: Plan, command: str, shared: Stopwat
     if r.status != "done":
         return result
     read = _guarded(r.cell.store.read, [r])
-    scores = read and _guarded(functools.partial(r.cell.suite.score, read[0], config.protocol), [r])
+    scores = read and _guarded(functools.partial(r.cell.suite.score, read[0], r.cell.protocol), [r])
     if scores is None:
         return dataclasses.replace(result, status=r.status, reason=r.reason)
     records, counted = read
+    r.cell.suite.export(records, r.cell.store.folder)
     return dataclasses.replace(
         result,
         metrics=scores.metrics,
         intervals=scores.intervals,
         counts=scores.counts | dict(sorted(counted.items())),
-        n_instances=records.num_rows,
+        n_instances=scores.counts.get("all", records.num_rows),
         records=records_folder(r.cell, config.out),
         timing=_timing(r, shared),
     )

@@ -47,9 +47,11 @@ def show_results(cells: Sequence[CellResult], console: Console) -> None:
     """Print the overall metrics of each cell, their intervals beneath them, a table a suite."""
     for suite in dict.fromkeys(cell.suite for cell in cells):
         mine = [cell for cell in cells if cell.suite == suite]
-        names = list(dict.fromkeys(n for cell in mine for n in cell.metrics if not n.endswith(_SIZES)))
-        what = "AP in percent" if "ap" in names else "mIoU in percent, 95% interval"
-        table = Table(title=f"{suite}: {what}", title_justify="left", box=None)
+        names = list(
+            dict.fromkeys(n for cell in mine for n in cell.metrics if n.islower() and not n.endswith(_SIZES))
+        )
+        title = f"{suite}: {_UNITS.get(suite, 'in percent')}"
+        table = Table(title=title, title_justify="left", box=None)
         counted = "boxes" if "ap" in names else "objects"
         for column in ("model", "data set", counted, *(_title(name) for name in names)):
             table.add_column(
@@ -64,6 +66,13 @@ def show_results(cells: Sequence[CellResult], console: Console) -> None:
                 console.print(f"{cell.model}, {suite}: {cell.reason}", soft_wrap=True)
 
 
+_UNITS = {
+    "gt_box": "mIoU in percent, 95% interval",
+    "click": "mIoU in percent, 95% interval",
+    "det_box": "AP in percent",
+    "sginw": "AP in percent; the mean is of all 25 data sets, or of those there",
+    "everything": "average recall of 1,000 masks in percent, 95% interval",
+}
 _SIZES = ("_small", "_medium", "_large")
 
 
@@ -72,7 +81,7 @@ def _status(cell: CellResult) -> str:
 
 
 def _title(metric: str) -> str:
-    if "ap" in metric:
+    if not metric.startswith("miou"):
         return metric.replace("_", " ").replace("ap", "AP")
     clicks = metric.removeprefix("miou").lstrip("_")
     return f"{clicks} click{'s' * (clicks != '1')}" if clicks else "mIoU"

@@ -65,7 +65,7 @@ def not_comparable(entry: Entry) -> list[str]:
         reasons.append(known.get(str(entry.weights), "weights not recorded"))
     reasons += _other_images(entry.cell)
     preset = entry.cell.protocol.get("preset")
-    if axes := words.off_paper(entry.cell.protocol):
+    if axes := words.off_paper(entry.cell.protocol, entry.cell.suite):
         choices = (words.axis_value(axis, entry.cell.protocol[axis], short=True) for axis in axes)
         reasons.append(f"protocol {entry.protocol} ({', '.join(choices)})")
     elif preset != "paper":

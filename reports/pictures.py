@@ -20,6 +20,7 @@ MOST_PIXELS = 1200  # of an image's longer side; a larger one is drawn smaller
 CELL_WIDTH = 4.2  # inches
 DPI = 150
 OPACITY = 0.5  # of a mask over its image
+WHITE = 0.6  # share of white in an outline: a blue mask must stand out against the sky
 COLOR_SEED = 0
 LONE_MASK = (0.12, 0.47, 0.95)
 PROMPT = "#ffd500"
@@ -97,7 +98,7 @@ def _draw_cell(axes: Axes, small: np.ndarray, size: tuple[int, ...], cell: Cell,
         axes.plot(*corners, color=PROMPT, linewidth=1.6)
     if cell.point is not None:
         x, y = (v + 0.5 for v in cell.point)  # a click names a pixel; its centre is half a pixel on
-        axes.plot(x, y, "*", color=PROMPT, markersize=15, markeredgecolor="black")
+        axes.plot(x, y, "*", color=PROMPT, markersize=13, markeredgecolor="black")
     axes.set_xlim(0, size[1])
     axes.set_ylim(size[0], 0)
     if cell.note:
@@ -108,7 +109,7 @@ def _draw_cell(axes: Axes, small: np.ndarray, size: tuple[int, ...], cell: Cell,
 
 
 def paint(image: np.ndarray, masks: Sequence[np.ndarray], colors: Sequence[RGB]) -> np.ndarray:
-    """Lay masks over an image, each in its colour with an opaque outline, large ones beneath small ones.
+    """Lay masks over an image, each in its colour with a bright outline, large ones beneath small ones.
 
     Args:
         image: (H, W, 3) uint8.
@@ -123,7 +124,7 @@ def paint(image: np.ndarray, masks: Sequence[np.ndarray], colors: Sequence[RGB])
     for i in sorted(range(len(masks)), key=lambda i: -np.count_nonzero(masks[i])):
         mask, color = masks[i], np.array(colors[i]) * 255
         painted[mask] = (1 - OPACITY) * image[mask] + OPACITY * color
-        painted[mask & ~_shrunk(mask, width)] = color
+        painted[mask & ~_shrunk(mask, width)] = (1 - WHITE) * color + WHITE * 255
     return painted
 
 

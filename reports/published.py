@@ -94,8 +94,9 @@ def _index() -> dict[tuple[str, str, str], Published]:
 
 
 def _rows(blocks: list[dict[str, Any]]) -> dict[tuple[str, str, str], dict[str, float]]:
-    return {
-        (block["suite"], block["dataset"], model): dict(zip(block["metrics"], row, strict=True))
-        for block in blocks
-        for model, row in block["rows"].items()
-    }
+    rows: dict[tuple[str, str, str], dict[str, float]] = {}
+    for block in blocks:
+        for model, row in block["rows"].items():
+            found = rows.setdefault((block["suite"], block["dataset"], model), {})
+            found |= dict(zip(block["metrics"], row, strict=True))
+    return rows

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from reports import cells, published, words
 from reports.cells import Entry
+from suites.sginw_registry import registry
 
 SIZES = {"": "All objects", "_small": "Small", "_medium": "Medium", "_large": "Large"}
 STATUS = {"not_applicable": "n/a", "failed": "failed", "unfinished": "unfinished"}
@@ -244,6 +245,22 @@ _LAYOUTS = {
                 for name in ("Rare", "Common", "Frequent")
             ),
             Column("box_ap", "Detector's own box AP"),
+        ],
+    ),
+    "everything": (
+        "Everything mode, average recall of 1,000 masks",
+        [
+            *(Column(f"ar_1000{size}", title) for size, title in SIZES.items()),
+            Column("masks_per_image", "Masks an image"),
+        ],
+    ),
+    "sginw": (
+        "Segmentation in the Wild, AP",
+        [
+            Column("ap", "Mean of 25"),
+            Column("ap_median", "Median"),
+            Column("ap_of_those_there", "Mean of those there"),
+            *(Column(f"ap_{name}", name) for name in registry()),
         ],
     ),
 }

@@ -8,7 +8,7 @@ from typing import Any
 
 from adapters.registry import REGISTRY, entry
 from evsam.errors import SambenchError
-from suites.protocol import PRESETS
+from suites.protocol import PRESETS, for_suite
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def axis_value(axis: str, value: Any, *, short: bool = False) -> str:
     return known[0] if short else known[1]
 
 
-def off_paper(protocol: Mapping[str, Any]) -> list[str]:
-    """Return the axes in which a protocol differs from the paper's."""
-    paper = PRESETS["paper"].to_json()
+def off_paper(protocol: Mapping[str, Any], suite: str = "") -> list[str]:
+    """Return the axes in which a protocol differs from the paper's for a suite."""
+    paper = for_suite(PRESETS["paper"], suite).to_json()
     return [axis for axis in protocol if axis != "preset" and protocol[axis] != paper.get(axis)]

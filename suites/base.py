@@ -112,6 +112,10 @@ class Suite(ABC):
     def score(self, records: pa.Table, protocol: Protocol) -> Scores:
         """Compute metrics (percent), intervals and counts of all records of a cell."""
 
+    def export(self, records: pa.Table, folder: Path) -> None:
+        """Write what else a finished cell's records are good for, such as a submission."""
+        del records, folder
+
     def left_out(self, sample: Sample, protocol: Protocol) -> list[str]:
         """Return why parts of an image are not scored, for the counts of the result."""
         del sample, protocol

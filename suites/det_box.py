@@ -17,7 +17,7 @@ import torch
 from adapters.base import Capabilities, Embedding, Prompts, Segmenter
 from suites.average_precision import Results, Truth, evaluate
 from suites.base import Record, Setting, Stopwatch, Suite
-from suites.detections import Detections
+from suites.detections import Detections, ImageDetections
 from suites.metrics import Scores
 from suites.predict import predict
 from suites.protocol import Protocol
@@ -76,53 +76,11 @@ class DetBox(Suite):
     ) -> list[Record]:
         """Prompt with all boxes of the image, the best first; a record a box."""
         found = self.detections.of(sample.image_id)
-        records: list[Record] = []
-        if not len(found.scores):
-            return records
-        prompts = Prompts(boxes=torch.from_numpy(found.boxes).float())
-        for chosen in predict(segmenter, embedding, prompts, protocol, watch):
-            with watch("score", segmenter.device):
-                rles = encode(np.asarray(chosen.masks.cpu()))
-            for rle, pred_iou, choice in zip(
-                rles, chosen.pred_iou.tolist(), chosen.choice.tolist(), strict=True
-            ):
-                i = len(records)
-                records.append(
-                    {
-                        "image_id": sample.image_id,
-                        "category_id": int(found.category_ids[i]),
-                        "score": float(found.scores[i]),
-                        "bbox": found.xywh[i].tolist(),
-                        "segmentation": json.dumps({**rle, "counts": rle["counts"].decode()}),
-                        "pred_iou": pred_iou,
-                        "choice": choice,
-                    }
-                )
-        return records
+        return masks_of_boxes(segmenter, embedding, sample, found, protocol, watch)
 
     def score(self, records: pa.Table, protocol: Protocol) -> Scores:
         """Compute AP of the masks by the protocol's score, and of the boxes by the detector's."""
-        columns = {
-            name: records[name].to_numpy() for name in ("image_id", "category_id", "score", "pred_iou")
-        }
-        results = Results(
-            image_ids=columns["image_id"],
-            category_ids=columns["category_id"],
-            scores=_ranking(columns["score"], columns["pred_iou"], protocol),
-            masks=[json.loads(text) for text in records["segmentation"].to_pylist()],
-            boxes=records["bbox"].combine_chunks().flatten().to_numpy().reshape(-1, 4),
-        )
-        truth = Truth(
-            self.setting.annotations,
-            style=self.setting.style,
-            image_ids=self.setting.image_ids,
-            ids=protocol.gt_ids,
-        )
-        evaluator = self.setting.evaluator
-        masks = evaluate(truth, results, iou_type="segm", evaluator=evaluator)
-        own = dataclasses.replace(results, scores=columns["score"])
-        boxes = evaluate(truth, own, iou_type="bbox", evaluator=evaluator)
-        metrics = {name: masks[name] for name in REPORTED if name in masks} | {"box_ap": boxes["ap"]}
+        metrics = average_precision(records, self.setting, protocol)
         return Scores(metrics, {}, self._counts())
 
     def _counts(self) -> dict[str, int]:
@@ -130,6 +88,55 @@ class DetBox(Suite):
         coverage = self.detections.for_images(self.setting.image_ids)
         counts = {"detections": coverage.used, "detections_elsewhere": coverage.elsewhere}
         return counts | {"images_without_detections": coverage.images_without}
+
+
+def masks_of_boxes(
+    segmenter: Segmenter,
+    embedding: Embedding,
+    sample: Sample,
+    found: ImageDetections,
+    protocol: Protocol,
+    watch: Stopwatch,
+) -> list[Record]:
+    """Prompt with the boxes found on an image; a record a box, as `SCHEMA` says."""
+    records: list[Record] = []
+    if not len(found):
+        return records
+    prompts = Prompts(boxes=torch.from_numpy(found.boxes).float())
+    for chosen in predict(segmenter, embedding, prompts, protocol, watch):
+        with watch("score", segmenter.device):
+            rles = encode(np.asarray(chosen.masks.cpu()))
+        for rle, pred_iou, choice in zip(rles, chosen.pred_iou.tolist(), chosen.choice.tolist(), strict=True):
+            i = len(records)
+            records.append(
+                {
+                    "image_id": sample.image_id,
+                    "category_id": int(found.category_ids[i]),
+                    "score": float(found.scores[i]),
+                    "bbox": found.xywh[i].tolist(),
+                    "segmentation": json.dumps({**rle, "counts": rle["counts"].decode()}),
+                    "pred_iou": pred_iou,
+                    "choice": choice,
+                }
+            )
+    return records
+
+
+def average_precision(records: pa.Table, setting: Setting, protocol: Protocol) -> dict[str, float | None]:
+    """Score records of `masks_of_boxes`: the masks by the protocol's score, the boxes by the detector's."""
+    columns = {name: records[name].to_numpy() for name in ("image_id", "category_id", "score", "pred_iou")}
+    results = Results(
+        image_ids=columns["image_id"],
+        category_ids=columns["category_id"],
+        scores=_ranking(columns["score"], columns["pred_iou"], protocol),
+        masks=[json.loads(text) for text in records["segmentation"].to_pylist()],
+        boxes=records["bbox"].combine_chunks().flatten().to_numpy().reshape(-1, 4),
+    )
+    truth = Truth(setting.annotations, style=setting.style, image_ids=setting.image_ids, ids=protocol.gt_ids)
+    masks = evaluate(truth, results, iou_type="segm", evaluator=setting.evaluator)
+    own = dataclasses.replace(results, scores=columns["score"])
+    boxes = evaluate(truth, own, iou_type="bbox", evaluator=setting.evaluator)
+    return {name: masks[name] for name in REPORTED if name in masks} | {"box_ap": boxes["ap"]}
 
 
 def _ranking(score: np.ndarray, pred_iou: np.ndarray, protocol: Protocol) -> np.ndarray:

@@ -48,7 +48,7 @@ class Protocol:
     score: Literal["det", "pred_iou", "product"] = "det"
     """What ranks masks for AP: the detector's score, the mask's predicted IoU, or the two multiplied."""
     gt_ids: Literal["as_given", "from_one"] = "from_one"
-    """(*) pycocotools never matches an object of id 0. ``as_given`` leaves it so; ``from_one`` counts anew."""
+    """(*) pycocotools never matches an object of id 0: ``as_given`` leaves it so, ``from_one`` renumbers."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the axes as a plain dictionary."""
@@ -66,6 +66,13 @@ PRESETS: dict[str, Protocol] = {
         gt_ids="as_given",
     ),
 }
+
+
+def for_suite(protocol: Protocol, suite: str) -> Protocol:
+    """Return what a preset means for a suite: SGinW's official script takes the single mask."""
+    if suite == "sginw" and protocol.preset != "custom":
+        return dataclasses.replace(protocol, select="single")
+    return protocol
 
 
 def make_protocol(spec: object) -> Protocol:

@@ -14,6 +14,8 @@ SUITES: dict[str, tuple[str, str]] = {
     "gt_box": ("suites.gt_box:GtBox", "mIoU by ground-truth boxes (the paper's Table 3)"),
     "click": ("suites.click:Click", "mIoU after 1, 3 and 5 simulated clicks (the paper's Table 2)"),
     "det_box": ("suites.det_box:DetBox", "mask AP by a detector's boxes (the paper's Tables 4 and 5)"),
+    "everything": ("suites.everything:Everything", "recall of objects by automatic masks, and their number"),
+    "sginw": ("suites.sginw:Sginw", "Segmentation in the Wild, mean AP of 25 data sets (section 4.4)"),
 }
 """Name to class and description."""
 

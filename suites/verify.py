@@ -83,7 +83,7 @@ def verify(
     Args:
         annotations: the JSON file.
         images: folder of the images; ``None`` checks the annotations alone.
-        lvis: expect LVIS's own fields; ``None`` does if some image has one of them.
+        lvis: expect LVIS's own fields; ``None`` does if the file has some of them.
         limit: check the files and masks of a seeded sample of so many images, the one that a run takes. Ids
             and fields are checked in the whole file.
         seed: of that sample.
@@ -104,7 +104,7 @@ def verify(
     known = _check_categories(categories, problems)
     pictures = _check_images(listed, folder, problems)
     _check_annotations(records, pictures, known, problems)
-    if lvis if lvis is not None else _looks_like_lvis(listed, categories):
+    if _looks_like_lvis(listed, categories) if lvis is None else lvis:
         _check_lvis(listed, categories, known, problems)
     chosen = _sample([pictures[i] for i in sorted(pictures)], limit, seed)
     for done, found in enumerate(ahead(partial(_check_picture, decode=decode), chosen, WORKERS), 1):
@@ -132,7 +132,7 @@ def _read(path: Path) -> dict[str, list[Any]] | None:
 def _refusal(annotations: Path) -> str | None:
     """Return what the reader of a run has against the file."""
     try:
-        CocoDataset(annotations.parent, annotations)
+        CocoDataset(Path(), annotations)  # any folder: its files are not looked for here
     except SambenchError as error:
         return str(error)
     return None

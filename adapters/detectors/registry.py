@@ -73,7 +73,7 @@ DETECTORS: dict[str, Entry] = {
     "vitdet": Entry(
         "adapters.detectors.vitdet:create",
         "ViTDet-H",
-        "none: its authors' result file, with --detections",
+        "none: its authors' result file, with --detections vitdet=FILE",
         "Apache-2.0",
         "github.com/facebookresearch/detectron2, arXiv 2203.16527",
     ),

@@ -19,6 +19,6 @@ def create(name: str, **_: Any) -> NoReturn:
     """
     raise SambenchError(
         f"{name}: sambench does not run it. Its boxes come from its authors' result file, COCO result JSON: "
-        "give that to 'sambench run' with --detections FILE. A live run needs detectron2, whose evaluation "
-        "of projects/ViTDet writes such a file, coco_instances_results.json."
+        f"give that to 'sambench run' with --detections {name}=FILE. A live run needs detectron2, whose "
+        "evaluation of projects/ViTDet writes such a file, coco_instances_results.json."
     )
