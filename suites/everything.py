@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from pycocotools import mask as rle
 
 from adapters.base import Capabilities, Embedding, Segmenter
-from suites.base import Record, Stopwatch, Suite, describe, kept, score_instances
+from suites.base import InstanceSuite, Record, Stopwatch, describe, kept, score_instances
 from suites.generator import GeneratedMask, GeneratorSettings, generate
 from suites.metrics import SIZES, Scores, size_bins
 from suites.protocol import Protocol
@@ -58,7 +58,7 @@ SCHEMA = pa.schema(
 """Rows of three kinds: ``image``, ``mask`` and ``object``; what says nothing of a kind is null."""
 
 
-class Everything(Suite):
+class Everything(InstanceSuite):
     """All masks of an image; metrics ``masks_per_image``, ``ar_1000``, ``ar_1000_small``, ``..._large``."""
 
     def __init__(self) -> None:

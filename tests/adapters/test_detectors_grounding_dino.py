@@ -166,7 +166,7 @@ def detector_of(network, texts, top_k=300):
 def seeing(tokenizer, *sights):
     """A network with a proposal for each sight (phrase, logit, box) wherever a caption has that phrase.
 
-    The phrase is found in the caption's text between full stops, and its tokens by counting: not as the code does.
+    The phrase is found between the caption's full stops, and its tokens by counting: not as the code does.
     """
 
     def network(pixels, caption):
@@ -287,7 +287,7 @@ def small_folder(vocabulary, tmp_path_factory):
         text_config=transformers.BertConfig(**bert),
         d_model=64,
         encoder_layers=1,
-        decoder_layers=1,
+        decoder_layers=2,
         encoder_ffn_dim=64,
         decoder_ffn_dim=64,
         num_queries=50,
@@ -350,12 +350,17 @@ def test_a_library_that_is_missing_is_named(vocabulary, monkeypatch):
 
 @pytest.fixture(scope="module")
 def authors(vocabulary):
-    """The authors' model with few layers; its backbone and BERT are of full size."""
+    """The authors' model with a small BERT and few layers, printing nothing; its backbone is of full size."""
     if importlib.util.find_spec("groundingdino") is None:
         missing("groundingdino-py is not installed")
+    transformers = importlib.import_module("transformers")
+    small = transformers.BertConfig(
+        hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32
+    )
     torch.manual_seed(0)
     out = io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out):
+        patch.setattr(transformers, "BertConfig", lambda: small)
         model = grounding_dino_py.build(
             "GroundingDINO_SwinT_OGC", vocabulary, enc_layers=1, dec_layers=1, num_queries=50
         )
@@ -363,12 +368,29 @@ def authors(vocabulary):
     return model.eval()
 
 
+def test_berts_stand_ins_do_what_bert_does(authors, tokenizer):
+    """The authors' wrapper around BERT, with the methods given to it, against BERT itself."""
+    transformers = importlib.import_module("transformers")
+    bert = transformers.BertModel(authors.bert.config).eval()
+    bert.load_state_dict(authors.bert.state_dict())
+    tokens = tokenizer("dog. hot dog. bear.", return_tensors="pt")["input_ids"]
+    masks = importlib.import_module("groundingdino.models.GroundingDINO.bertwarper")
+    sees, places, _ = masks.generate_masks_with_special_tokens_and_transfer_map(
+        {"input_ids": tokens}, [101, 102, 1012, 1029], tokenizer
+    )
+    with torch.no_grad(), grounding_dino_py._quiet():
+        got = authors.bert(input_ids=tokens, attention_mask=sees, position_ids=places)["last_hidden_state"]
+        want = bert(tokens, attention_mask=sees[:, None], position_ids=places).last_hidden_state
+        alone = bert(tokens, position_ids=places).last_hidden_state
+    assert torch.allclose(got, want, atol=1e-5)
+    assert not torch.allclose(got, alone, atol=1e-2)  # the mask does something
+
+
 @pytest.fixture
 def few_layers(authors, monkeypatch, vocabulary):
     monkeypatch.setattr(grounding_dino_py, "build", lambda configuration, folder: authors)
 
 
-@pytest.mark.slow
 def test_the_authors_code_runs_from_their_checkpoint(authors, few_layers, small_input, vocabulary, tmp_path):
     state = {f"module.{k}": v.clone() for k, v in authors.state_dict().items()}
     left_over = {"module.label_enc.weight": torch.zeros(3)}

@@ -169,9 +169,37 @@ def test_protocols_of_one_name_are_numbered(tmp_path):
 
 
 def test_a_suite_without_a_layout_is_shown_plainly(tmp_path):
-    table, row = rows(tmp_path, cell(suite="det_box", metrics={"ap": 45.0}, intervals={}))
-    assert (table.title, [column.title for column in table.columns]) == ("det_box", ["ap"])
+    table, row = rows(tmp_path, cell(suite="mine", metrics={"ap": 45.0}, intervals={}))
+    assert (table.title, [column.title for column in table.columns]) == ("mine", ["ap"])
     assert row["efficientvit_sam_xl1"].values[0].measured == 45.0
+
+
+def test_a_detectors_boxes_are_compared_with_their_table(tmp_path):
+    ap = {"ap": 47.0, "ap_small": 30.0, "ap_medium": 51.0, "ap_large": 64.0, "ap50": 70.0, "box_ap": 55.0}
+    table, row = rows(tmp_path, cell(suite="det_box", dataset="coco/vitdet", metrics=ap, intervals={}))
+    assert table.source.endswith("Table 4: COCO val2017, 5,000 images")
+    titles = [column.title for column in table.columns]
+    assert titles[:1] + titles[-1:] == ["All objects", "Detector's own box AP"]
+    assert "Rare" not in titles  # LVIS's alone
+    first = row["efficientvit_sam_xl1"].values[0]
+    assert (first.measured, first.published) == (47.0, 47.8)
+    assert row["edge_sam"].values[0].published == 42.1  # published, not run
+
+
+def test_rare_categories_are_a_column_where_a_row_has_them(tmp_path):
+    ap = {"ap": 44.0, "ap_r": 30.0, "ap_c": 43.0, "ap_f": 47.0}
+    table, _ = rows(tmp_path, cell(suite="det_box", dataset="lvis/vitdet", metrics=ap, intervals={}))
+    assert {"Rare", "Common", "Frequent"} <= {column.title for column in table.columns}
+
+
+def test_sginw_shows_each_data_set_beside_its_published_number(tmp_path):
+    ap = {"ap": None, "ap_of_those_there": 40.0, "ap_Elephants": 78.0}
+    found = cell(suite="sginw", dataset="sginw/gdino", metrics=ap, intervals={}, model="sam_vit_h")
+    table, row = rows(tmp_path, found)
+    values = dict(zip([c.metric for c in table.columns], row["sam_vit_h"].values, strict=True))
+    assert len([c for c in table.columns if c.published]) == 26  # the mean and the 25
+    assert (values["ap_Elephants"].measured, values["ap_Elephants"].published) == (78.0, 77.91)
+    assert (values["ap"].measured, values["ap"].published) == (None, 48.7)
 
 
 def test_suites_of_the_paper_come_first(tmp_path):
@@ -217,7 +245,8 @@ def test_how_it_was_made(tmp_path):
     assert list(grids) == ["Protocol", "Models", "Data", "Environment", "Time"]
     assert grids["Protocol"].head == ("Choice", "strict", "paper")
     marked = {row[0].text for row in grids["Protocol"].rows if row[1].marked}
-    assert marked == {"Crowd regions", "Objects left out", "Size bins", "After a perfect mask"}
+    paper = {"Crowd regions", "Objects left out", "Size bins", "After a perfect mask", "Objects of id 0"}
+    assert marked == paper
     assert not any(row[2].marked for row in grids["Protocol"].rows)
     assert [row[1].text for row in grids["Models"].rows] == ["random, seed 0", "model.pt"]
     assert len(grids["Models"].rows[1][2].full) == 64
