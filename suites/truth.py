@@ -12,6 +12,7 @@ import msgspec
 
 from evsam.errors import SambenchError
 from suites.coco import AnnotationRecord
+from suites.masks import FARTHEST, Size, decode_segmentation
 
 Style = Literal["coco", "lvis"]
 Ids = Literal["as_given", "from_one"]
@@ -60,7 +61,7 @@ class Truth:
 
     Raises:
         SambenchError: the file is missing, damaged or lacks what its style needs, an id is there twice, an
-            annotation has no image, or an image asked for is not listed.
+            annotation has no image or a damaged mask, or an image asked for is not listed.
     """
 
     def __init__(
@@ -88,6 +89,12 @@ class Truth:
             for annotation in file.annotations:
                 annotation.iscrowd = 0  # the field is COCO's; lvis does not look at it
         self.sizes = {image.id: (image.height, image.width) for image in file.images}
+        for annotation in file.annotations:
+            _check_segmentation(
+                annotation.segmentation,
+                self.sizes[annotation.image_id],
+                f"{path}: annotation {annotation.id}",
+            )
         self.quirk = any(annotation.id == 0 for annotation in file.annotations)
         self.content = msgspec.json.encode(file)
 
@@ -151,6 +158,27 @@ def _choose(file: _File, image_ids: Collection[int] | None, path: Path) -> None:
         )
     file.images = [image for image in file.images if image.id in kept]
     file.annotations = [annotation for annotation in file.annotations if annotation.image_id in kept]
+
+
+def _check_segmentation(raw: msgspec.Raw, size: Size, what: str) -> None:
+    """Refuse damage that pycocotools would fail or hang on, and hotcoco score as a miss.
+
+    Polygons are only looked at, for there are many; the few run lengths are decoded.
+    """
+    if memoryview(raw)[:1] != b"[":
+        decode_segmentation(raw, size, what)
+        return
+    try:
+        polygons = msgspec.json.decode(raw, type=list[list[float]])
+    except msgspec.ValidationError as error:
+        raise SambenchError(f"{what}: its segmentation is not polygons ({error}). Mend it.") from None
+    if not polygons or any(
+        len(p) < 6 or len(p) % 2 or not -FARTHEST <= min(p) <= max(p) <= FARTHEST for p in polygons
+    ):
+        raise SambenchError(
+            f"{what}: its segmentation has no polygon, or one that is not 6 or more numbers in pairs, each "
+            f"within {FARTHEST:.0f} pixels. Mend the annotation or remove it."
+        )
 
 
 def _refuse_twice(path: Path, what: str, ids: Sequence[int]) -> None:

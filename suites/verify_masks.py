@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as rle
 
-from suites.masks import FARTHEST, Size, _runs
+from suites.masks import FARTHEST, Size, uncompressed
 from suites.problems import Finding
 
 Box = tuple[float, float, float, float]
@@ -130,7 +130,7 @@ def _measure_rle(encoded: Any, size: Size | None) -> _Mask | None:
     try:
         stated = tuple(encoded["size"])
         counts = encoded["counts"]
-        runs = counts if isinstance(counts, list) else _runs(counts)
+        runs = counts if isinstance(counts, list) else uncompressed(counts)
         whole = all(type(run) is int and run >= 0 for run in runs)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         detail = f"{_short(encoded)} ({type(error).__name__})"

@@ -34,7 +34,7 @@ STD = (0.229, 0.224, 0.225)
 TOP_K = 300  # ``num_select`` of the same file
 
 SWIN: dict[str, dict[str, Any]] = {
-    "grounding_dino_t": {},  # the defaults of transformers' GroundingDinoConfig
+    "grounding_dino_t": {"embed_dim": 96},  # swin_T_224_1k: the defaults of transformers' SwinConfig
     "grounding_dino_b": {  # swin_B_384_22k, groundingdino/models/GroundingDINO/backbone/swin_transformer.py
         "embed_dim": 128,
         "depths": [2, 2, 18, 2],
@@ -209,7 +209,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     """
     library = _transformers()
     try:
-        with hf._quiet_and_offline():
+        with hf.quiet_and_offline():
             found: Tokenizer = library.AutoTokenizer.from_pretrained(
                 folder, local_files_only=True, use_fast=True
             )
@@ -241,9 +241,12 @@ def transformers_network(name: str, weights: Weights, vocabulary: Path, device: 
     del vocabulary
     library = _transformers()
     model_class = library.GroundingDinoForObjectDetection
-    with hf._quiet_and_offline():
+    with hf.quiet_and_offline():
         if weights.path is not None:
-            model = hf._load(model_class, Path(weights.path))
+            model = _load(model_class, Path(weights.path))
+            width = model.config.backbone_config.embed_dim
+            if width != SWIN[name]["embed_dim"]:
+                raise SambenchError(f"{weights.path}: is no {name}; its backbone is {width} channels wide.")
         else:
             config = library.GroundingDinoConfig(
                 backbone_config=library.SwinConfig(**SWIN[name], out_indices=[2, 3, 4])
@@ -258,6 +261,30 @@ def transformers_network(name: str, weights: Weights, vocabulary: Path, device: 
         return output.logits[0], output.pred_boxes[0]
 
     return network
+
+
+def _load(model_class: Any, folder: Path) -> Any:
+    """Load a folder strictly, from safetensors alone. `hf._load` asks for SDPA, which this model has not.
+
+    Raises:
+        SambenchError: the folder does not hold exactly the parameters of its ``config.json``.
+    """
+    with hf.explained(folder, model_class):
+        model, report = model_class.from_pretrained(
+            folder,
+            local_files_only=True,
+            use_safetensors=True,
+            dtype=torch.float32,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # to be named below, with the other two
+        )
+    for kind in ("missing", "unexpected", "mismatched"):
+        if keys := sorted(map(str, report[f"{kind}_keys"])):
+            raise SambenchError(
+                f"{folder}: {len(keys)} parameters are {kind} by its config.json, first {keys[0]}. "
+                "Get config.json and model.safetensors of the same model."
+            )
+    return model
 
 
 IMPLEMENTATIONS: dict[str, tuple[dict[str, str], Callable[..., Network]]] = {

@@ -150,6 +150,6 @@ def load(model: Any, path: Path) -> None:
 def _quiet() -> Iterator[None]:
     """Keep its prints from scripts that read our output, and its use of others' old names to itself."""
     silent = contextlib.redirect_stdout(io.StringIO())
-    with silent, warnings.catch_warnings(), hf._quiet_and_offline():
+    with silent, warnings.catch_warnings(), hf.quiet_and_offline():
         warnings.simplefilter("ignore")
         yield

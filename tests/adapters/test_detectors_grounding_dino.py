@@ -302,6 +302,7 @@ def small_folder(vocabulary, tmp_path_factory):
 def small_input(monkeypatch):
     for name, value in SMALL.items():
         monkeypatch.setattr(grounding_dino, name, value)
+    monkeypatch.setitem(grounding_dino.SWIN, "grounding_dino_t", {"embed_dim": 24})
 
 
 def test_a_folder_runs_and_its_numbers_are_those_of_the_model(small_folder, small_input):
@@ -329,6 +330,8 @@ def test_a_folder_runs_and_its_numbers_are_those_of_the_model(small_folder, smal
 
 
 def test_a_folder_of_another_model_is_refused(small_folder, tmp_path):
+    with pytest.raises(SambenchError, match="is no grounding_dino_b; its backbone is 24 channels wide"):
+        registry.create("grounding_dino_b", categories=named("cat"), weights=str(small_folder))
     for file in small_folder.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
     config = json.loads((tmp_path / "config.json").read_text())

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,12 +57,11 @@ def make(
 
 
 @pytest.fixture(autouse=True)
-def _told(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _told(monkeypatch: pytest.MonkeyPatch) -> None:
     options = {"top_k": registry.Option(int, "how many")}
     entry = registry.Entry(f"{__name__}:make", "Told", "any", "none", "here", options)
     monkeypatch.setitem(registry.DETECTORS, "told", entry)
     Told.calls = 0
-    yield
 
 
 @pytest.fixture

@@ -1,0 +1,125 @@
+"""Detectors' boxes through the command: one cell a file, whatever the shards, the batches, the order."""
+
+import json
+import random
+
+import pytest
+from command import call, cell_of, cells_of, rows_of, shards_of
+
+DETECTORS = ("vitdet", "yolov8")
+
+
+@pytest.fixture
+def boxes(data_root):
+    """Two synthetic detectors' files for coco-mini."""
+    folder = data_root / "detections" / "synthetic" / "coco-mini"
+    return {name: next(folder.glob(f"*{name}*")) for name in DETECTORS}
+
+
+@pytest.fixture
+def command(coco_mini, boxes):
+    """A run of the ellipse on some images of coco-mini with both detectors' boxes."""
+
+    def command(out, *more, detections=boxes, limit=10):
+        data = ["--dataset", "coco", "--images", coco_mini.images, "--annotations", coco_mini.annotations]
+        for name, file in detections.items():
+            data += ["--detections", f"{name}={file}"]
+        run = ["run", "--models", "ellipse", "--suites", "det_box,gt_box", *data, "--limit", limit]
+        return call(*run, "--protocol", "paper", "--out", out, *more)
+
+    return command
+
+
+def ap_of(out, name):
+    return cell_of(out, suite="det_box", dataset=f"coco/{name}")["metrics"]
+
+
+def test_each_detector_is_a_cell_with_its_own_box_ap_beside(command, tmp_path, boxes):
+    done = command(tmp_path)
+    assert done.code == 0, done.err
+    assert {(c["suite"], c["dataset"]) for c in cells_of(tmp_path)} == {
+        ("det_box", "coco/vitdet"),
+        ("det_box", "coco/yolov8"),
+        ("gt_box", "coco"),
+    }
+    for name in DETECTORS:
+        cell = cell_of(tmp_path, dataset=f"coco/{name}")
+        assert 0 < cell["metrics"]["ap"] < cell["metrics"]["box_ap"] < 100
+        assert cell["provenance"]["detections"]["path"] == boxes[name].as_posix()
+        assert len(cell["provenance"]["detections"]["sha256"]) == 64
+        rows = rows_of(tmp_path, cell)
+        assert len(rows) == cell["n_instances"] == cell["counts"]["detections"]
+        assert set(rows[0]) == {
+            "image_id", "category_id", "score", "bbox", "segmentation", "pred_iou", "choice"
+        }  # fmt: skip
+        assert "box AP" in done.out
+    assert ap_of(tmp_path, "vitdet")["box_ap"] > ap_of(tmp_path, "yolov8")["box_ap"]
+    assert "crowd_dropped" not in cell_of(tmp_path, suite="det_box", dataset="coco/vitdet")["counts"]
+
+
+def test_neither_order_nor_batches_nor_shards_move_a_number(command, tmp_path, boxes, monkeypatch):
+    command(tmp_path / "a")
+    shuffled = {}
+    for name, file in boxes.items():
+        rows = json.loads(file.read_text())
+        random.Random(7).shuffle(rows)
+        shuffled[name] = tmp_path / f"{name}.json"
+        shuffled[name].write_text(json.dumps(rows))
+    monkeypatch.setattr("harness.plan.SHARD_IMAGES", 3)
+    assert command(tmp_path / "b", "--batch-size", "4", detections=shuffled).code == 0
+    assert len(shards_of(tmp_path / "b")) > len(shards_of(tmp_path / "a"))
+    for name in DETECTORS:
+        assert ap_of(tmp_path / "a", name) == ap_of(tmp_path / "b", name)
+
+
+@pytest.mark.parametrize("evaluator", ["pycocotools", "hotcoco"])
+def test_the_evaluator_can_be_chosen(evaluator, command, tmp_path):
+    command(tmp_path / "default")
+    done = command(tmp_path / "chosen", "--evaluator", evaluator)
+    assert done.code == 0, done.err
+    for name in DETECTORS:
+        assert ap_of(tmp_path / "chosen", name) == pytest.approx(ap_of(tmp_path / "default", name), abs=1e-4)
+
+
+def test_lvis_is_scored_by_its_own_rules(lvis_mini, data_root, tmp_path):
+    file = next((data_root / "detections" / "synthetic" / "lvis-mini").glob("*.json"))
+    data = ["--dataset", "lvis", "--images", lvis_mini.images, "--annotations", lvis_mini.annotations]
+    run = ["run", "--models", "box", "--suites", "det_box,gt_box,click", *data, "--out", tmp_path]
+    done = call(*run, "--detections", f"vitdet={file}")
+    assert done.code == 0, done.err
+    metrics = cell_of(tmp_path, suite="det_box", dataset="lvis/vitdet")["metrics"]
+    assert {"ap_r", "ap_c", "ap_f"} <= set(metrics)
+    assert metrics["ap_r"] is None  # the pack has no rare category
+    assert metrics["box_ap"] == pytest.approx(66.24, abs=0.01)  # by the lvis package, quality.json
+    assert {c["suite"] for c in cells_of(tmp_path) if c["status"] == "done"} == {"det_box", "gt_box", "click"}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "no such file of detections"),
+        ("[", "not valid JSON"),
+        ('{"images": [], "annotations": []}', "an annotation file, not detections"),
+        ('[{"image_id": 1, "category_id": 1, "bbox": [0, 0, 1], "score": 1}]', "entry 0"),
+        ('[{"image_id": 785, "category_id": 9999, "bbox": [0, 0, 5, 5], "score": 1}]', None),
+    ],
+)
+def test_a_wrong_file_is_said_before_anything_is_computed(content, message, command, tmp_path):
+    file = tmp_path / "boxes.json"
+    if content is not None:
+        file.write_text(content)
+    done = command(tmp_path / "out", detections={"mine": file}, limit=200)
+    if message is None:  # its categories are seen to be another data set's when AP is computed
+        assert done.code == 1
+        assert "category 9999 is not in" in cell_of(tmp_path / "out", suite="det_box")["reason"]
+        assert cell_of(tmp_path / "out", suite="gt_box")["status"] == "done"
+        return
+    assert done.code == 2
+    assert message in done.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_boxes_the_suite_says_what_it_needs(command, tmp_path):
+    done = command(tmp_path / "out", detections={})
+    assert done.code == 2
+    assert "--detections NAME=FILE" in done.err
