@@ -47,16 +47,13 @@ def show_results(cells: Sequence[CellResult], console: Console) -> None:
     """Print the overall metrics of each cell, their intervals beneath them, a table a suite."""
     for suite in dict.fromkeys(cell.suite for cell in cells):
         mine = [cell for cell in cells if cell.suite == suite]
-        names = list(
-            dict.fromkeys(n for cell in mine for n in cell.metrics if n.islower() and not n.endswith(_SIZES))
-        )
+        names = _shown(mine)
         title = f"{suite}: {_UNITS.get(suite, 'in percent')}"
         table = Table(title=title, title_justify="left", box=None)
         counted = "boxes" if "ap" in names else "objects"
         for column in ("model", "data set", counted, *(_title(name) for name in names)):
-            table.add_column(
-                column, justify="left" if column in ("model", "data set") else "right", no_wrap=True
-            )
+            name = column in ("model", "data set")
+            table.add_column(column, justify="left" if name else "right", no_wrap=not name, overflow="fold")
         for cell in mine:
             values = [_value(cell, name) for name in names] if cell.status == "done" else [_status(cell)]
             table.add_row(cell.model, cell.dataset, str(cell.n_instances), *values)
@@ -66,11 +63,19 @@ def show_results(cells: Sequence[CellResult], console: Console) -> None:
                 console.print(f"{cell.model}, {suite}: {cell.reason}", soft_wrap=True)
 
 
+def _shown(cells: Sequence[CellResult]) -> list[str]:
+    """The metrics that a terminal has room for; the report has all."""
+    names = dict.fromkeys(n for cell in cells for n in cell.metrics if n.islower())
+    if "box_ap" in names:
+        return ["ap", "box_ap", *(("ap_r", "ap_c", "ap_f") if "ap_r" in names else ("ap50", "ap75"))]
+    return [name for name in names if not name.endswith(_SIZES)]
+
+
 _UNITS = {
     "gt_box": "mIoU in percent, 95% interval",
     "click": "mIoU in percent, 95% interval",
     "det_box": "AP in percent",
-    "sginw": "AP in percent; the mean is of all 25 data sets, or of those there",
+    "sginw": "AP in percent; the mean needs all 25 data sets",
     "everything": "average recall of 1,000 masks in percent, 95% interval",
 }
 _SIZES = ("_small", "_medium", "_large")
@@ -90,7 +95,7 @@ def _title(metric: str) -> str:
 def _value(cell: CellResult, name: str) -> str:
     value = cell.metrics.get(name)
     if value is None:
-        return "no objects"
+        return "no objects" if name.startswith("miou") else "-"
     if name not in cell.intervals:
         return f"{value:.1f}"
     low, high = cell.intervals[name]

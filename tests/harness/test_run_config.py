@@ -125,11 +125,7 @@ def test_every_key_of_the_file_was_set_in_the_comparison() -> None:
         (
             ["--detections", "yolov8=other.json"],
             "datasets",
-            (
-                DatasetConfig(
-                    "coco", Path("val2017"), Path("instances.json"), {"yolov8": Path("other.json")}
-                ),
-            ),
+            (DatasetConfig("coco", Path("val2017"), Path("instances.json"), {"yolov8": Path("other.json")}),),
         ),
     ],
 )
