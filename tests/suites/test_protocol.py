@@ -6,7 +6,7 @@ import json
 import pytest
 
 from evsam.errors import SambenchError
-from suites.protocol import MEDIUM_AREA, PRESETS, SMALL_AREA, make_protocol
+from suites.protocol import MEDIUM_AREA, PRESETS, SMALL_AREA, for_suite, make_protocol
 
 
 def refused(spec):
@@ -33,10 +33,12 @@ def test_the_preset_of_the_paper_does_what_the_authors_script_does():
         "click_rule": "farthest_from_boundary",
         "threshold": "upsample_first",
         "average": "instances",
+        "score": "det",
+        "gt_ids": "as_given",
     }
 
 
-def test_the_strict_preset_differs_from_it_in_the_four_marked_choices_alone():
+def test_the_strict_preset_differs_from_it_in_the_five_marked_choices_alone():
     paper, strict = make_protocol("paper").to_json(), make_protocol("strict").to_json()
     assert {k: strict[k] for k in strict if strict[k] != paper[k]} == {
         "preset": "strict",
@@ -44,7 +46,16 @@ def test_the_strict_preset_differs_from_it_in_the_four_marked_choices_alone():
         "leave_out": "empty_raster",
         "bins": "half_open",
         "perfect": "stop",
+        "gt_ids": "from_one",
     }
+
+
+def test_sginw_takes_the_single_mask_unless_an_axis_was_chosen():
+    for preset in ("paper", "strict"):
+        assert for_suite(make_protocol(preset), "sginw").select == "single"
+        assert for_suite(make_protocol(preset), "det_box") == make_protocol(preset)
+    chosen = make_protocol({"preset": "paper", "select": "stability"})
+    assert for_suite(chosen, "sginw") == chosen
 
 
 def test_strict_is_what_nothing_said_means():
