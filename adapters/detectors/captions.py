@@ -47,24 +47,34 @@ class Caption:
         return logits[:, : len(self.tokens)].sigmoid() @ self.share.T.to(logits.device)
 
 
-def phrase(name: str) -> str:
+NAMES = ("cleaned", "as_given")
+"""How names become phrases."""
+
+
+def phrase(name: str, names: str = "cleaned") -> str:
     """Turn a category's name into what the caption says: "Bow_(weapon)" to "bow".
 
-    LVIS's underscores and parentheses go as in mmdetection's ``clean_label_name``. A full stop or question
-    mark would end the phrase within the model, so it goes too.
+    LVIS's underscores and parentheses go as in mmdetection's ``clean_label_name``, or stay where names are
+    taken ``as_given``, as SGinW's script does. A full stop or question mark would end the phrase within the
+    model, so it always goes.
 
     Raises:
         SambenchError: nothing is left.
     """
-    plain = re.sub(r"\(.*\)", " ", name.lower())
-    words = " ".join(re.sub(r"[_.?]", " ", plain).split())
+    plain = name.lower()
+    if names == "cleaned":
+        plain = re.sub(r"\(.*\)", " ", plain).replace("_", " ")
+    words = " ".join(re.sub(r"[.?]", " ", plain).split())
     if not words:
         raise SambenchError(f"category {name!r} has no words to look for. Rename it in the annotations.")
     return words
 
 
 def captions(
-    tokenizer: Tokenizer, categories: Sequence[Category], chunk_size: int | None = None
+    tokenizer: Tokenizer,
+    categories: Sequence[Category],
+    chunk_size: int | None = None,
+    names: str = "cleaned",
 ) -> list[Caption]:
     """Write captions for all categories, in their order.
 
@@ -73,10 +83,13 @@ def captions(
         categories: of the data set.
         chunk_size: most names a caption; ``None`` for all in one where they fit, and else `LVIS_CHUNK`. A
             caption ends sooner where the next name would not fit.
+        names: one of `NAMES`.
 
     Raises:
-        SambenchError: the vocabulary is not BERT's, or a name is too long for any caption.
+        SambenchError: the vocabulary is not BERT's, an option is wrong, or a name fits no caption.
     """
+    if names not in NAMES:
+        raise SambenchError(f"option names is {names!r}; it can be {' or '.join(NAMES)}.")
     if tuple(tokenizer("[CLS] [SEP] . ?", add_special_tokens=False)["input_ids"]) != SEPARATORS:
         raise SambenchError(
             "the tokenizer is not of BERT's uncased vocabulary. Give the folder of bert-base-uncased with "
@@ -84,6 +97,7 @@ def captions(
         )
     if chunk_size is not None and chunk_size < 1:
         raise SambenchError(f"option chunk_size is {chunk_size}; a caption has at least 1 name.")
+    categories = [Category(c.id, phrase(c.name, names)) for c in categories]
     if chunk_size is not None:
         chunks = list(_chunks(tokenizer, categories, chunk_size))
     else:
@@ -99,7 +113,7 @@ def _chunks(tokenizer: Tokenizer, categories: Sequence[Category], most: int) -> 
     chunk: list[Category] = []
     used = 0
     for category in categories:
-        needed = len(tokenizer(phrase(category.name) + ".", add_special_tokens=False)["input_ids"])
+        needed = len(tokenizer(category.name + ".", add_special_tokens=False)["input_ids"])
         if needed > room:
             raise SambenchError(
                 f"category {category.name!r} takes {needed} tokens, and a caption has {room}. Give it a "
@@ -117,9 +131,8 @@ def _caption(tokenizer: Tokenizer, categories: Sequence[Category]) -> Caption:
     text = ""
     spans: list[tuple[int, int]] = []
     for category in categories:
-        words = phrase(category.name)
-        spans.append((len(text), len(text) + len(words)))
-        text += words + ". "
+        spans.append((len(text), len(text) + len(category.name)))
+        text += category.name + ". "
     text = text.rstrip()
     encoded = tokenizer(text, return_offsets_mapping=True)
     begin, end = torch.tensor(encoded["offset_mapping"]).unbind(dim=1)

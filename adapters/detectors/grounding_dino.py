@@ -62,6 +62,7 @@ def create(
     device: torch.device,
     implementation: str = "transformers",
     chunk_size: int | None = None,
+    names: str = "cleaned",
     top_k: int = TOP_K,
     tokenizer: str | None = None,
 ) -> GroundingDino:
@@ -75,6 +76,7 @@ def create(
         device: where to compute.
         implementation: one of `IMPLEMENTATIONS`.
         chunk_size: see `adapters.detectors.captions.captions`.
+        names: see there too.
         top_k: boxes kept of an image.
         tokenizer: folder of BERT's uncased vocabulary, by default that of the weights where they are a
             folder, or ``bert-base-uncased`` in the weights folder.
@@ -99,7 +101,7 @@ def create(
     return GroundingDino(
         name,
         network=network,
-        captions=captions(its_tokenizer, categories, chunk_size),
+        captions=captions(its_tokenizer, categories, chunk_size, names),
         weights=found,
         device=device,
         implementation=implementation,

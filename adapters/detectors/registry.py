@@ -40,6 +40,9 @@ class Entry:
 _CAPTIONS = {
     "implementation": Option(str, "whose code: transformers (default) or groundingdino-py"),
     "chunk_size": Option(int, "most names a caption; by default all where they fit 256 tokens, else 40"),
+    "names": Option(
+        str, "cleaned (default; LVIS's underscores and parentheses go) or as_given (SGinW's script)"
+    ),
     "top_k": Option(int, "boxes kept of an image, 300 by default"),
     "tokenizer": Option(str, "folder of BERT's uncased vocabulary; that of the weights by default"),
 }

@@ -17,6 +17,7 @@ from adapters.detectors import grounding_dino, grounding_dino_py, registry
 from adapters.detectors.base import Category
 from adapters.detectors.captions import captions, phrase
 from evsam.errors import SambenchError
+from suites.sginw_registry import registry
 from tests.conftest import missing
 from tests.golden import golden
 
@@ -103,6 +104,13 @@ def test_the_shares_are_the_authors_positive_map(tokenizer, coco):
     assert not want[:, 195:].any()
 
 
+def test_sginws_captions_are_those_of_its_official_script(tokenizer):
+    """``test_ap_on_seginw.py`` of SAM-HQ joins the names as they are by " . "; BERT's tokens are the same."""
+    for categories in registry().values():
+        (caption,) = captions(tokenizer, named(*categories), names="as_given")
+        assert tokenizer(" . ".join(categories) + " .")["input_ids"] == caption.tokens.tolist()
+
+
 def test_lvis_goes_in_captions_of_40_names_that_all_fit(tokenizer, lvis):
     chunks = captions(tokenizer, lvis)
     assert [len(c.category_ids) for c in chunks] == [40] * 30 + [3]
@@ -122,11 +130,15 @@ def test_a_caption_ends_before_it_is_too_long(tokenizer):
 def test_names_lose_what_the_model_would_misread():
     assert phrase("Bow_(decorative_ribbons)") == "bow"
     assert phrase("St. Bernard?") == "st bernard"
+    assert phrase("R_strawberry", "as_given") == "r_strawberry"  # SGinW's script keeps them
+    assert phrase("St. (Bernard)", "as_given") == "st (bernard)"
     with pytest.raises(SambenchError, match="no words"):
         phrase("(?)")
 
 
 def test_options_that_make_no_sense_are_refused(tokenizer, vocabulary, tmp_path):
+    with pytest.raises(SambenchError, match="names is 'raw'; it can be cleaned or as_given"):
+        captions(tokenizer, named("cat"), names="raw")
     with pytest.raises(SambenchError, match="at least 1 name"):
         captions(tokenizer, named("cat"), chunk_size=0)
     given = {"categories": named("cat"), "weights": "random", "tokenizer": str(vocabulary)}
