@@ -17,7 +17,7 @@ from adapters.detectors import grounding_dino, grounding_dino_py, registry
 from adapters.detectors.base import Category
 from adapters.detectors.captions import captions, phrase
 from evsam.errors import SambenchError
-from suites.sginw_registry import registry
+from suites import sginw_registry
 from tests.conftest import missing
 from tests.golden import golden
 
@@ -106,7 +106,7 @@ def test_the_shares_are_the_authors_positive_map(tokenizer, coco):
 
 def test_sginws_captions_are_those_of_its_official_script(tokenizer):
     """``test_ap_on_seginw.py`` of SAM-HQ joins the names as they are by " . "; BERT's tokens are the same."""
-    for categories in registry().values():
+    for categories in sginw_registry.registry().values():
         (caption,) = captions(tokenizer, named(*categories), names="as_given")
         assert tokenizer(" . ".join(categories) + " .")["input_ids"] == caption.tokens.tolist()
 
