@@ -17,9 +17,15 @@ import msgspec
 import numpy as np
 
 from evsam.errors import SambenchError
+from suites.metrics import BOOTSTRAP_SEED, CONFIDENCE
 from suites.truth import Truth
 
 IouType = Literal["segm", "bbox"]
+
+AP_RESAMPLES = 500
+"""Resamples of an interval of AP. Each sums all matches anew: 20 s for COCO val2017 with 100,000 results."""
+MANY_RESULTS, FEW_RESAMPLES = 500_000, 100
+"""Above so many results, so many resamples: LVIS has 300 results an image."""
 
 LVIS_MAX_DETS = 300  # an image, over all categories (lvis results.py)
 COCO_STATS = (  # in the order of pycocotools' summary
@@ -35,6 +41,41 @@ LVIS_STATS = {
 
 def by_hotcoco(truth: Truth, results: list[dict[str, Any]], iou_type: IouType) -> dict[str, float]:
     """Evaluate in hotcoco, either style."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        job = _job(truth, results, iou_type)
+        job.accumulate()
+        job.summarize()
+    if truth.style == "lvis":
+        return _named(job.get_results())
+    return dict(zip(COCO_STATS, job.stats, strict=True))
+
+
+def intervals_by_hotcoco(
+    truth: Truth, results: list[dict[str, Any]], nothing: list[dict[str, Any]], iou_type: IouType
+) -> dict[str, tuple[float, float]]:
+    """Bootstrap over images: metric to low and high.
+
+    hotcoco resamples the difference of two evaluations; the other one here scores ``nothing``, which is 0 in
+    every resample.
+    """
+    import hotcoco
+
+    found = hotcoco.compare(
+        _job(truth, nothing, iou_type),
+        _job(truth, results, iou_type),
+        n_bootstrap=AP_RESAMPLES if len(results) <= MANY_RESULTS else FEW_RESAMPLES,
+        seed=BOOTSTRAP_SEED,
+        confidence=CONFIDENCE / 100,
+    )["ci"]
+    return {
+        ours: (found[theirs]["lower"], found[theirs]["upper"])
+        for theirs, ours in LVIS_STATS.items()
+        if theirs in found
+    }
+
+
+def _job(truth: Truth, results: list[dict[str, Any]], iou_type: IouType) -> Any:
+    """Match results with annotations in hotcoco."""
     import hotcoco
 
     with contextlib.redirect_stdout(io.StringIO()):
@@ -44,11 +85,7 @@ def by_hotcoco(truth: Truth, results: list[dict[str, Any]], iou_type: IouType) -
             found = truth.hotcoco.load_res(results)
         job = hotcoco.COCOeval(truth.hotcoco, found, iou_type, lvis_style=truth.style == "lvis")
         job.evaluate()
-        job.accumulate()
-        job.summarize()
-    if truth.style == "lvis":
-        return _named(job.get_results())
-    return dict(zip(COCO_STATS, job.stats, strict=True))
+    return job
 
 
 def by_pycocotools(truth: Truth, results: list[dict[str, Any]], iou_type: IouType) -> dict[str, float]:

@@ -21,11 +21,12 @@ from suites.ap_evaluators import (
     by_hotcoco,
     by_lvis,
     by_pycocotools,
+    intervals_by_hotcoco,
 )
 from suites.rle import encode
 from suites.truth import Truth
 
-__all__ = ["Evaluator", "IouType", "Results", "Truth", "evaluate", "used_evaluator"]
+__all__ = ["Evaluator", "IouType", "Results", "Truth", "evaluate", "intervals", "used_evaluator"]
 
 Evaluator = Literal["hotcoco", "pycocotools", "lvis"]
 
@@ -103,6 +104,19 @@ def evaluate(
     records = _records(truth, results, iou_type) or [_miss(truth, iou_type)]
     fractions = run(truth, records, iou_type)
     return {name: 100 * float(value) if value >= 0 else None for name, value in fractions.items()}
+
+
+def intervals(truth: Truth, results: Results, *, iou_type: IouType) -> dict[str, list[float]]:
+    """Return the 95% intervals of the precisions, percent: images resampled, as in `suites.metrics`.
+
+    None for a single image, nor where the official evaluators' quirk is wanted, which hotcoco has not.
+    """
+    if len(truth.sizes) < 2 or truth.quirk or not truth.category_ids:
+        return {}
+    _check(truth, results)
+    nothing = [_miss(truth, iou_type)]
+    found = intervals_by_hotcoco(truth, _records(truth, results, iou_type) or nothing, nothing, iou_type)
+    return {name: [100 * low, 100 * high] for name, (low, high) in found.items() if low >= 0}
 
 
 def _check(truth: Truth, results: Results) -> None:

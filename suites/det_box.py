@@ -15,7 +15,7 @@ import pyarrow as pa
 import torch
 
 from adapters.base import Capabilities, Embedding, Prompts, Segmenter
-from suites.average_precision import Results, Truth, evaluate
+from suites.average_precision import Results, Truth, evaluate, intervals
 from suites.base import Record, Setting, Stopwatch, Suite
 from suites.detections import Detections, ImageDetections
 from suites.metrics import Scores
@@ -80,8 +80,8 @@ class DetBox(Suite):
 
     def score(self, records: pa.Table, protocol: Protocol) -> Scores:
         """Compute AP of the masks by the protocol's score, and of the boxes by the detector's."""
-        metrics = average_precision(records, self.setting, protocol)
-        return Scores(metrics, {}, self._counts())
+        metrics, spread = average_precision(records, self.setting, protocol)
+        return Scores(metrics, spread, self._counts())
 
     def _counts(self) -> dict[str, int]:
         """Count the boxes of the file that are prompts, and those on images that are not evaluated."""
@@ -122,8 +122,14 @@ def masks_of_boxes(
     return records
 
 
-def average_precision(records: pa.Table, setting: Setting, protocol: Protocol) -> dict[str, float | None]:
-    """Score records of `masks_of_boxes`: the masks by the protocol's score, the boxes by the detector's."""
+def average_precision(
+    records: pa.Table, setting: Setting, protocol: Protocol
+) -> tuple[dict[str, float | None], dict[str, list[float]]]:
+    """Score records of `masks_of_boxes`: the masks by the protocol's score, the boxes by the detector's.
+
+    Returns:
+        Metrics, and the intervals of those of the masks.
+    """
     columns = {name: records[name].to_numpy() for name in ("image_id", "category_id", "score", "pred_iou")}
     results = Results(
         image_ids=columns["image_id"],
@@ -136,7 +142,9 @@ def average_precision(records: pa.Table, setting: Setting, protocol: Protocol) -
     masks = evaluate(truth, results, iou_type="segm", evaluator=setting.evaluator)
     own = dataclasses.replace(results, scores=columns["score"])
     boxes = evaluate(truth, own, iou_type="bbox", evaluator=setting.evaluator)
-    return {name: masks[name] for name in REPORTED if name in masks} | {"box_ap": boxes["ap"]}
+    metrics = {name: masks[name] for name in REPORTED if name in masks} | {"box_ap": boxes["ap"]}
+    spread = intervals(truth, results, iou_type="segm")
+    return metrics, {name: found for name, found in spread.items() if metrics.get(name) is not None}
 
 
 def _ranking(score: np.ndarray, pred_iou: np.ndarray, protocol: Protocol) -> np.ndarray:

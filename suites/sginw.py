@@ -154,20 +154,27 @@ class Sginw(Suite):
     def score(self, records: pa.Table, protocol: Protocol) -> Scores:
         """Compute AP on each data set, and their mean and median."""
         each: dict[str, float | None] = dict.fromkeys(registry())
+        intervals: dict[str, list[float]] = {}
         counts = {}
         for name in self.detections:
             setting = self._part(name)
-            each[name] = average_precision(_own(records, name), setting, protocol)["ap"]
+            metrics, spread = average_precision(_own(records, name), setting, protocol)
+            each[name] = metrics["ap"]
+            if "ap" in spread:
+                intervals[f"ap_{name}"] = spread["ap"]
             counts[f"images_{name}"] = len(setting.image_ids)
         there = [ap for ap in each.values() if ap is not None]
         whole = len(there) == len(each)
-        metrics = {
+        overall = {
             "ap": fmean(there) if whole else None,
             "ap_median": median(there) if whole else None,
             "ap_of_those_there": fmean(there) if there else None,
         }
-        metrics |= {f"ap_{name}": ap for name, ap in each.items()}
-        return Scores(metrics, {}, {"data_sets": len(there)} | counts)
+        return Scores(
+            overall | {f"ap_{name}": ap for name, ap in each.items()},
+            intervals,
+            {"data_sets": len(there)} | counts,
+        )
 
     def export(self, records: pa.Table, folder: Path) -> None:
         """Write ``submission.zip``, one result file a data set in the naming of the official scorer."""

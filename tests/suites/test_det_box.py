@@ -1,6 +1,8 @@
 """A detector's boxes: every box is a prompt, masks keep class and score, AP is the official one's."""
 
+import contextlib
 import dataclasses
+import io
 import json
 
 import numpy as np
@@ -125,6 +127,47 @@ def test_ap_is_pycocotools_without_the_boxes_in_the_size_bins(synthetic):
     names = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large")
     assert [metrics[n] for n in names] == pytest.approx([100 * v for v in job.stats[:6]], abs=1e-4)
     assert metrics["ap"] < metrics["box_ap"]
+
+
+def drawn_anew(content, rows, ids, rng):
+    """A data set and results of images drawn with replacement, each time under ids of its own."""
+    truth = {"images": [], "annotations": [], "categories": content["categories"]}
+    results = []
+    for new, old in enumerate(rng.choice(ids, len(ids))):
+        truth["images"] += [i | {"id": new} for i in content["images"] if i["id"] == old]
+        for a in content["annotations"]:
+            if a["image_id"] == old:
+                truth["annotations"].append(a | {"image_id": new, "id": 1 + len(truth["annotations"])})
+        results += [r | {"image_id": new} for r in rows if r["image_id"] == old]
+    return truth, results
+
+
+def test_intervals_are_those_of_images_drawn_anew(synthetic):
+    """hotcoco's bootstrap against pycocotools on data sets that were really drawn."""
+    suite, records, cut = synthetic
+    rows = [
+        {k: r[k] for k in ("image_id", "category_id", "score")}
+        | {"segmentation": json.loads(r["segmentation"])}
+        for r in records.to_pylist()
+    ]
+    content = json.loads(cut.annotations.read_text())
+    rng = np.random.default_rng(5)
+    drawn = []
+    with contextlib.redirect_stdout(io.StringIO()):
+        for _ in range(120):
+            truth = COCO()
+            truth.dataset, results = drawn_anew(content, rows, [e.record.id for e in cut.entries], rng)
+            truth.createIndex()
+            job = COCOeval(truth, truth.loadRes(results), "segm")
+            job.evaluate()
+            job.accumulate()
+            job.summarize()
+            drawn.append(100 * job.stats[:2])
+    want = np.percentile(drawn, [2.5, 97.5], axis=0)
+    found = suite.score(records, STRICT).intervals
+    for i, name in enumerate(("ap", "ap50")):
+        width = want[1, i] - want[0, i]
+        assert found[name] == pytest.approx(want[:, i].tolist(), abs=0.25 * width)  # both are drawn
 
 
 def test_the_evaluators_agree_and_order_does_not_matter(synthetic):
