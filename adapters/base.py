@@ -112,8 +112,6 @@ class Capabilities:
     """Most points a prompt may have; ``None`` for no limit."""
     box_points: int = 0
     """How many of them a box takes."""
-    multimask: bool = True
-    """Whether it can give several alternatives a prompt."""
     mask_input: bool = True
 
     def refusal(self, prompts: Prompts) -> str | None:

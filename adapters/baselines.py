@@ -31,7 +31,7 @@ Points = np.ndarray  # (P, 2) float, x y
 class Baseline(Segmenter):
     """Draws masks (H, W) with numpy and OpenCV; always on the CPU."""
 
-    capabilities = Capabilities(boxes_with_points=False, multimask=False, mask_input=False)
+    capabilities = Capabilities(boxes_with_points=False, mask_input=False)
     weights = Weights(source="none")
     device = torch.device("cpu")
     prompt_batch = 16
@@ -100,11 +100,11 @@ class Ellipse(Baseline):
         if not len(inside):
             return np.zeros(image.shape[:2], bool)
         x, y = _centres(image)
-        centre = inside.mean(axis=0)
+        middle = inside.mean(axis=0)  # clicks name pixels by index, the frame is continuous
         # A filled ellipse with covariance S is (p - c) S^-1 (p - c) <= 4; a disc of radius r has r^2 / 4.
-        spread = (inside - centre).T @ (inside - centre) / len(inside)
+        spread = (inside - middle).T @ (inside - middle) / len(inside)
         inverse = np.linalg.inv(spread + np.eye(2) * _reach(image) ** 2 / 4)
-        dx, dy = x - centre[0], y - centre[1]
+        dx, dy = x - middle[0] - 0.5, y - middle[1] - 0.5
         form = inverse[0, 0] * dx**2 + 2 * inverse[0, 1] * dx * dy + inverse[1, 1] * dy**2
         return (form <= 4) & (_squared_distance(image, inside) < _squared_distance(image, outside))
 
@@ -120,10 +120,10 @@ class GrabCut(Baseline):
     def from_box(self, image: np.ndarray, box: np.ndarray) -> np.ndarray:
         margin = np.maximum((box[2:] - box[:2]) * self.MARGIN, 4)
         window = _Window(image, box[:2] - margin, box[2:] + margin, self.WORK_SIDE)
-        x0, y0 = np.floor(window.to_work(box[:2])).astype(int).clip(0)
-        x1, y1 = np.ceil(window.to_work(box[2:])).astype(int)
+        x0, y0 = np.floor(window.to_work(box[:2] - 0.5) + 0.5).astype(int).clip(0)  # edges, not pixels
+        x1, y1 = np.ceil(window.to_work(box[2:] - 0.5) + 0.5).astype(int)
         trimap = np.full(window.pixels.shape[:2], cv2.GC_BGD, np.uint8)
-        trimap[y0 : y1 + 1, x0 : x1 + 1] = cv2.GC_PR_FGD
+        trimap[y0:y1, x0:x1] = cv2.GC_PR_FGD
         cut = self._cut(window.pixels, trimap)
         if cut is None:  # nothing but box to see, or everything cut away
             return _inside(image, box)

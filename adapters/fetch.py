@@ -12,6 +12,7 @@ import re
 import shutil
 import time
 import zipfile
+import zlib
 from collections.abc import Callable
 from email.message import Message
 from pathlib import Path
@@ -276,7 +277,7 @@ def _unpacked(part: _Part) -> Path:
             whole.open("wb") as out,
         ):
             shutil.copyfileobj(packed, out, BLOCK)
-    except (zipfile.BadZipFile, KeyError, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, KeyError, EOFError) as error:
         whole.unlink(missing_ok=True)
         part.discard()
         raise _RefusedError(f"what came is not a zip with {part.target.name} in it ({error}).") from None

@@ -55,6 +55,16 @@ FAMILIES: dict[str, Family] = {
 as the memory. transformers names these (``_keys_to_ignore_on_load_unexpected``); they alone may be left."""
 
 
+REGISTERED = {
+    "sam_hq": "sam_hq",
+    "sam2": "sam2",
+    "edge_tam": "edgetam",
+    "sam3": "sam3_tracker",
+    "slim_sam": "sam",
+}
+"""How registered names begin, to their ``model_type``."""
+
+
 def create(name: str, *, weights: str | None, device: torch.device) -> Segmenter:
     """Build the model of a folder (see `adapters.registry.create`); ``random`` needs its ``config.json`` too.
 
@@ -91,7 +101,9 @@ def create_model(name: str) -> ModelOfLibrary:
         SambenchError: as `create`.
     """
     folder, found = locate(name, "random")
-    return ModelOfLibrary(_random(_model_class(_family(folder, name)), folder, found))
+    model_class = _model_class(_family(folder, name))
+    with quiet_and_offline():
+        return ModelOfLibrary(_random(model_class, folder, found))
 
 
 def locate(name: str, given: str | None) -> tuple[Path, Weights]:
@@ -131,6 +143,9 @@ def _family(folder: Path, name: str) -> Family:
     except ValueError as error:
         raise SambenchError(f"{file}: not JSON ({error}). Get the file again.") from None
     kind = config.get("model_type") if isinstance(config, dict) else None
+    own = next((kind_ for prefix, kind_ in REGISTERED.items() if name.startswith(prefix)), str(kind))
+    if kind in FAMILIES and FAMILIES[own].model != FAMILIES[kind].model:
+        raise SambenchError(f"{file}: model_type is {kind!r}, and {name} is a {FAMILIES[own].model}.")
     if kind not in FAMILIES:
         raise SambenchError(
             f"{file}: model_type {kind!r} is not served; {', '.join(FAMILIES)} are."

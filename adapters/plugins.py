@@ -24,10 +24,19 @@ GROUP = "sambench.adapters"
 
 @cache
 def announced() -> dict[str, tuple[str, str]]:
-    """Name to target and distribution of the models that installed packages announce."""
-    found = {}
+    """Name to target and distribution of the models that installed packages announce.
+
+    Raises:
+        SambenchError: two packages announce one name.
+    """
+    found: dict[str, tuple[str, str]] = {}
     for point in metadata.entry_points(group=GROUP):
-        found[point.name] = (point.value, point.dist.name if point.dist else point.module)
+        package = point.dist.name if point.dist else point.module
+        if point.name in found:
+            raise SambenchError(
+                f"model {point.name!r} is announced by {found[point.name][1]} and {package}. Uninstall one."
+            )
+        found[point.name] = (point.value, package)
     return found
 
 

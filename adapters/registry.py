@@ -27,8 +27,8 @@ class Entry:
     """As the paper's tables print it."""
     source: str
     """Whose model it is. Whose weights: `adapters.upstream`."""
-    library: str | None = None
-    """The distribution whose code computes it, where that is not sambench; its version decides numbers."""
+    libraries: tuple[str, ...] = ()
+    """The distributions whose code computes it, where that is not sambench alone; they decide numbers."""
     plugin: bool = False
     """Whether it comes from outside; it then says itself what its weights are."""
 
@@ -41,6 +41,7 @@ _SAM_HQ = "github.com/SysCV/sam-hq, arXiv 2306.01567"
 _SAM2 = "github.com/facebookresearch/sam2, arXiv 2408.00714"
 _HIERA = {"tiny": "T", "small": "S", "base_plus": "B+", "large": "L"}
 _SLIM_SAM = "github.com/czg1225/SlimSAM, arXiv 2312.05284"
+_HF = ("transformers", "timm")  # timm is EdgeTAM's encoder
 _TRANSFORMERS = "github.com/huggingface/transformers"
 _ULTRALYTICS = "github.com/ultralytics/ultralytics"
 _TINY_SAM = "github.com/xinghaochen/TinySAM, arXiv 2312.13789"
@@ -49,12 +50,12 @@ _EFFICIENT_SAM = "github.com/yformer/EfficientSAM, arXiv 2312.00863"
 
 
 def _hf(title: str, source: str) -> Entry:
-    return Entry("adapters.hf:create", title, source, "transformers")
+    return Entry("adapters.hf:create", title, source, _HF)
 
 
 def _fast_sam(size: str) -> Entry:
     source = "github.com/CASIA-LMC-Lab/FastSAM, arXiv 2306.12156"
-    return Entry("adapters.ultralytics_sam:create", f"FastSAM-{size}", source, "ultralytics")
+    return Entry("adapters.ultralytics_sam:create", f"FastSAM-{size}", source, ("ultralytics",))
 
 
 def _baseline(kind: str, source: str) -> Entry:
@@ -93,8 +94,8 @@ REGISTRY: dict[str, Entry] = {
 """The models that come with sambench, in the order of tables."""
 
 LIBRARIES: dict[str, Entry] = {
-    "hf": Entry("adapters.hf:create", "", _TRANSFORMERS, "transformers"),
-    "ultralytics": Entry("adapters.ultralytics_sam:create", "", _ULTRALYTICS, "ultralytics"),
+    "hf": Entry("adapters.hf:create", "", _TRANSFORMERS, _HF),
+    "ultralytics": Entry("adapters.ultralytics_sam:create", "", _ULTRALYTICS, ("ultralytics",)),
 }
 """Models of libraries by ``hf:FOLDER_OR_HUB_ID`` and ``ultralytics:FILE``."""
 
@@ -104,7 +105,7 @@ _added: dict[str, Entry] = {}
 def known() -> Mapping[str, Entry]:
     """Return all models: those that come with sambench, those of installed packages, those added."""
     packages = {
-        name: Entry(target, name, f"installed package {package}", package, plugin=True)
+        name: Entry(target, name, f"installed package {package}", (package,), plugin=True)
         for name, (target, package) in plugins.announced().items()
         if name not in REGISTRY  # a package cannot stand in for a model of the paper
     }
@@ -136,7 +137,7 @@ def entry(name: str) -> Entry:
         return models[name]
     library, colon, which = name.partition(":")
     if colon and which and library in LIBRARIES:
-        title = which.rstrip("/").rpartition("/")[2]
+        title = "/".join(which.rstrip("/").split("/")[-2:])
         return dataclasses.replace(LIBRARIES[library], title=title)
     raise SambenchError(
         f"no model {name!r}.{did_you_mean(name, models)} 'sambench models' lists all {len(models)}; "

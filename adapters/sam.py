@@ -15,7 +15,8 @@ from adapters.base import Capabilities, Embedding, Prediction, Prepared, Prompts
 from adapters.weights import resolve
 from evsam import geometry
 from evsam.checkpoint import load_checkpoint
-from evsam.mask_decoder import MaskDecoder
+from evsam.errors import SambenchError
+from evsam.mask_decoder import MASK_SIZE, MaskDecoder
 from evsam.model import Sam
 from evsam.prompt_encoder import PROMPT_FRAME, PromptEncoder
 from evsam.transformer import ImageTokens, TwoWayTransformer
@@ -76,6 +77,11 @@ class SamSegmenter(Segmenter):
     def decode_batch(self, embedding: Embedding, prompts: Prompts, multimask: bool) -> Prediction:
         """Scale the prompts to the 1024 frame and decode: logits (N, 3 or 1, 256, 256)."""
         assert isinstance(embedding, SamEmbedding)
+        if prompts.masks is not None and prompts.masks.shape[-2:] != (MASK_SIZE, MASK_SIZE):
+            raise SambenchError(
+                f"{self.name}: prompts have masks of {tuple(prompts.masks.shape[-2:])}; it takes the logits "
+                f"of an earlier round, {MASK_SIZE} x {MASK_SIZE}."
+            )
         prompts = prompts.to(self.device)
         boxes = points = None
         if prompts.boxes is not None:

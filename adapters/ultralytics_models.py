@@ -45,7 +45,7 @@ class FastSam(Segmenter):
         library: ultralytics.
     """
 
-    capabilities = Capabilities(boxes_with_points=False, multimask=False, mask_input=False)
+    capabilities = Capabilities(boxes_with_points=False, mask_input=False)
     prompt_batch = 16
 
     def __init__(self, name: str, model: Any, weights: Weights, device: torch.device, library: Any) -> None:

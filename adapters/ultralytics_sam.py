@@ -13,8 +13,10 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import cv2
 import numpy as np
@@ -28,11 +30,8 @@ from adapters.sam import with_weights
 from adapters.weights import resolve
 from evsam.errors import SambenchError, did_you_mean
 
-LEAST_VERSION = (
-    8,
-    4,
-    67,
-)  # the first whose ``torch_safe_load`` refuses code (ultralytics pull request 24829)
+LEAST_VERSION = (8, 4, 67)
+"""The first whose ``torch_safe_load`` refuses code (ultralytics pull request 24829)."""
 
 FAST_SAM = {"FastSAM-s.pt": "yolov8s-seg.yaml", "FastSAM-x.pt": "yolov8x-seg.yaml"}
 """File to architecture (FastSAM paper, section 3.2: YOLOv8-seg with one class)."""
@@ -63,11 +62,12 @@ def create(name: str, *, weights: str | None, device: torch.device) -> Segmenter
     found = resolve(name, weights)
     if file in SAM2:
         return models.Sam2(name, with_weights(lambda: _sam2(library, file), found), found, device, library)
+    model = with_weights(
+        lambda: library.nn.tasks.SegmentationModel(FAST_SAM[file], nc=1, verbose=False),
+        replace(found, path=None),
+    )
     if found.path is not None:
-        model = load_fast_sam(library, Path(found.path))
-    else:
-        build = library.nn.tasks.SegmentationModel
-        model = with_weights(lambda: build(FAST_SAM[file], nc=1, verbose=False), found)
+        load_parameters(name, model, open_checkpoint(library, Path(found.path)), Path(found.path))
     return models.FastSam(name, model, found, device, library)
 
 
@@ -126,26 +126,43 @@ def _contained() -> Iterator[None]:
             torch.save, PIL.Image.open = save, open_image
 
 
-def load_fast_sam(library: Any, path: Path) -> nn.Module:
-    """Open a FastSAM checkpoint, a pickle of the whole model, without running anything that is in it.
+def open_checkpoint(library: Any, path: Path) -> nn.Module:
+    """Return the module in a checkpoint of ultralytics, a pickle of all of it; nothing that is in it is run.
+
+    ultralytics' loader would also replace a file that it cannot find or read by a download; not here.
 
     Raises:
-        SambenchError: it is damaged, holds code, or is another model.
+        SambenchError: it is damaged, or holds code or no module.
     """
+    downloads = importlib.import_module("ultralytics.utils.downloads")
     try:
-        checkpoint, _ = library.nn.tasks.torch_safe_load(str(path), safe_only=True)
+        with mock.patch.object(downloads, "attempt_download_asset", str):
+            checkpoint, _ = library.nn.tasks.torch_safe_load(str(path.resolve()), safe_only=True)
+        held = checkpoint.get("ema") or checkpoint.get("model")
     except Exception as error:
         said = " ".join(str(error).split())[:200]
         raise SambenchError(
             f"{path}: refused. It is no checkpoint of ultralytics, is damaged, or would run code when opened "
             f"({type(error).__name__}: {said}). Get the file again from its authors."
         ) from None
-    model = checkpoint.get("ema") or checkpoint.get("model")
-    head = model.model[-1] if isinstance(model, library.nn.tasks.SegmentationModel) else None
-    if head is None or head.nc != 1:
-        kind = type(model).__name__ + (f" of {head.nc} classes" if head else "")
-        raise SambenchError(f"{path}: holds a {kind}; FastSAM is a SegmentationModel of one class.")
-    return model
+    if not isinstance(held, nn.Module):
+        raise SambenchError(f"{path}: holds a {type(held).__name__}, not a model of ultralytics.")
+    return held
+
+
+def load_parameters(name: str, model: nn.Module, held: nn.Module, path: Path) -> None:
+    """Move the parameters of a checkpoint's module into one built here, strictly.
+
+    Raises:
+        SambenchError: they are of another model.
+    """
+    if type(held) is not type(model):
+        raise SambenchError(f"{path}: holds a {type(held).__name__}; {name} is a {type(model).__name__}.")
+    try:
+        model.load_state_dict(held.float().state_dict())
+    except RuntimeError as error:
+        difference = " ".join(str(error).split())[:200]
+        raise SambenchError(f"{path}: is no {name} ({difference}). Is it of another size?") from None
 
 
 def _sam2(library: Any, file: str) -> Any:

@@ -25,8 +25,8 @@ class State:
     file: RemoteFile
     path: Path
     status: Literal["right", "unknown", "missing", "wrong"]
-    """``right``: it has the known checksum, or the known size where it was not hashed; ``unknown``: it looks
-    whole, and there is nothing to compare with."""
+    """``right``: it has the known checksum, or where it was not hashed the known size; ``unknown``: it looks
+    whole, and there is no checksum to compare with, or where it was not hashed no size."""
     bytes: int | None = None
     """Its size, or how much of ``NAME.part`` there is."""
     sha256: str | None = None

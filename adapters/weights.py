@@ -26,9 +26,9 @@ def resolve(name: str, given: str | None) -> Weights:
         return Weights(source="random", seed=RANDOM_SEED)
     path = Path(given).expanduser() if given else default_path(name)
     if not path.exists():
-        fetch = f"'sambench weights fetch {name}' gets it; or " if upstream(name) else ""
+        fetch = f"'sambench weights fetch {name}' gets it; or name" if upstream(name) else "Name"
         raise SambenchError(
-            f"{name}: no checkpoint at {path}. {fetch}name another with --weights {name}=PATH, "
+            f"{name}: no checkpoint at {path}. {fetch} another with --weights {name}=PATH, "
             f"or take a random initialisation with --weights {name}=random."
         )
     digest = sha256_of_folder(path) if path.is_dir() else sha256_of(path)

@@ -23,7 +23,7 @@ Size = tuple[int, int]
 def resized(size: Size, side: int) -> Size:
     """Return (height, width) scaled so that the longest is ``side``, rounded half up as SAM does."""
     scale = side / max(size)
-    return int(size[0] * scale + 0.5), int(size[1] * scale + 0.5)
+    return max(int(size[0] * scale + 0.5), 1), max(int(size[1] * scale + 0.5), 1)
 
 
 def preprocess(image: np.ndarray, side: int) -> Tensor:

@@ -188,16 +188,29 @@ def _run(plan: Any) -> bool:
 def _dataset(
     name: str | None, images: Path | None, annotations: Path | None, detections: list[str] | None
 ) -> list[dict[str, Any]] | None:
-    named = {_detector(one): one.rpartition("=")[2] for one in detections or []}
+    named: dict[str, str] = {}
+    for one in detections or []:
+        detector, file = _detector(one)
+        if detector in named:
+            raise SambenchError(f"--detections {one}: there are two files of {detector!r}; say NAME=FILE.")
+        named[detector] = file
     given = {"name": name, "images": images, "annotations": annotations, "detections": named or None}
     kept = {key: value for key, value in given.items() if value is not None}
     return [kept] if kept else None
 
 
-def _detector(given: str) -> str:
-    """Return a detector's name: as given before the file, or the file's own."""
+def _detector(given: str) -> tuple[str, str]:
+    """Split NAME=FILE; without a name it is the file's own, but none that the paper's boxes have."""
     name, equals, file = given.partition("=")
-    return name if equals else Path(file or name).stem
+    if equals:
+        return name, file
+    stem = Path(given).stem
+    if stem in ("vitdet", "yolov8", "gdino"):
+        raise SambenchError(
+            f"--detections {given}: {stem!r} is compared with the paper's numbers. Say {stem}={given} if "
+            "these are its boxes, or give another name."
+        )
+    return stem, given
 
 
 def _weights(given: list[str] | None) -> dict[str, str] | None:

@@ -119,12 +119,16 @@ def _with_adapters(content: dict[str, Any], where: str) -> dict[str, Any]:
 
 def _override(content: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:
     """Put flags over a file: part of its one data set can be changed, and weights follow the models."""
+    if isinstance(content.get("datasets"), list):
+        content["datasets"] = [{"name": d} if isinstance(d, str) else d for d in content["datasets"]]
     match content.get("datasets"), flags.get("datasets"):
         case [dict(only)], [changed] if not _is_another(only, changed):
             flags["datasets"] = [only | changed]
     if "models" in flags and isinstance(content.get("weights"), dict):
         kept = str(flags["models"]).replace(" ", "").split(",")
         content = content | {"weights": {m: w for m, w in content["weights"].items() if m in kept}}
+    if isinstance(content.get("weights"), dict) and "weights" in flags:
+        flags["weights"] = content["weights"] | flags["weights"]
     return content | flags
 
 

@@ -140,7 +140,10 @@ def _weights(model: str, config: RunConfig) -> tuple[Weights | None, str | None]
             raise
         traceback.print_exc()  # for its author; the other models go on
         return None, f"{model}: creating it failed. {type(error).__name__}: {error}"
-    return segmenter.weights, None
+    found = segmenter.weights
+    if found.source == "file" and found.path and not found.sha256:  # a plugin's; two files are two cells
+        found = dataclasses.replace(found, sha256=sha256_of(Path(found.path)))
+    return found, None
 
 
 def _open(dataset: DatasetConfig, config: RunConfig) -> Data:
@@ -171,6 +174,11 @@ def sample(entries: Sequence[Entry], limit: int | None, seed: int) -> list[Entry
 def _work(name: str, data: Data, evaluator: str) -> list[_Task]:
     """A suite on a data set: once, or once for each detector whose boxes are there."""
     suite, config = suite_class(name), data.config
+    if suite.needs_detections and (name == "sginw") != (config.name == "sginw"):
+        raise SambenchError(
+            f"suite {name} on data set {config.name}: the suite sginw goes with --dataset sginw, det_box "
+            "with any other."
+        )
     ids = tuple(e.record.id for e in data.entries)
     setting = Setting(config.annotations, ids, style=data.style, evaluator=cast(Evaluator, evaluator))
     if not suite.needs_detections:
@@ -208,7 +216,7 @@ def _cell(model: str, weights: Weights | None, task: _Task, data: Data, config: 
         "batch_size": config.images_per_batch,
         "shard_images": SHARD_IMAGES,
         "code_sha256": code_digest(entry(model).target.rpartition(":")[0], type(suite).__module__),
-        "versions": versions(*filter(None, [entry(model).library])),
+        "versions": versions(*entry(model).libraries),
     }
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:12]
     safe = re.sub(r"[^\w.-]+", "_", model)  # hf:owner/name

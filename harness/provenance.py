@@ -33,7 +33,7 @@ def code_digest(*modules: str) -> str:
         file = todo.pop()
         if file is not None and file not in found:
             found.add(file)
-            todo += [_source(name) for name in _imports(file)]
+            todo += [_source(name) or _beside(name, file) for name in _imports(file)]
     for file in sorted(found):
         name = file.relative_to(ROOT).as_posix() if file.is_relative_to(ROOT) else file.name
         digest.update(name.encode() + b"\0" + file.read_bytes() + b"\0")
@@ -57,14 +57,31 @@ def _outside(module: str) -> Path | None:
     return Path(spec.origin) if spec and spec.origin else None
 
 
+def _beside(module: str, importer: Path) -> Path | None:
+    """The file of a module that a model from outside imports from its own folder or package."""
+    if importer.is_relative_to(ROOT) and importer.relative_to(ROOT).parts[0] in MEASURING:
+        return None
+    parts = module.split(".")
+    for folder in importer.parents[: len(parts) + 1]:
+        tails = [parts]
+        if folder.name in parts[:-1]:  # the folder is the package itself
+            tails.append(parts[parts.index(folder.name) + 1 :])
+        for tail in tails:
+            for file in (folder.joinpath(*tail).with_suffix(".py"), folder.joinpath(*tail, "__init__.py")):
+                if file.is_file():
+                    return file
+    return None
+
+
 def _imports(file: Path) -> Iterator[str]:
     """All that a file imports, wherever in it; of ``from a import b`` both ``a`` and ``a.b``."""
     for node in ast.walk(ast.parse(file.read_bytes())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            if node.module:
+                yield node.module
+            yield from (".".join(filter(None, (node.module, alias.name))) for alias in node.names)
 
 
 @cache

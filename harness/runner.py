@@ -10,6 +10,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
 from typing import Any
 
 import torch
@@ -163,12 +164,14 @@ class _GroupRun:
                 batch = list(itertools.islice(loaded, self.plan.config.images_per_batch))
             if not batch:
                 return
-            with self.watch("encode", segmenter.device):
-                embeddings = _guarded(functools.partial(_embed, segmenter, batch), cells)
-            for (sample, _), embedding in zip(batch, embeddings or [], strict=False):
-                for r in cells:
-                    if r.status == "done":
-                        self._evaluate(r, segmenter, embedding, sample)
+            live = [r for r in cells if r.status == "done"]
+            if live:
+                with self.watch("encode", segmenter.device):
+                    embeddings = _guarded(functools.partial(_embed, segmenter, batch), live)
+                for (sample, _), embedding in zip(batch, embeddings or [], strict=False):
+                    for r in live:
+                        if r.status == "done":
+                            self._evaluate(r, segmenter, embedding, sample)
             self.progress.advance(len(batch))
 
     def _evaluate(self, r: _Running, segmenter: Segmenter, embedding: Embedding, sample: Sample) -> None:
@@ -256,7 +259,8 @@ def _provenance(cell: Cell, group: Group, plan: Plan, command: str) -> dict[str,
         "images": {"path": data.config.images.as_posix(), "sha256": data.images_sha256},
         "git": git_state(),
         "code_sha256": cell.key["code_sha256"],
-        "versions": cell.key["versions"],
+        "versions": cell.key["versions"] | ({"hotcoco": version("hotcoco")} if cell.detections else {}),
+        "evaluator": plan.config.evaluator if cell.detections else None,
         "device": device_name(plan.config.device),
         "batch_size": plan.config.images_per_batch,
         "tf32": False,

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from reports import published, words
+from suites.protocol import PRESETS, for_suite
 from suites.results import CellResult, load_results
+from suites.sginw_registry import registry
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,8 @@ def read_runs(runs: Sequence[Path]) -> list[Entry]:
         for run, name in zip(runs, _run_names(runs), strict=True)
         for cell in load_results(run)
     ]
-    labels = _protocol_labels([cell.protocol for cell, _, _ in loaded])
-    entries = [Entry(cell, name, folder, labels[_key(cell.protocol)]) for cell, name, folder in loaded]
+    labels = _protocol_labels([_as_asked(cell) for cell, _, _ in loaded])
+    entries = [Entry(cell, name, folder, labels[_key(_as_asked(cell))]) for cell, name, folder in loaded]
     return sorted(entries, key=lambda entry: words.model_rank(entry.cell.model))
 
 
@@ -107,6 +109,10 @@ def warnings(entries: Sequence[Entry]) -> list[str]:
 
 
 def _other_images(cell: CellResult) -> list[str]:
+    if cell.suite == "sginw":
+        there = cell.counts.get("data_sets", 0)
+        whole = there == len(registry()) and cell.partial is None
+        return [] if whole else [f"{there} of {len(registry())} data sets, or a sample of them"]
     full = published.full_set(cell.dataset)
     if full is None:
         return ["not a dataset of the paper"]
@@ -133,6 +139,14 @@ def _protocol_labels(protocols: Sequence[dict[str, Any]]) -> dict[str, str]:
             seen[preset] += 1
             labels[key] = preset if seen[preset] == 1 else f"{preset} {seen[preset]}"
     return labels
+
+
+def _as_asked(cell: CellResult) -> dict[str, Any]:
+    """Return the protocol as it was asked for: a preset is the same one whatever a suite makes of it."""
+    preset = PRESETS.get(str(cell.protocol.get("preset")))
+    if preset and cell.protocol == for_suite(preset, cell.suite).to_json():
+        return preset.to_json()
+    return cell.protocol
 
 
 def _key(protocol: dict[str, Any]) -> str:

@@ -15,7 +15,8 @@ import pyarrow as pa
 import torch
 
 from adapters.base import Capabilities, Embedding, Prompts, Segmenter
-from suites.average_precision import Results, Truth, evaluate, intervals
+from evsam.errors import SambenchError
+from suites.average_precision import Results, Truth, evaluate, intervals, used_evaluator
 from suites.base import Record, Setting, Stopwatch, Suite
 from suites.detections import Detections, ImageDetections
 from suites.metrics import Scores
@@ -59,7 +60,9 @@ class DetBox(Suite):
             SambenchError: their file is damaged or is none of a detector.
         """
         assert setting.detections is not None
-        return cls("det_box", SCHEMA, setting, Detections(setting.detections))
+        detections = Detections(setting.detections)
+        check(setting, detections)
+        return cls("det_box", SCHEMA, setting, detections)
 
     def refusal(self, capabilities: Capabilities, protocol: Protocol) -> str | None:
         """Need boxes."""
@@ -88,6 +91,28 @@ class DetBox(Suite):
         coverage = self.detections.for_images(self.setting.image_ids)
         counts = {"detections": coverage.used, "detections_elsewhere": coverage.elsewhere}
         return counts | {"images_without_detections": coverage.images_without}
+
+
+def check(setting: Setting, detections: Detections) -> None:
+    """See before anything is computed that AP can be: the rules, the categories, the images.
+
+    Raises:
+        SambenchError: the evaluator has not the annotations' style, the annotations lack what AP needs, or
+            the boxes are of other categories, or none of them is on an image of the data set.
+    """
+    truth = Truth(setting.annotations, style=setting.style, ids="from_one")
+    used_evaluator(truth, setting.evaluator)
+    strange = sorted(detections.category_ids - truth.category_ids)
+    if strange:
+        raise SambenchError(
+            f"{detections.path}: category {strange[0]} is not in {setting.annotations} ({len(strange)} "
+            "such). Are the boxes of another data set, or numbered otherwise (COCO's ids run to 90)?"
+        )
+    if len(detections) and not truth.listed.intersection(detections.image_ids.tolist()):
+        raise SambenchError(
+            f"{detections.path}: none of its boxes is on an image of {setting.annotations}, the first is on "
+            f"{detections.image_ids[0]}. Are they of another data set?"
+        )
 
 
 def masks_of_boxes(

@@ -75,6 +75,7 @@ class Detections:
         path: as given.
         sha256: of the file.
         image_ids: (I,) int64, rising, the images with at least one detection.
+        category_ids: those found at least once.
 
     Raises:
         SambenchError: the file is missing, damaged or of another format, or has an impossible number.
@@ -95,6 +96,7 @@ class Detections:
         x, y, width, height = xywh.T
         order = np.lexsort((height, width, y, x, category_ids, -scores, image_ids))
         self._xywh, self._scores, self._category_ids = xywh[order], scores[order], category_ids[order]
+        self.category_ids = frozenset(self._category_ids.tolist())
         self.image_ids, start = np.unique(image_ids[order], return_index=True)
         self._edges = np.append(start, n)  # image i has the rows from edge i to edge i + 1
 

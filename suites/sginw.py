@@ -25,7 +25,7 @@ from adapters.base import Capabilities, Embedding, Segmenter
 from evsam.errors import SambenchError
 from suites.base import Record, Setting, Stopwatch, Suite
 from suites.coco import CocoDataset, Entry
-from suites.det_box import SCHEMA, average_precision, masks_of_boxes
+from suites.det_box import SCHEMA, average_precision, check, masks_of_boxes
 from suites.detections import Detections
 from suites.files import write_atomic
 from suites.metrics import Scores
@@ -131,7 +131,10 @@ class Sginw(Suite):
         assert setting.detections is not None
         names = dict.fromkeys(_split(i)[0] for i in setting.image_ids)
         found = {name: Detections(_detection_file(setting.detections, name)) for name in names}
-        return cls("sginw", SCHEMA, setting, found)
+        suite = cls("sginw", SCHEMA, setting, found)
+        for name, detections in found.items():
+            check(suite._part(name), detections)
+        return suite
 
     def refusal(self, capabilities: Capabilities, protocol: Protocol) -> str | None:
         """Need boxes."""

@@ -140,7 +140,7 @@ class GroundingDino(Detector):
     ) -> None:
         self.name = name
         self.weights = weights
-        self.libraries = tuple({"transformers", implementation})
+        self.libraries = tuple(dict.fromkeys(("transformers", implementation)))
         self.network = network
         self.captions = captions
         self.device = device
@@ -213,7 +213,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     try:
         with hf.quiet_and_offline():
             found: Tokenizer = library.AutoTokenizer.from_pretrained(
-                folder, local_files_only=True, use_fast=True
+                folder, local_files_only=True, use_fast=True, trust_remote_code=False
             )
             found("a", return_offsets_mapping=True)  # slow tokenizers do not know the place of a token
             return found

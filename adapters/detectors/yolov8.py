@@ -20,7 +20,7 @@ import torch
 from adapters.base import Weights
 from adapters.detectors.base import Category, Detector, ImageBoxes, find_weights, ids_by_name
 from adapters.detectors.boxes import Letterbox, from_centre, nms
-from adapters.ultralytics_sam import import_ultralytics
+from adapters.ultralytics_sam import import_ultralytics, load_parameters, open_checkpoint
 from adapters.upstream import weights_folder
 from evsam.errors import SambenchError
 
@@ -146,24 +146,12 @@ def _checkpoint(name: str, path: Path, device: torch.device) -> tuple[Network, l
         SambenchError: it is damaged, holds code, or is another model.
     """
     library = import_ultralytics()
-    try:
-        checkpoint, _ = library.nn.tasks.torch_safe_load(str(path), safe_only=True)
-    except Exception as error:
-        said = " ".join(str(error).split())[:200]
-        raise SambenchError(
-            f"{path}: refused. It is no checkpoint of ultralytics, is damaged, or would run code when opened "
-            f"({type(error).__name__}: {said}). Get the file again from its authors."
-        ) from None
-    held = checkpoint.get("ema") or checkpoint.get("model")
+    held: Any = open_checkpoint(library, path)
     if type(held) is not library.nn.tasks.DetectionModel:
         raise SambenchError(f"{path}: holds a {type(held).__name__}; {name} is a DetectionModel.")
     names = [str(held.names[i]) for i in sorted(held.names)]
     model = _build(library, name, len(names))
-    try:
-        model.load_state_dict(held.float().state_dict())
-    except RuntimeError as error:
-        difference = " ".join(str(error).split())[:200]
-        raise SambenchError(f"{path}: is no {name} ({difference}). Is it of another size?") from None
+    load_parameters(name, model, held, path)
     return _of_module(model, device), names
 
 
@@ -184,14 +172,14 @@ def _onnx(name: str, path: Path, device: torch.device) -> tuple[Network, list[st
     described = metadata.get("description", "").lower()
     if "yolov8" in described and name not in described:
         raise SambenchError(f"{path}: is no {name}; it says {metadata['description']!r} of itself.")
-    (given,), (taken,) = session.get_inputs(), session.get_outputs()
-    shapes = (list(given.shape), list(taken.shape)[1])
-    if shapes != ([1, 3, SIDE, SIDE], 4 + len(classes)):
+    given, taken = ([list(x.shape) for x in side] for side in (session.get_inputs(), session.get_outputs()))
+    if given != [[1, 3, SIDE, SIDE]] or [shape[1:2] for shape in taken] != [[4 + len(classes)]]:
         raise SambenchError(
-            f"{path}: takes {given.shape} and gives {taken.shape}, not (1, 3, {SIDE}, {SIDE}) and "
-            f"(1, {4 + len(classes)}, anchors). Export it with imgsz={SIDE}, batch=1, nms=False."
+            f"{path}: takes {given} and gives {taken}, not (1, 3, {SIDE}, {SIDE}) and "
+            f"(1, {4 + len(classes)}, anchors). Export a detector with imgsz={SIDE}, batch=1, nms=False."
         )
-    return lambda pixels: np.asarray(session.run(None, {given.name: pixels})[0][0]), classes
+    pixels_name = session.get_inputs()[0].name
+    return lambda pixels: np.asarray(session.run(None, {pixels_name: pixels})[0][0]), classes
 
 
 def _session(path: Path, device: torch.device) -> Any:

@@ -72,7 +72,7 @@ def found(library, fast_sam_file, image):
     """What ultralytics finds in the image, and the predictor that chooses among it."""
     settings = {"imgsz": SIDE, "conf": 0.4, "iou": 0.9, "retina_masks": True}
     its = tiny_ultralytics.predictor(library, ("fastsam", "FastSAMPredictor"), **settings)
-    model = ultralytics_sam.load_fast_sam(library, fast_sam_file)
+    model = ultralytics_sam.open_checkpoint(library, fast_sam_file)
     (result,) = its(image[..., ::-1], model=model)
     return its, result
 

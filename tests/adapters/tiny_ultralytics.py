@@ -37,9 +37,9 @@ def predictor(library, kind, **options):
 
 
 def save_fast_sam(library, folder):
-    """A small YOLOv8-seg of one class, as a checkpoint, that finds some hundred instances in any image."""
+    """FastSAM-s, a YOLOv8s-seg of one class, as a checkpoint; it finds a hundred instances in any image."""
     torch.manual_seed(0)
-    model = library.nn.tasks.SegmentationModel("yolov8n-seg.yaml", nc=1, verbose=False)
+    model = library.nn.tasks.SegmentationModel("yolov8s-seg.yaml", nc=1, verbose=False)
     for module in model.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.momentum = 1.0

@@ -97,6 +97,20 @@ def test_a_changed_file_is_computed_anew(tiny, write, tmp_path):
     assert all("Colour" in path for path in new)
 
 
+def test_what_an_adapter_imports_from_beside_it_decides_its_cells_too(write):
+    from harness.provenance import code_digest
+
+    adapter = write("mine.py", "from helper import SIDE\nfrom .package import part\n")
+    helper = write("helper.py", "SIDE = 1\n")
+    part = write("package/part.py", "import helper\n")
+    seen = set()
+    for file, text in ((helper, "SIDE = 1\n"), (helper, "SIDE = 2\n"), (part, "WIDTH = 3\n")):
+        file.write_text(text)
+        code_digest.cache_clear()
+        seen.add(code_digest(str(adapter)))
+    assert len(seen) == 3
+
+
 def test_a_configuration_file_names_adapters_too(tiny, write, tmp_path):
     colour = write("colour.py", example("Colour"))
     config = write(

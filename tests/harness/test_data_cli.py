@@ -12,7 +12,7 @@ from command import call, flags
 from tiny_coco import TinyCoco
 
 from evsam.errors import SambenchError
-from harness import datasets
+from harness import data_cli, datasets
 from harness.config import DatasetConfig, load_config
 from harness.datasets import FOLDER, find, known, read
 
@@ -184,7 +184,7 @@ def test_the_list_says_what_is_there(own: Path, monkeypatch: pytest.MonkeyPatch,
     assert rows[str(own)]["state"] == "there"
     assert "COCO is not set" in rows["coco"]["state"]
     assert rows["lvis"]["state"].startswith(f"missing: {tmp_path / 'none'}, ")
-    monkeypatch.setenv("COLUMNS", "500")  # long paths in one line
+    monkeypatch.setattr(data_cli.out_console, "_width", 500)  # long paths in one line
     shown = call("data", "list", own).out
     assert all(name in shown and row["state"] in shown for name, row in rows.items())
 

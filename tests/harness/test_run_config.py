@@ -344,6 +344,9 @@ def test_a_flag_changes_part_of_the_files_one_data_set(tmp_path: Path) -> None:
 
 def test_a_data_set_that_is_no_mapping_is_refused_with_flags_too(tmp_path: Path) -> None:
     file = written(tmp_path, LEAST | {"datasets": ["coco"]})
+    with pytest.raises(SambenchError, match="has no annotations"):
+        load_config(file, {"datasets": [{"images": Path("elsewhere")}]})
+    file = written(tmp_path, LEAST | {"datasets": [7]})
     with pytest.raises(SambenchError, match="has no name"):
         load_config(file, {"datasets": [{"images": Path("elsewhere")}]})
 

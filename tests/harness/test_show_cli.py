@@ -23,7 +23,7 @@ from adapters.base import Capabilities
 from adapters.baselines import Box
 
 class BoxAlone(Box):
-    capabilities = Capabilities(points=False, multimask=False)
+    capabilities = Capabilities(points=False)
 """
 
 

@@ -155,7 +155,7 @@ def test_nothing_at_all_has_no_score():
 
 def test_a_model_without_points_cannot_take_part():
     assert SUITE.refusal(Capabilities(points=False), STRICT) == "it takes no points"
-    assert SUITE.refusal(Capabilities(boxes=False, multimask=False), STRICT) is None
+    assert SUITE.refusal(Capabilities(boxes=False), STRICT) is None
 
 
 def test_records_say_what_a_reader_needs_to_draw_the_masks(monkeypatch):
