@@ -33,6 +33,8 @@ class DatasetConfig:
     annotations: Path
     detections: dict[str, Path] = field(default_factory=dict)
     """Detector's name to its result file; ``vitdet``, ``yolov8`` and ``gdino`` have published numbers."""
+    format: str | None = None
+    """``coco`` or ``lvis``, whose rules AP follows; ``None`` to see it from the annotations."""
 
 
 @dataclass(frozen=True)
@@ -199,7 +201,8 @@ def _dataset(value: Any, where: str) -> DatasetConfig:
     if value.get("name") and not value.get("images") and not value.get("annotations"):
         file = find(str(value["name"]))
         images, annotations = file.paths()
-        value = {**value, "name": file.name, "images": images, "annotations": annotations}
+        value = {"format": file.format, **value}
+        value |= {"name": file.name, "images": images, "annotations": annotations}
     if value.get("name") == "sginw" and value.get("images"):
         value = {"annotations": value["images"], **value}  # its 25 data sets have them beside their images
     for key in ("name", "images", "annotations"):
@@ -214,6 +217,7 @@ def _dataset(value: Any, where: str) -> DatasetConfig:
         expanded(value["images"], "images", where),
         expanded(value["annotations"], "annotations", where),
         _detections(value.get("detections") or {}, where),
+        _one_of(value["format"], ("coco", "lvis"), "format", where) if value.get("format") else None,
     )
 
 

@@ -159,7 +159,14 @@ def _open(dataset: DatasetConfig, config: RunConfig) -> Data:
     digest = hashlib.sha256()
     for one, content in zip(entries, ahead(sha256_of, (e.file for e in entries)), strict=True):
         digest.update(f"{one.record.id} {one.file.name} {content}\n".encode())
-    return Data(dataset, coco.style, tuple(entries), len(coco), coco.annotations_sha256, digest.hexdigest())
+    return Data(
+        dataset,
+        cast(Style, dataset.format or coco.style),
+        tuple(entries),
+        len(coco),
+        coco.annotations_sha256,
+        digest.hexdigest(),
+    )
 
 
 def sample(entries: Sequence[Entry], limit: int | None, seed: int) -> list[Entry]:

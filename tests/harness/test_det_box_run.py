@@ -144,3 +144,15 @@ def test_the_result_says_what_computed_ap(command, tmp_path):
     assert made["evaluator"] == "hotcoco"
     assert made["versions"]["hotcoco"]
     assert cell_of(tmp_path, suite="gt_box")["provenance"]["evaluator"] is None
+
+
+@pytest.mark.parametrize("rules", ["coco", "lvis"])
+def test_a_data_sets_file_says_whose_rules_count(rules, lvis_mini, data_root, tmp_path):
+    boxes = next((data_root / "detections" / "synthetic" / "lvis-mini").glob("*.json"))
+    yaml = tmp_path / "mine.yaml"
+    where = f"images: {lvis_mini.images}\nannotations: {lvis_mini.annotations}\n"
+    yaml.write_text(f"name: mine\n{where}format: {rules}\n")
+    run = ["run", "--models", "box", "--suites", "det_box", "--dataset", yaml, "--limit", "4"]
+    done = call(*run, "--detections", f"a={boxes}", "--out", tmp_path / "out")
+    assert done.code == 0, done.err
+    assert ("ap_r" in cell_of(tmp_path / "out", suite="det_box")["metrics"]) == (rules == "lvis")
