@@ -107,7 +107,8 @@ def test_a_file_that_is_no_data_set_is_refused(tmp_path: Path, text: str | None,
 
 def test_a_run_takes_a_data_set_by_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("COCO", "/c")
-    expected = DatasetConfig("coco", Path("/c/val2017"), Path("/c/annotations/instances_val2017.json"))
+    images, annotations = Path("/c/val2017"), Path("/c/annotations/instances_val2017.json")
+    expected = DatasetConfig("coco", images, annotations, format="coco")
     assert only_dataset([{"name": "coco"}]) == expected
     assert only_dataset(None, config(tmp_path, ["coco"])) == expected
     assert only_dataset(None, config(tmp_path, [{"name": "coco"}])) == expected
