@@ -101,6 +101,18 @@ class Prediction:
 
 
 @dataclass(frozen=True)
+class Best:
+    """One mask for each of N prompts: of a model's alternatives the one that it thinks best."""
+
+    logits: Tensor
+    """(N, h, w) at the model's own low resolution."""
+    iou: Tensor
+    """(N,) quality as predicted by the model."""
+    choice: Tensor
+    """(N,) int, which of the alternatives it is; the first among equals."""
+
+
+@dataclass(frozen=True)
 class Capabilities:
     """What a segmenter can be asked."""
 
@@ -147,6 +159,20 @@ class Weights:
     seed: int | None = None
 
 
+def check_images(images: Sequence[np.ndarray]) -> None:
+    """Refuse what is not RGB, (H, W, 3) uint8.
+
+    Raises:
+        SambenchError: an image is of another shape or type.
+    """
+    for image in images:
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+            raise SambenchError(
+                f"an image is {image.dtype} of shape {image.shape}, not uint8 (H, W, 3) RGB; "
+                "suites.images.read_image reads any file as such"
+            )
+
+
 class Segmenter(ABC):
     """A promptable segmentation model with its own geometry.
 
@@ -159,6 +185,7 @@ class Segmenter(ABC):
         weights: where its parameters come from.
         device: where it computes.
         prompt_batch: how many prompts a decoder call takes best on this device.
+        engine: what runs it, and in which precision (`adapters.engines`).
     """
 
     name: str
@@ -166,6 +193,8 @@ class Segmenter(ABC):
     weights: Weights
     device: torch.device
     prompt_batch: int
+    engine: str = "eager"
+    precision: str = "fp32"
 
     def encode(self, images: Sequence[np.ndarray]) -> list[Embedding]:
         """Encode RGB images (H, W, 3) uint8, of any sizes.
@@ -173,12 +202,7 @@ class Segmenter(ABC):
         Raises:
             SambenchError: an image is of another shape or type.
         """
-        for image in images:
-            if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-                raise SambenchError(
-                    f"an image is {image.dtype} of shape {image.shape}, not uint8 (H, W, 3) RGB; "
-                    "suites.images.read_image reads any file as such"
-                )
+        check_images(images)
         return self.embed([self.prepare(image) for image in images])
 
     def decode(self, embedding: Embedding, prompts: Prompts, multimask: bool = True) -> Prediction:
@@ -192,12 +216,44 @@ class Segmenter(ABC):
         Raises:
             SambenchError: the prompts are of a kind or number that the model does not take.
         """
-        if reason := self.capabilities.refusal(prompts):
-            raise SambenchError(f"{self.name}: {reason}")
+        self.check(prompts)
         parts = [self.decode_batch(embedding, part, multimask) for part in self.batches(prompts)]
         if len(parts) == 1:
             return parts[0]
         return Prediction(torch.cat([p.logits for p in parts]), torch.cat([p.iou for p in parts]))
+
+    def decode_best(self, embedding: Embedding, prompts: Prompts) -> Best:
+        """Predict the best alternative alone, for prompts as `decode_batch` takes them."""
+        return best_of(self.decode_batch(embedding, prompts, multimask=True))
+
+    def decode_each(self, embeddings: Sequence[Embedding], prompts: Prompts) -> Best:
+        """Predict the best alternative of N prompts, each on an image of its own."""
+        found = [self.decode_best(one, prompts[i : i + 1]) for i, one in enumerate(embeddings)]
+        parts = zip(*((f.logits, f.iou, f.choice) for f in found), strict=True)
+        return Best(*(torch.cat(part) for part in parts))
+
+    def run_encoder(self, pixels: Tensor) -> Tensor:
+        """Compute the image encoder alone, without transfers: what throughput calls the encoder.
+
+        Args:
+            pixels: (B, 3, S, S) float32, prepared, on the device.
+
+        Returns:
+            Features (B, C, h, w) on the device.
+
+        Raises:
+            NotImplementedError: the model's encoder is not to be had alone; time `embed` instead.
+        """
+        raise NotImplementedError(f"{self.name} has no encoder of its own")
+
+    def check(self, prompts: Prompts) -> None:
+        """Refuse prompts that `capabilities` do not allow.
+
+        Raises:
+            SambenchError: the message says why.
+        """
+        if reason := self.capabilities.refusal(prompts):
+            raise SambenchError(f"{self.name}: {reason}")
 
     def batches(self, prompts: Prompts) -> Iterator[Prompts]:
         """Cut prompts into the decoder's batches."""
@@ -219,3 +275,10 @@ class Segmenter(ABC):
     @abstractmethod
     def upsample(self, logits: Tensor, size: Size) -> Tensor:
         """Bring logits (N, h, w) to an image's size, (N, H, W)."""
+
+
+def best_of(prediction: Prediction, by: Tensor | None = None) -> Best:
+    """Choose of every prompt's alternatives the first with the highest ``by`` (N, M), else predicted IoU."""
+    choice = (prediction.iou if by is None else by).argmax(dim=1)
+    row = torch.arange(len(choice), device=choice.device)
+    return Best(prediction.logits[row, choice], prediction.iou[row, choice], choice)

@@ -5,7 +5,6 @@ The image is stretched to 1024 x 1024, so nothing is padded, and a point is scal
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,21 +12,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from adapters.base import Capabilities, Embedding, Prediction, Prepared, Prompts, Segmenter, Size, Weights
-from adapters.modules.efficient_decoder import (
-    BOTTOM_RIGHT,
-    NOWHERE,
-    SLOTS,
-    TOP_LEFT,
-    MaskDecoder,
-    PromptEncoder,
-)
+from adapters.base import Capabilities, Prepared, Prompts, Segmenter, Size
+from adapters.modules.efficient_decoder import NOWHERE, SLOTS, MaskDecoder, PromptEncoder
 from adapters.modules.plain_vit import PlainViT
-from adapters.sam import PROMPT_BATCH, SamEmbedding, with_weights
+from adapters.sam import SamSegmenter, with_weights
 from adapters.weights import resolve
 from evsam.errors import SambenchError, did_you_mean
 from evsam.geometry import PIXEL_MEAN, PIXEL_STD
-from evsam.prompt_encoder import PROMPT_FRAME
+from evsam.prompt_encoder import BOTTOM_RIGHT, PROMPT_FRAME, TOP_LEFT
+from evsam.transformer import ImageTokens
 
 DEPTH = 12  # blocks of either encoder (official ``build_efficient_sam.py``)
 
@@ -58,29 +51,33 @@ class EfficientSam(nn.Module):
         self.prompt_encoder = PromptEncoder()
         self.mask_decoder = MaskDecoder()
 
+    def project_image(self, features: Tensor, position: Tensor, masks: Tensor | None = None) -> ImageTokens:
+        """Compute what no point changes, of features (B, 256, 64, 64); it takes no masks."""
+        assert masks is None
+        return self.mask_decoder.project_image(features, position.to(features.dtype))
 
-class EfficientSamSegmenter(Segmenter):
+    def decode(
+        self, image: ImageTokens, xy: Tensor, labels: Tensor, multimask: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Decode N prompts: logits (N, M, 256, 256) and predicted IoU (N, M)."""
+        return self.mask_decoder.decode(image, self._tokens(image, xy, labels), multimask)
+
+    def decode_best(self, image: ImageTokens, xy: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Decode the best alternative alone: logits (N, 256, 256), IoU (N,), which of the three (N,)."""
+        return self.mask_decoder.decode_best(image, self._tokens(image, xy, labels))
+
+    def _tokens(self, image: ImageTokens, xy: Tensor, labels: Tensor) -> Tensor:
+        return self.prompt_encoder(xy, labels).to(image.keys.dtype)
+
+
+class EfficientSamSegmenter(SamSegmenter):
     """Boxes and foreground points, six points a prompt, to three masks or one.
 
     The alternatives come in the order of the mask tokens. A mask is ``> 0`` after `upsample`, as of every
     model here; the official example takes ``>= 0``, which differs where a logit is exactly zero.
-
-    Args:
-        name: the registry's name.
-        model: with its weights loaded; moved to the device and set to eval mode.
-        weights: where they come from.
-        device: where to compute.
     """
 
     capabilities = Capabilities(background_points=False, max_points=SLOTS, box_points=2, mask_input=False)
-
-    def __init__(self, name: str, model: EfficientSam, weights: Weights, device: torch.device) -> None:
-        self.name = name
-        self.weights = weights
-        self.device = device
-        self.model = model.to(device).eval().requires_grad_(False)
-        self.prompt_batch = PROMPT_BATCH[device.type]
-        self.position = self.model.prompt_encoder.get_dense_pe()
 
     def prepare(self, image: np.ndarray) -> Prepared:
         """Stretch to the input size without smoothing, normalise: (3, 1024, 1024) float32."""
@@ -90,23 +87,10 @@ class EfficientSamSegmenter(Segmenter):
         mean, std = (torch.tensor(values).reshape(3, 1, 1) / 255 for values in (PIXEL_MEAN, PIXEL_STD))
         return Prepared((x - mean) / std, (image.shape[0], image.shape[1]))
 
-    @torch.inference_mode()
-    def embed(self, prepared: Sequence[Prepared]) -> list[Embedding]:
-        """Encode a batch and project each image for the decoder."""
-        pixels = torch.stack([p.pixels for p in prepared]).to(self.device, non_blocking=True)
-        features = self.model.image_encoder(pixels)
-        return [
-            SamEmbedding(f, p.size, self.model.mask_decoder.project_image(f[None], self.position))
-            for f, p in zip(features, prepared, strict=True)
-        ]
-
-    @torch.inference_mode()
-    def decode_batch(self, embedding: Embedding, prompts: Prompts, multimask: bool) -> Prediction:
-        """Scale the points to the 1024 frame and decode: logits (N, 3 or 1, 256, 256)."""
-        assert isinstance(embedding, SamEmbedding)
-        xy, labels = as_points(prompts.to(self.device))
-        sparse = self.model.prompt_encoder(to_input_frame(xy, embedding.size), labels)
-        return Prediction(*self.model.mask_decoder.decode(embedding.image, sparse, multimask))
+    def to_points(self, prompts: Prompts, size: Size) -> tuple[Tensor, Tensor]:
+        """Write prompts as points in the stretched frame, a box first: xy (N, P, 2) and labels (N, P)."""
+        xy, labels = as_points(prompts)
+        return to_input_frame(xy, size), labels
 
     def upsample(self, logits: Tensor, size: Size) -> Tensor:
         """Resize to the image, bicubic and in one step."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from adapters import plugins
+from adapters import engines, plugins
 from adapters.upstream import upstreams
 from evsam.errors import SambenchError, did_you_mean
 
@@ -150,10 +150,6 @@ def has_parameters(name: str) -> bool:
     return entry(name).plugin or ":" in name or name in upstreams()
 
 
-ENGINES = ("eager",)
-PRECISIONS = ("fp32",)
-
-
 def create(
     name: str,
     *,
@@ -169,22 +165,27 @@ def create(
         weights: path of an official checkpoint; ``"random"`` for a seeded random initialisation, marked as
             such in every result; ``None`` for the registered file in the weights folder.
         device: ``"cpu"``, ``"cuda"`` or ``"cuda:1"``.
-        engine: what runs the model.
-        precision: what it computes in.
+        engine: what runs the model, and ...
+        precision: ... what it computes in (`adapters.engines.ENGINES`).
 
     Raises:
         SambenchError: unknown name, engine, precision or device, or weights that are missing or wrong.
     """
     found = entry(name)
-    for kind, value, choices in (("engine", engine, ENGINES), ("precision", precision, PRECISIONS)):
-        if value not in choices:
-            raise SambenchError(
-                f"no {kind} {value!r}; there is {', '.join(choices)}.{did_you_mean(value, choices)}"
-            )
+    where = check_device(device)
+    engines.check(engine, precision, where.type)
     if weights is not None and not has_parameters(name):
         raise SambenchError(f"{name} has no parameters: leave its weights ({weights!r}) out.")
-    segmenter: Segmenter = plugins.load(found.target)(name, weights=weights, device=check_device(device))
-    return segmenter
+    _allow_tf32(precision == "tf32")
+    segmenter: Segmenter = plugins.load(found.target)(name, weights=weights, device=where)
+    return engines.attach(segmenter, engine, precision)
+
+
+def _allow_tf32(allowed: bool) -> None:
+    """Let CUDA round the factors of fp32 products to TF32, or not: torch has one switch for the process."""
+    import torch
+
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = allowed
 
 
 def check_device(name: str) -> torch.device:

@@ -5,21 +5,33 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from adapters.base import Capabilities, Embedding, Prediction, Prepared, Prompts, Segmenter, Size, Weights
+from adapters.base import (
+    Best,
+    Capabilities,
+    Embedding,
+    Prediction,
+    Prepared,
+    Prompts,
+    Segmenter,
+    Size,
+    Weights,
+)
+from adapters.engines.parts import Image, Parts, TorchParts
 from adapters.weights import resolve
 from evsam import geometry
 from evsam.checkpoint import load_checkpoint
 from evsam.errors import SambenchError
+from evsam.fuse import fuse_norms
 from evsam.mask_decoder import MASK_SIZE, MaskDecoder
 from evsam.model import Sam
-from evsam.prompt_encoder import PROMPT_FRAME, PromptEncoder
-from evsam.transformer import ImageTokens, TwoWayTransformer
+from evsam.prompt_encoder import PROMPT_FRAME, PromptEncoder, as_points
+from evsam.transformer import TwoWayTransformer
 
 NORM_EPS = 1e-5
 """Epsilon of the layer norms in SAM's two-way transformer (torch's default, official ``transformer.py``)."""
@@ -34,11 +46,13 @@ Model = TypeVar("Model", bound=nn.Module)
 class SamEmbedding(Embedding):
     """An embedding with the decoder's image side, computed once for all prompts without a mask."""
 
-    image: ImageTokens
+    image: Image
 
 
 class SamSegmenter(Segmenter):
     """Boxes, points and masks to three masks or one, in the geometry of SAM.
+
+    The arithmetic is its `parts`, which an engine may replace (`adapters.engines`).
 
     Args:
         name: the registry's name.
@@ -48,52 +62,88 @@ class SamSegmenter(Segmenter):
     """
 
     capabilities = Capabilities()
+    single: Literal["token", "best"] = "token"
+    """Where one mask is wanted: that of mask token 0, or the best of the three."""
 
-    def __init__(self, name: str, model: Sam, weights: Weights, device: torch.device) -> None:
+    def __init__(self, name: str, model: Any, weights: Weights, device: torch.device) -> None:
         self.name = name
         self.weights = weights
         self.device = device
         self.model = model.to(device).eval().requires_grad_(False)
+        fuse_norms(self.model)
         self.model.image_encoder.to(memory_format=torch.channels_last)
         self.prompt_batch = PROMPT_BATCH[device.type]
-        self.position = self.model.prompt_encoder.get_dense_pe()
+        self.position: Tensor = self.model.prompt_encoder.get_dense_pe()
+        self.parts: Parts = TorchParts(self.model, self.position)
 
     def prepare(self, image: np.ndarray) -> Prepared:
         """Resize to the input size, normalise, pad: (3, S, S) float32."""
         return Prepared(geometry.preprocess(image, self.model.input_size), (image.shape[0], image.shape[1]))
 
     @torch.inference_mode()
+    def run_encoder(self, pixels: Tensor) -> Tensor:
+        """Compute the image encoder alone."""
+        return self.parts.encode(pixels)
+
+    @torch.inference_mode()
     def embed(self, prepared: Sequence[Prepared]) -> list[Embedding]:
         """Encode a batch and project each image for the decoder."""
         pixels = torch.stack([p.pixels for p in prepared]).to(self.device, non_blocking=True)
-        features = self.model.image_encoder(pixels)
-        no_mask = self.model.prompt_encoder.no_mask_embed.weight.reshape(1, -1, 1, 1)
+        features = self.parts.encode(pixels)
         return [
-            SamEmbedding(f, p.size, self.model.mask_decoder.project_image(f[None] + no_mask, self.position))
+            SamEmbedding(f, p.size, self.parts.project(f[None]))
             for f, p in zip(features, prepared, strict=True)
         ]
 
     @torch.inference_mode()
     def decode_batch(self, embedding: Embedding, prompts: Prompts, multimask: bool) -> Prediction:
-        """Scale the prompts to the 1024 frame and decode: logits (N, 3 or 1, 256, 256)."""
+        """Bring the prompts into the model's frame and decode: logits (N, 3 or 1, 256, 256)."""
+        if not multimask and self.single == "best":
+            best = self.decode_best(embedding, prompts)
+            return Prediction(best.logits[:, None], best.iou[:, None])
+        image, prompts = self._image(embedding, prompts)
+        return Prediction(*self.parts.decode(image, *self.to_points(prompts, embedding.size), multimask))
+
+    @torch.inference_mode()
+    def decode_best(self, embedding: Embedding, prompts: Prompts) -> Best:
+        """Decode as `decode_batch`, up to the choice; one mask from there."""
+        image, prompts = self._image(embedding, prompts)
+        return Best(*self.parts.decode_best(image, *self.to_points(prompts, embedding.size)))
+
+    @torch.inference_mode()
+    def decode_each(self, embeddings: Sequence[Embedding], prompts: Prompts) -> Best:
+        """Decode one prompt on each of N images in a single call, where the engine can."""
+        images = [one.image for one in embeddings if isinstance(one, SamEmbedding)]
+        image = self.parts.join(images) if prompts.masks is None else None
+        if image is None:
+            return super().decode_each(embeddings, prompts)
+        prompts = prompts.to(self.device)
+        points = [self.to_points(prompts[i : i + 1], one.size) for i, one in enumerate(embeddings)]
+        xy, labels = (torch.cat(part) for part in zip(*points, strict=True))
+        return Best(*self.parts.decode_best(image, xy, labels))
+
+    def to_points(self, prompts: Prompts, size: Size) -> tuple[Tensor, Tensor]:
+        """Write prompts on an image of ``size`` as points in the 1024 frame: xy (N, T, 2), labels (N, T)."""
+        boxes = points = None
+        if prompts.boxes is not None:
+            corners = prompts.boxes.float().reshape(-1, 2, 2)
+            boxes = geometry.to_prompt_frame(corners, size).reshape(-1, 4)
+        if prompts.points is not None and prompts.labels is not None:
+            points = (geometry.to_prompt_frame(prompts.points.float(), size), prompts.labels)
+        return as_points(points, boxes)
+
+    def _image(self, embedding: Embedding, prompts: Prompts) -> tuple[Image, Prompts]:
+        """Return the image to decode against, the prompts' masks in it, and the prompts on the device."""
         assert isinstance(embedding, SamEmbedding)
-        if prompts.masks is not None and prompts.masks.shape[-2:] != (MASK_SIZE, MASK_SIZE):
+        prompts = prompts.to(self.device)
+        if prompts.masks is None:
+            return embedding.image, prompts
+        if prompts.masks.shape[-2:] != (MASK_SIZE, MASK_SIZE):
             raise SambenchError(
                 f"{self.name}: prompts have masks of {tuple(prompts.masks.shape[-2:])}; it takes the logits "
                 f"of an earlier round, {MASK_SIZE} x {MASK_SIZE}."
             )
-        prompts = prompts.to(self.device)
-        boxes = points = None
-        if prompts.boxes is not None:
-            corners = prompts.boxes.float().reshape(-1, 2, 2)
-            boxes = geometry.to_prompt_frame(corners, embedding.size).reshape(-1, 4)
-        if prompts.points is not None and prompts.labels is not None:
-            points = (geometry.to_prompt_frame(prompts.points.float(), embedding.size), prompts.labels)
-        sparse, dense = self.model.prompt_encoder(points=points, boxes=boxes, masks=prompts.masks)
-        decoder, image = self.model.mask_decoder, embedding.image
-        if prompts.masks is not None:
-            image = decoder.project_image(embedding.features[None] + dense, self.position)
-        return Prediction(*decoder.decode(image, sparse, multimask))
+        return self.parts.project(embedding.features[None], prompts.masks), prompts
 
     def upsample(self, logits: Tensor, size: Size) -> Tensor:
         """Resize to the 1024 frame, crop the padding, resize to the image."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 
 from adapters import mobile_sam
-from adapters.base import Embedding, Prediction, Prompts, Segmenter
+from adapters.base import Segmenter
 from adapters.sam import SamSegmenter, with_weights
 from adapters.weights import resolve
 from evsam.model import Sam
@@ -21,14 +21,7 @@ class TinySam(SamSegmenter):
     evaluation take it; token 0 is in the checkpoint, but nothing of its authors reads it.
     """
 
-    def decode_batch(self, embedding: Embedding, prompts: Prompts, multimask: bool) -> Prediction:
-        """Decode to logits (N, 3, 256, 256), or to the best of them (N, 1, 256, 256)."""
-        three = super().decode_batch(embedding, prompts, multimask=True)
-        if multimask:
-            return three
-        best = three.iou.argmax(dim=1, keepdim=True)  # (N, 1)
-        row = torch.arange(len(best), device=best.device)[:, None]
-        return Prediction(three.logits[row, best], three.iou[row, best])
+    single = "best"
 
 
 def create_model(name: str) -> Sam:

@@ -31,8 +31,16 @@ def resolve(name: str, given: str | None) -> Weights:
             f"{name}: no checkpoint at {path}. {fetch} another with --weights {name}=PATH, "
             f"or take a random initialisation with --weights {name}=random."
         )
-    digest = sha256_of_folder(path) if path.is_dir() else sha256_of(path)
-    return Weights(source="file", path=str(path), sha256=digest)
+    return from_path(path)
+
+
+def from_path(path: Path) -> Weights:
+    """Describe the weights in a file or folder.
+
+    Raises:
+        SambenchError: they cannot be read.
+    """
+    return Weights(source="file", path=str(path), sha256=sha256_of(path))
 
 
 def default_path(name: str) -> Path:
@@ -44,24 +52,18 @@ def default_path(name: str) -> Path:
     return weights_folder() / (known.location if known else which or name)
 
 
-def sha256_of_folder(folder: Path) -> str:
-    """Return the SHA-256 over names and contents of a folder's files, in hex. Hidden files do not count.
-
-    Raises:
-        SambenchError: one of them cannot be read.
-    """
-    digest = hashlib.sha256()
-    for file in sorted(f for f in folder.iterdir() if f.is_file() and not f.name.startswith(".")):
-        digest.update(f"{file.name} {sha256_of(file)}\n".encode())
-    return digest.hexdigest()
-
-
 def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file, in hex.
+    """Return the SHA-256 of a file, in hex; of a folder, that over names and contents of its files.
+
+    Hidden files do not count.
 
     Raises:
         SambenchError: it cannot be read.
     """
+    if path.is_dir():
+        files = sorted(f for f in path.iterdir() if f.is_file() and not f.name.startswith("."))
+        lines = "".join(f"{file.name} {sha256_of(file)}\n" for file in files)
+        return hashlib.sha256(lines.encode()).hexdigest()
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 NORM_EPS = 1e-6
 """Epsilon of every norm of EfficientViT-SAM, set after construction by the official model zoo."""
@@ -69,6 +70,11 @@ class ConvLayer(nn.Module):
         if self.act is not None:
             x = self.act(x)
         return x
+
+    def fuse(self) -> None:
+        """Fold the norm into the convolution (see `evsam.fuse`)."""
+        if self.norm is not None:
+            self.conv, self.norm = fuse_conv_bn_eval(self.conv, self.norm), None
 
 
 class ResBlock(nn.Module):

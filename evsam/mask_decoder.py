@@ -31,7 +31,63 @@ class MLP(nn.Module):
         return self.layers[-1](x)
 
 
-class MaskDecoder(nn.Module):
+class TokenDecoder(nn.Module):
+    """What SAM's decoder and its relatives have in common: tokens in, and per mask token a vector out.
+
+    Subclasses build the parts, and say in `masks` how pixels become masks.
+    """
+
+    transformer: TwoWayTransformer
+    iou_token: nn.Embedding
+    mask_tokens: nn.Embedding
+    output_hypernetworks_mlps: nn.ModuleList
+    iou_prediction_head: nn.Module
+
+    def masks(self, vectors: Tensor, pixels: Tensor) -> Tensor:
+        """Multiply vectors (N, M, 32) with the upscaled pixels (N, 4096, 256): logits (N, M, 256, 256)."""
+        raise NotImplementedError
+
+    def project_image(self, source: Tensor, image_pe: Tensor) -> ImageTokens:
+        """Compute once what all prompts on an image share; ``source`` is embedding plus dense prompt."""
+        return self.transformer.project_image(source, image_pe)
+
+    def decode(self, image: ImageTokens, sparse: Tensor, multimask: bool) -> tuple[Tensor, Tensor]:
+        """Decode prompt tokens (N, T, 256) against a projected image.
+
+        Returns:
+            Logits (N, M, 256, 256) and predicted IoU (N, M): of mask tokens 1 to 3, in that order, or of
+            token 0 where not ``multimask``.
+        """
+        tokens, pixels = self._read_image(image, sparse)
+        chosen = range(1, MASK_TOKENS) if multimask else range(1)
+        masks = self.masks(self._vectors(tokens, chosen), pixels)
+        iou = self.iou_prediction_head(tokens[:, 0])
+        return masks, iou[:, chosen.start : chosen.stop]
+
+    def decode_best(self, image: ImageTokens, sparse: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Decode, of the three alternatives, the one of highest predicted IoU alone.
+
+        Returns:
+            Logits (N, 256, 256), predicted IoU (N,), and which of the three (N,), the first among equals.
+        """
+        tokens, pixels = self._read_image(image, sparse)
+        iou, choice = self.iou_prediction_head(tokens[:, 0])[:, 1:].max(dim=1, keepdim=True)
+        vectors = self._vectors(tokens, range(1, MASK_TOKENS))
+        vectors = vectors.gather(1, choice.unsqueeze(-1).expand(-1, -1, vectors.shape[-1]))
+        return self.masks(vectors, pixels)[:, 0], iou[:, 0], choice[:, 0]
+
+    def _read_image(self, image: ImageTokens, sparse: Tensor) -> tuple[Tensor, Tensor]:
+        """Run the transformer: own and prompt tokens (N, 5 + T, 256) and pixels (N, 4096, 256)."""
+        own = torch.cat([self.iou_token.weight, self.mask_tokens.weight])
+        tokens = torch.cat([own.expand(sparse.shape[0], -1, -1), sparse], dim=1)
+        return self.transformer(tokens, image)
+
+    def _vectors(self, tokens: Tensor, chosen: range) -> Tensor:
+        """Make of chosen mask tokens the vectors (N, M, 32) that pixels are multiplied with."""
+        return torch.stack([self.output_hypernetworks_mlps[i](tokens[:, 1 + i]) for i in chosen], dim=1)
+
+
+class MaskDecoder(TokenDecoder):
     """Predict masks as the product of upscaled pixels with a vector made from each mask token."""
 
     def __init__(self, transformer: TwoWayTransformer) -> None:
@@ -73,22 +129,6 @@ class MaskDecoder(nn.Module):
         image = self.project_image(image_embeddings + dense_prompt_embeddings, image_pe)
         return self.decode(image, sparse_prompt_embeddings, multimask_output)
 
-    def project_image(self, source: Tensor, image_pe: Tensor) -> ImageTokens:
-        """Compute once what all prompts on an image share; ``source`` is embedding plus dense prompt."""
-        return self.transformer.project_image(source, image_pe)
-
-    def decode(self, image: ImageTokens, sparse: Tensor, multimask: bool) -> tuple[Tensor, Tensor]:
-        """Decode prompt tokens (N, T, 256) against a projected image; returns as `forward`."""
-        own = torch.cat([self.iou_token.weight, self.mask_tokens.weight])
-        tokens = torch.cat([own.expand(len(sparse), -1, -1), sparse], dim=1)
-        tokens, pixels = self.transformer(tokens, image)
-
-        chosen = range(1, MASK_TOKENS) if multimask else range(1)
-        vectors = [self.output_hypernetworks_mlps[i](tokens[:, 1 + i]) for i in chosen]
-        masks = self._masks(torch.stack(vectors, dim=1), self._upscale(pixels))
-        iou = self.iou_prediction_head(tokens[:, 0])
-        return masks, iou[:, chosen.start : chosen.stop]
-
     def _upscale(self, pixels: Tensor) -> Tensor:
         """Upscale (N, 4096, 256) four times to (N, 4096 * 4 * 4, 32), sub-pixels inside each pixel.
 
@@ -100,10 +140,11 @@ class MaskDecoder(nn.Module):
         x = gelu(norm_last(cast(LayerNorm2d, norm), x))
         return gelu(expand_pixels(cast(nn.ConvTranspose2d, expand2), x))
 
-    def _masks(self, vectors: Tensor, upscaled: Tensor) -> Tensor:
+    def masks(self, vectors: Tensor, pixels: Tensor) -> Tensor:
         """Multiply vectors (N, M, 32) with sub-pixels (N, 65536, 32), then put them in their places."""
         n, m, _ = vectors.shape
-        masks = vectors @ upscaled.transpose(1, 2)  # (N, M, y x 64 64, rows 2, columns 2, rows 2, columns 2)
+        # (N, M, y x 64 64, rows 2, columns 2, rows 2, columns 2)
+        masks = vectors @ self._upscale(pixels).transpose(1, 2)
         masks = masks.reshape(n, m, EMBED_SIZE, EMBED_SIZE, 2, 2, 2, 2)
         return masks.permute(0, 1, 2, 4, 6, 3, 5, 7).reshape(n, m, MASK_SIZE, MASK_SIZE)
 
@@ -113,7 +154,7 @@ def expand_pixels(conv: nn.ConvTranspose2d, x: Tensor) -> Tensor:
     assert conv.bias is not None
     weight = conv.weight.permute(2, 3, 1, 0).flatten(0, 2)  # (2 * 2 * C_out, C_in)
     out = F.linear(x, weight, conv.bias.repeat(4))
-    return out.reshape(len(x), 4 * x.shape[1], conv.out_channels)
+    return out.reshape(x.shape[0], 4 * x.shape[1], conv.out_channels)
 
 
 def norm_last(norm: LayerNorm2d, x: Tensor) -> Tensor:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from evsam.mask_decoder import MaskDecoder
-from evsam.prompt_encoder import PromptEncoder
+from evsam.prompt_encoder import PromptEncoder, as_points
+from evsam.transformer import ImageTokens
 
 
 class Sam(nn.Module):
@@ -53,11 +54,36 @@ class Sam(nn.Module):
         Returns:
             Logits (N, M, 256, 256) and predicted IoU (N, M).
         """
-        sparse, dense = self.prompt_encoder(points=points, boxes=boxes, masks=masks)
-        return self.mask_decoder(
-            image_embeddings=self.image_encoder(images),
-            image_pe=self.prompt_encoder.get_dense_pe(),
-            sparse_prompt_embeddings=sparse,
-            dense_prompt_embeddings=dense,
-            multimask_output=multimask,
-        )
+        image = self.project_image(self.image_encoder(images), self.prompt_encoder.get_dense_pe(), masks)
+        return self.decode(image, *as_points(points, boxes), multimask)
+
+    def project_image(self, features: Tensor, position: Tensor, masks: Tensor | None = None) -> ImageTokens:
+        """Compute what no point or box changes.
+
+        Args:
+            features: embeddings (B, 256, 64, 64); B is 1 with masks.
+            position: the prompt encoder's `get_dense_pe`, (1, 256, 64, 64).
+            masks: earlier logits (N, 1, 256, 256), one a prompt.
+        """
+        dense = self.prompt_encoder.embed_masks(masks).to(features.dtype)
+        return self.mask_decoder.project_image(features + dense, position.to(features.dtype))
+
+    def decode(
+        self, image: ImageTokens, xy: Tensor, labels: Tensor, multimask: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Decode N prompts, given as points alone (see `evsam.prompt_encoder.as_points`).
+
+        They share the image, or each has one of its own where the image brings N of them.
+
+        Returns:
+            Logits (N, M, 256, 256) and predicted IoU (N, M).
+        """
+        return self.mask_decoder.decode(image, self._tokens(image, xy, labels), multimask)
+
+    def decode_best(self, image: ImageTokens, xy: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Decode the best alternative alone: logits (N, 256, 256), IoU (N,), which of the three (N,)."""
+        return self.mask_decoder.decode_best(image, self._tokens(image, xy, labels))
+
+    def _tokens(self, image: ImageTokens, xy: Tensor, labels: Tensor) -> Tensor:
+        """Points to tokens in the image's precision; their sines are taken in float32."""
+        return self.prompt_encoder.embed_points(xy, labels).to(image.keys.dtype)

@@ -7,6 +7,7 @@ image scaled so that its longest side is 1024, whatever the encoder's input size
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import cast
 
 import torch
@@ -19,6 +20,7 @@ PROMPT_FRAME = 1024
 """Side of the frame that prompt coordinates live in (official ``image_size=(1024, 512)``)."""
 
 PAD, BACKGROUND, FOREGROUND = -1, 0, 1  # point labels
+TOP_LEFT, BOTTOM_RIGHT = 2, 3  # labels of a box's corners
 MASK_CHANNELS = 16
 
 
@@ -87,32 +89,52 @@ class PromptEncoder(nn.Module):
             Sparse tokens (N, T, 256), and the dense map: (N, 256, 64, 64) of the masks, or
             (1, 256, 64, 64) where no mask was given, for it is then the same for every prompt.
         """
-        tokens = []
-        if points is not None:
-            xy, labels = points
-            if boxes is None:  # SAM was trained with a padding point in the place of an absent box
-                xy = torch.cat([xy, xy.new_zeros(len(xy), 1, 2)], dim=1)
-                labels = torch.cat([labels, labels.new_full((len(labels), 1), PAD)], dim=1)
-            tokens.append(self._embed_points(xy, labels))
-        if boxes is not None:
-            corners = self.pe_layer((boxes.reshape(-1, 2, 2) + 0.5) / PROMPT_FRAME)
-            tokens.append(corners + self._kinds(2, 3))
-        if masks is not None:
-            dense = self.mask_downscaling(masks)
-        else:
-            dense = self.no_mask_embed.weight.reshape(1, EMBED_DIM, 1, 1).expand(
-                -1, -1, EMBED_SIZE, EMBED_SIZE
-            )
-        if not tokens:
-            tokens.append(dense.new_zeros(len(dense), 0, EMBED_DIM))
-        return torch.cat(tokens, dim=1), dense
+        xy, labels = as_points(points, boxes)
+        return self.embed_points(xy, labels), self.embed_masks(masks)
 
-    def _embed_points(self, xy: Tensor, labels: Tensor) -> Tensor:
-        kinds = torch.cat([self.not_a_point_embed.weight, self._kinds(0, 1)])
+    def embed_points(self, xy: Tensor, labels: Tensor) -> Tensor:
+        """Encode points (N, T, 2) in the 1024 frame as tokens (N, T, 256).
+
+        Labels (N, T) are 1 foreground, 0 background, 2 and 3 top left and bottom right corner of a box, -1
+        padding.
+        """
+        kinds = torch.cat([self.not_a_point_embed.weight, *(one.weight for one in self._kinds())])
         position = self.pe_layer((xy + 0.5) / PROMPT_FRAME)  # + 0.5: from pixel index to its centre
         position = position * (labels != PAD).unsqueeze(-1)  # a padding point is nowhere
-        return position + kinds[labels.long() + 1]
+        return position + kinds[labels.long() - PAD]
 
-    def _kinds(self, *which: int) -> Tensor:
-        """Rows of the learned kinds of points, (n, 256)."""
-        return torch.cat([cast(nn.Embedding, self.point_embeddings[i]).weight for i in which])
+    def embed_masks(self, masks: Tensor | None) -> Tensor:
+        """Encode earlier logits (N, 1, 256, 256), or their absence, as `forward`'s dense map."""
+        if masks is not None:
+            return self.mask_downscaling(masks)
+        absent = self.no_mask_embed.weight.reshape(1, EMBED_DIM, 1, 1)
+        return absent.expand(-1, -1, EMBED_SIZE, EMBED_SIZE)
+
+    def _kinds(self) -> Iterable[nn.Embedding]:
+        """The learned kinds of points, in the order of their labels from 0 on."""
+        return (cast(nn.Embedding, one) for one in self.point_embeddings)
+
+
+def as_points(points: tuple[Tensor, Tensor] | None, boxes: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Write prompts as points alone: xy (N, T, 2) and labels (N, T) (see `PromptEncoder.embed_points`).
+
+    A box (N, 4) becomes its two corners, behind the points. Where there is none, a padding point takes its
+    place: SAM was trained with it.
+
+    Args:
+        points: xy (N, P, 2) and labels (N, P), or none.
+        boxes: xyxy (N, 4), or none; at least one of the two.
+    """
+    xy, labels = [], []
+    if points is not None:
+        xy.append(points[0])
+        labels.append(points[1])
+    if boxes is not None:
+        corners = torch.tensor([TOP_LEFT, BOTTOM_RIGHT], device=boxes.device)
+        xy.append(boxes.reshape(-1, 2, 2))
+        labels.append(corners.expand(boxes.shape[0], 2))
+    else:
+        n = xy[0].shape[0]
+        xy.append(xy[0].new_zeros(n, 1, 2))
+        labels.append(labels[0].new_full((n, 1), PAD))
+    return torch.cat(xy, dim=1), torch.cat(labels, dim=1)

@@ -13,6 +13,7 @@ still the same for every prompt; there they are projected, once an image (`Image
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -45,6 +46,13 @@ class ImageTokens:
     first_q: Tensor
     """Queries of the first image-to-token attention, (B, P, 128)."""
 
+    @staticmethod
+    def join(images: Sequence[ImageTokens]) -> ImageTokens:
+        """Put N images of one model beside each other, to decode one prompt on each."""
+        names = ("keys", "first_k", "first_v", "first_q")
+        joined = {name: torch.cat([getattr(image, name) for image in images]) for name in names}
+        return ImageTokens(position=images[0].position, **joined)
+
 
 class Attention(nn.Module):
     """Multi-head attention with the projections of the official checkpoints."""
@@ -75,7 +83,7 @@ class TokenToImage(Attention):
 
     def read_projected(self, tokens: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Read projected pixels (B, P, 128); queries of all prompts share them where B is 1."""
-        q = self.q_proj(tokens).reshape(len(k), _rows(tokens, k), CROSS_DIM)
+        q = self.q_proj(tokens).reshape(k.shape[0], _rows(tokens, k), CROSS_DIM)
         return self.attend(q, k, v).reshape(tokens.shape)
 
     def read(self, tokens: Tensor, keys: Tensor, keys_at: Tensor) -> Tensor:
@@ -105,9 +113,9 @@ class ImageToToken(Attention):
 
         Where the prompts share the pixels, their tokens are the rows of one product a head.
         """
-        k = (self.k_proj(tokens) * self.scale).reshape(len(q), _rows(tokens, q), CROSS_DIM)
+        k = (self.k_proj(tokens) * self.scale).reshape(q.shape[0], _rows(tokens, q), CROSS_DIM)
         scores = split_heads(k) @ split_heads(q).transpose(2, 3)  # (B, 8, N T / B, P)
-        scores = scores.unflatten(2, (len(tokens) // len(q), tokens.shape[1]))  # (B, 8, N / B, T, P)
+        scores = scores.unflatten(2, (tokens.shape[0] // q.shape[0], tokens.shape[1]))  # (B, 8, N / B, T, P)
         return scores.transpose(1, 2).flatten(0, 1)
 
     def scores(self, keys_at: Tensor, tokens: Tensor) -> Tensor:
@@ -133,7 +141,7 @@ class ImageToToken(Attention):
 
 def _rows(tokens: Tensor, pixels: Tensor) -> int:
     """How many tokens of N prompts meet each of B sets of pixels: T, or N T where the prompts share one."""
-    return len(tokens) * tokens.shape[1] // len(pixels)
+    return tokens.shape[0] * tokens.shape[1] // pixels.shape[0]
 
 
 def split_heads(x: Tensor) -> Tensor:

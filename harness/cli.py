@@ -128,7 +128,7 @@ def run(
     **Example**: sambench run --models efficientvit_sam_l0,box --suites gt_box,click --dataset coco
     --images val2017 --annotations instances_val2017.json --protocol paper --out runs/coco
     """
-    from harness.config import load_config
+    from harness.config import load_config, parse_weights
     from harness.plan import make_plan
 
     flags = {
@@ -136,7 +136,7 @@ def run(
         "adapters": adapter or None,
         "suites": suites,
         "datasets": _dataset(dataset, images, annotations, detections),
-        "weights": _weights(weights),
+        "weights": parse_weights(weights) if weights else None,
         "protocol": protocol,
         "device": device,
         "evaluator": evaluator,
@@ -204,25 +204,15 @@ def _detector(given: str) -> tuple[str, str]:
     name, equals, file = given.partition("=")
     if equals:
         return name, file
+    from reports.published import detectors
+
     stem = Path(given).stem
-    if stem in ("vitdet", "yolov8", "gdino"):
+    if stem in detectors():
         raise SambenchError(
             f"--detections {given}: {stem!r} is compared with the paper's numbers. Say {stem}={given} if "
             "these are its boxes, or give another name."
         )
     return stem, given
-
-
-def _weights(given: list[str] | None) -> dict[str, str] | None:
-    if not given:
-        return None
-    pairs = {}
-    for one in given:
-        model, equals, path = one.partition("=")
-        if not equals or not path:
-            raise SambenchError(f"--weights {one}: say NAME=PATH or NAME=random.")
-        pairs[model] = path
-    return pairs
 
 
 @app.command()

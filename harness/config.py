@@ -9,11 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from adapters.registry import ENGINES, PRECISIONS, add, entry
+from adapters.engines import ENGINES, PRECISIONS
+from adapters.registry import add, entry
 from evsam.errors import SambenchError, did_you_mean
-from harness.datasets import expanded, find, is_known
+from harness.datasets import FORMATS, expanded, find, is_known, read_mapping
 from suites.protocol import Protocol, make_protocol
 from suites.registry import SUITES
 
@@ -78,7 +77,7 @@ def load_config(path: Path | None, flags: Mapping[str, Any]) -> RunConfig:
     Raises:
         SambenchError: a key or a value is wrong, or something needed is missing.
     """
-    content = _read(path) if path is not None else {}
+    content = read_mapping(path, "configuration file", "a configuration", "configs/") if path else {}
     content = _override(content, {key: value for key, value in flags.items() if value is not None})
     where = str(path) if path is not None else "command line"
     _check_keys(content, RunConfig, where)
@@ -101,7 +100,7 @@ def load_config(path: Path | None, flags: Mapping[str, Any]) -> RunConfig:
         weights=_weights(content.get("weights", {}), _names(content["models"], "models", where), where),
         protocol=make_protocol(content.get("protocol", "strict")),
         device=_device(content.get("device", "cpu"), where),
-        engine=_one_of(content.get("engine", "eager"), ENGINES, "engine", where),
+        engine=_one_of(content.get("engine", "eager"), tuple(ENGINES), "engine", where),
         precision=_one_of(content.get("precision", "fp32"), PRECISIONS, "precision", where),
         evaluator=_one_of(content.get("evaluator", "hotcoco"), EVALUATORS, "evaluator", where),
         limit=_positive(content.get("limit"), "limit", where),
@@ -117,6 +116,21 @@ def _with_adapters(content: dict[str, Any], where: str) -> dict[str, Any]:
     models = list(_listed(content["models"], "models", where)) if content.get("models") else []
     models += [name for name in own if name not in models]
     return content | {"adapters": [str(spec) for spec in specs], "models": models}
+
+
+def parse_weights(given: Sequence[str]) -> dict[str, str]:
+    """Read ``NAME=PATH`` or ``NAME=random`` of the command line.
+
+    Raises:
+        SambenchError: one of them is neither.
+    """
+    pairs = {}
+    for one in given:
+        model, equals, path = one.partition("=")
+        if not equals or not path:
+            raise SambenchError(f"--weights {one}: say NAME=PATH or NAME=random.")
+        pairs[model] = path
+    return pairs
 
 
 def _override(content: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:
@@ -146,18 +160,6 @@ _MISSING = {
     "datasets": "no data set. Give --dataset NAME --images DIR --annotations FILE.",
     "out": "no output folder. Give --out DIR.",
 }
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise SambenchError(f"{path}: no such configuration file.") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise SambenchError(f"{path}: cannot be read as YAML. {error}") from None
-    if not isinstance(content, dict):
-        raise SambenchError(f"{path}: a configuration is a mapping of keys to values, see configs/.")
-    return content
 
 
 def _check_keys(content: Mapping[str, Any], kind: type, where: str) -> None:
@@ -217,7 +219,7 @@ def _dataset(value: Any, where: str) -> DatasetConfig:
         expanded(value["images"], "images", where),
         expanded(value["annotations"], "annotations", where),
         _detections(value.get("detections") or {}, where),
-        _one_of(value["format"], ("coco", "lvis"), "format", where) if value.get("format") else None,
+        _one_of(value["format"], FORMATS, "format", where) if value.get("format") else None,
     )
 
 

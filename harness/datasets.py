@@ -79,14 +79,7 @@ def read(file: Path) -> DatasetFile:
     Raises:
         SambenchError: it is not there or not YAML, has an unknown key, lacks one, or a value is wrong.
     """
-    try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise SambenchError(f"{file}: no such file for a data set.") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise SambenchError(f"{file}: cannot be read as YAML. {error}") from None
-    if not isinstance(content, dict):
-        raise SambenchError(f"{file}: a data set is a mapping of keys to values, see configs/datasets/.")
+    content = read_mapping(file, "file for a data set", "a data set", "configs/datasets/")
     keys = [f.name for f in dataclasses.fields(DatasetFile) if f.name != "source"]
     for key, value in content.items():
         if key not in keys:
@@ -101,6 +94,23 @@ def read(file: Path) -> DatasetFile:
         near = did_you_mean(content["format"], FORMATS)
         raise SambenchError(f"{file}: format {content['format']!r}; there is {', '.join(FORMATS)}.{near}")
     return DatasetFile(source=file, **content)
+
+
+def read_mapping(file: Path, kind: str, what: str, examples: str) -> dict[str, Any]:
+    """Read a YAML file that holds keys and values; the words are for the messages.
+
+    Raises:
+        SambenchError: it is not there, not YAML, or holds something else.
+    """
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SambenchError(f"{file}: no such {kind}.") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise SambenchError(f"{file}: cannot be read as YAML. {error}") from None
+    if not isinstance(content, dict):
+        raise SambenchError(f"{file}: {what} is a mapping of keys to values, see {examples}.")
+    return content
 
 
 def expanded(value: Any, key: str, where: str) -> Path:

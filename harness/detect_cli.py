@@ -92,13 +92,13 @@ def detect(
     """
     from adapters.detectors.base import Category
     from adapters.detectors.registry import create, parse_options
-    from harness.plan import sample
     from suites.coco import CocoDataset
+    from suites.sample import draw
 
     beside = _provenance_file(out)
     options = parse_options(detector, option or [])
     dataset = CocoDataset(images, annotations)
-    entries = sample(dataset.entries, limit, seed)
+    entries = draw(dataset.entries, limit, seed)
     if not entries:
         raise SambenchError(f"{annotations}: lists no image.")
     dataset.check_files(entries)

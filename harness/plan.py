@@ -5,17 +5,16 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import random
 import re
 import traceback
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
 from adapters.base import Weights
+from adapters.engines import ENGINES, replaces
 from adapters.registry import check_device, create, entry, has_parameters
-from adapters.weights import resolve, sha256_of, sha256_of_folder
+from adapters.weights import resolve, sha256_of
 from evsam.errors import SambenchError
 from harness.config import DatasetConfig, RunConfig
 from harness.provenance import code_digest, device_name, versions
@@ -25,7 +24,7 @@ from suites.coco import CocoDataset, Entry
 from suites.protocol import Protocol, for_suite
 from suites.registry import suite_class
 from suites.results import load_results
-from suites.sample import ahead
+from suites.sample import ahead, draw
 from suites.sginw import SginwData
 
 SHARD_IMAGES = 16
@@ -154,7 +153,7 @@ def _open(dataset: DatasetConfig, config: RunConfig) -> Data:
         coco = CocoDataset(dataset.images, dataset.annotations)
     if not len(coco):
         raise SambenchError(f"{dataset.annotations}: lists no image.")
-    entries = sample(coco.entries, config.limit, config.seed)
+    entries = draw(coco.entries, config.limit, config.seed)
     coco.check_files(entries)
     digest = hashlib.sha256()
     for one, content in zip(entries, ahead(sha256_of, (e.file for e in entries)), strict=True):
@@ -167,15 +166,6 @@ def _open(dataset: DatasetConfig, config: RunConfig) -> Data:
         coco.annotations_sha256,
         digest.hexdigest(),
     )
-
-
-def sample(entries: Sequence[Entry], limit: int | None, seed: int) -> list[Entry]:
-    """Draw a seeded sample, kept in order; a larger limit keeps the images of a smaller one."""
-    if limit is None or limit >= len(entries):
-        return list(entries)
-    order = list(range(len(entries)))
-    random.Random(seed).shuffle(order)
-    return [entries[i] for i in sorted(order[:limit])]
 
 
 def _work(name: str, data: Data, evaluator: str) -> list[_Task]:
@@ -199,7 +189,7 @@ def _work(name: str, data: Data, evaluator: str) -> list[_Task]:
         _Task(
             suite.on(dataclasses.replace(setting, detections=file)),
             f"{config.name}/{detector}",
-            {"path": file.as_posix(), "sha256": (sha256_of_folder if file.is_dir() else sha256_of)(file)},
+            {"path": file.as_posix(), "sha256": sha256_of(file)},
         )
         for detector, file in config.detections.items()
     ]
@@ -208,6 +198,11 @@ def _work(name: str, data: Data, evaluator: str) -> list[_Task]:
 def _cell(model: str, weights: Weights | None, task: _Task, data: Data, config: RunConfig) -> Cell:
     suite = task.suite
     protocol = for_suite(config.protocol, suite.name)
+    modules = [entry(model).target.rpartition(":")[0], type(suite).__module__]
+    libraries = entry(model).libraries
+    if replaces(config.engine, config.precision):
+        modules.append(ENGINES[config.engine].target)
+        libraries += ENGINES[config.engine].libraries
     key = {
         "model": model,
         "weights": {k: v for k, v in asdict(weights).items() if k != "path"} if weights else None,
@@ -222,8 +217,8 @@ def _cell(model: str, weights: Weights | None, task: _Task, data: Data, config: 
         "protocol": protocol.to_json(),
         "batch_size": config.images_per_batch,
         "shard_images": SHARD_IMAGES,
-        "code_sha256": code_digest(entry(model).target.rpartition(":")[0], type(suite).__module__),
-        "versions": versions(*entry(model).libraries),
+        "code_sha256": code_digest(*modules),
+        "versions": versions(*libraries),
     }
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:12]
     safe = re.sub(r"[^\w.-]+", "_", model)  # hf:owner/name

@@ -10,10 +10,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
 from typing import Any
-
-import torch
 
 from adapters.base import Embedding, Prepared, Segmenter
 from adapters.registry import create
@@ -21,7 +18,7 @@ from evsam.errors import SambenchError
 from evsam.memory import keep_freed_memory
 from harness.plan import Cell, Group, Plan, records_folder
 from harness.progress import RunProgress
-from harness.provenance import device_name, git_state
+from harness.provenance import device_name, git_state, versions
 from harness.store import write_results
 from suites.base import Record, Stopwatch
 from suites.coco import Entry
@@ -60,12 +57,13 @@ def run(plan: Plan, progress: RunProgress, command: str) -> list[CellResult]:
         SambenchError: the data cannot be read or the disk cannot be written; finished shards are kept.
     """
     keep_freed_memory()
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32
     finished = {id(group): _so_far(group, plan, command) for group in plan.groups}
     write_results(plan.config.out, [cell for cells in finished.values() for cell in cells])
     for group in plan.groups:
         work = _GroupRun(group, plan, progress, [_Running(cell) for cell in group.cells])
         work.run()
+        if all(cell.status != "unfinished" for cell in finished[id(group)]):
+            continue  # all was there already, and has been scored
         finished[id(group)] = [_result(r, group, plan, command, work.watch) for r in work.running]
         write_results(plan.config.out, [cell for cells in finished.values() for cell in cells])
     return [cell for cells in finished.values() for cell in cells]
@@ -259,10 +257,10 @@ def _provenance(cell: Cell, group: Group, plan: Plan, command: str) -> dict[str,
         "images": {"path": data.config.images.as_posix(), "sha256": data.images_sha256},
         "git": git_state(),
         "code_sha256": cell.key["code_sha256"],
-        "versions": cell.key["versions"] | ({"hotcoco": version("hotcoco")} if cell.detections else {}),
+        "versions": cell.key["versions"] | (versions("hotcoco") if cell.detections else {}),
         "evaluator": plan.config.evaluator if cell.detections else None,
         "device": device_name(plan.config.device),
         "batch_size": plan.config.images_per_batch,
-        "tf32": False,
+        "tf32": plan.config.precision == "tf32",
         "command": command,
     }

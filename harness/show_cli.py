@@ -111,16 +111,14 @@ def _split(text: str, option: str) -> tuple[str, ...]:
 
 
 def _weights(given: Sequence[str], names: Sequence[str]) -> dict[str, str]:
-    pairs = {}
-    for one in given:
-        name, equals, path = one.partition("=")
-        if not equals or not path:
-            raise SambenchError(f"--weights {one}: say NAME=PATH or NAME=random.")
+    from harness.config import parse_weights
+
+    pairs = parse_weights(given)
+    for name, path in pairs.items():
         if name not in names:
             raise SambenchError(
-                f"--weights {one}: {name!r} is not among the models.{did_you_mean(name, names)}"
+                f"--weights {name}={path}: {name!r} is not among the models.{did_you_mean(name, names)}"
             )
-        pairs[name] = path
     return pairs
 
 

@@ -56,6 +56,11 @@ def models_of(suite: str, dataset: str) -> list[str]:
     return [model for s, d, model in _index() if (s, d) == (suite, dataset)]
 
 
+def detectors() -> set[str]:
+    """Return the detectors whose boxes the paper has numbers for."""
+    return {dataset.partition("/")[2] for _, dataset, _ in _index()} - {""}
+
+
 def printed_by(suite: str, dataset: str, metric: str) -> str:
     """Return who prints a metric for any model: ``paper``, ``script`` (the authors'), or nobody."""
     found = [paper for (s, d, _), paper in _index().items() if (s, d) == (suite, dataset)]

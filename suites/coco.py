@@ -117,12 +117,8 @@ class CocoDataset:
 
     def _file_of(self, record: ImageRecord) -> Path:
         """Return where an image should lie; `check_files` says whether it does."""
-        if record.file_name:
-            return self.images / record.file_name
-        if record.coco_url:  # http://images.cocodataset.org/train2017/000000123456.jpg
-            *_, split, name = ("", *record.coco_url.split("/"))
-            beside = self.images / name
-            return beside if beside.exists() else self.images / split / name
+        if record.file_name or record.coco_url:
+            return image_file(self.images, record.file_name, record.coco_url)
         raise SambenchError(f"{self.annotations}: image {record.id} has neither file_name nor coco_url.")
 
     def check_files(self, entries: Sequence[Entry]) -> None:
@@ -138,6 +134,16 @@ class CocoDataset:
                 f"{self.annotations.name} are not in {self.images}. "
                 "Is --images the folder that belongs to --annotations?"
             )
+
+
+def image_file(folder: Path, file_name: object, coco_url: object) -> Path:
+    """Return where an image should lie: by its name, or as LVIS has it by the end of its address."""
+    if file_name:
+        return folder / str(file_name)
+    # http://images.cocodataset.org/train2017/000000123456.jpg
+    *_, split, name = ("", *str(coco_url).split("/"))
+    beside = folder / name
+    return beside if beside.exists() else folder / split / name
 
 
 def _parse(path: Path) -> tuple[_File, str]:

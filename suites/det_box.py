@@ -22,7 +22,7 @@ from suites.detections import Detections, ImageDetections
 from suites.metrics import Scores
 from suites.predict import predict
 from suites.protocol import Protocol
-from suites.rle import encode
+from suites.rle import as_json, encode
 from suites.sample import Sample
 
 SCHEMA = pa.schema(
@@ -139,7 +139,7 @@ def masks_of_boxes(
                     "category_id": int(found.category_ids[i]),
                     "score": float(found.scores[i]),
                     "bbox": found.xywh[i].tolist(),
-                    "segmentation": json.dumps({**rle, "counts": rle["counts"].decode()}),
+                    "segmentation": json.dumps(as_json(rle)),
                     "pred_iou": pred_iou,
                     "choice": choice,
                 }

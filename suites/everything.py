@@ -24,6 +24,7 @@ from suites.base import InstanceSuite, Record, Stopwatch, describe, kept, score_
 from suites.generator import GeneratedMask, GeneratorSettings, generate
 from suites.metrics import SIZES, Scores, size_bins
 from suites.protocol import Protocol
+from suites.rle import encode
 from suites.sample import Sample, Target
 
 THRESHOLDS = np.linspace(0.5, 0.95, 10)  # cocodataset.org, detection evaluation
@@ -146,7 +147,7 @@ def _match(
 def _iou(masks: Sequence[GeneratedMask], objects: Sequence[Target]) -> np.ndarray:
     """IoU of the best masks, by falling predicted IoU, with the objects: (masks, objects)."""
     ranked = sorted(masks, key=lambda m: -m.predicted_iou)[:MOST_MASKS]
-    truth = [rle.encode(np.asfortranarray(t.mask.full(), np.uint8)) for t in objects]
+    truth = encode(np.stack([t.mask.full() for t in objects])) if objects else []
     if not ranked or not truth:
         return np.zeros((len(ranked), len(truth)))
     return np.asarray(rle.iou([m.segmentation for m in ranked], truth, [0] * len(truth)))

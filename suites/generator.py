@@ -30,6 +30,7 @@ from suites.generator_parts import (
     point_grid,
     stability,
 )
+from suites.rle import as_json, encode
 
 OnPoints = Callable[[int, int], None]
 """Called with the points done so far, and how many there are."""
@@ -217,11 +218,9 @@ class _CropWork:
     def _encode(self, masks: Tensor) -> list[dict[str, Any]]:
         """Encode masks of the crop at the image's size."""
         x0, y0, x1, y1 = self.crop
-        columns = np.zeros(
-            (len(masks), self.size[1], self.size[0]), np.uint8
-        )  # (n, W, H): RLE runs down columns
-        columns[:, x0:x1, y0:y1] = masks.transpose(1, 2).cpu().numpy()
-        return [_encode(one.T) for one in columns]
+        full = np.zeros((len(masks), *self.size), bool)
+        full[:, y0:y1, x0:x1] = masks.cpu().numpy()
+        return [as_json(one) for one in encode(full)]
 
 
 def _batches(points: np.ndarray, settings: GeneratorSettings) -> list[np.ndarray]:
@@ -239,12 +238,6 @@ def _clicks(points: np.ndarray) -> Prompts:
 def _above(scores: Tensor, threshold: float) -> Tensor:
     """Return which scores (n,) are above a threshold; all, where it is 0."""
     return (scores > threshold if threshold > 0 else torch.ones_like(scores)).nonzero()[:, 0]
-
-
-def _encode(mask: np.ndarray) -> dict[str, Any]:
-    """Encode a mask (H, W) as compressed RLE that JSON can hold."""
-    encoded: dict[str, Any] = rle.encode(np.asfortranarray(mask, np.uint8))
-    return encoded | {"counts": encoded["counts"].decode("ascii")}
 
 
 def _extent(corners: np.ndarray) -> Corners:
@@ -271,7 +264,9 @@ def _mended(one: GeneratedMask, least: int) -> GeneratedMask:
     if not changed:
         return one
     (box,) = mask_boxes(torch.from_numpy(mask[None]))
-    return replace(one, segmentation=_encode(mask), area=int(np.count_nonzero(mask)), bbox=_extent(box))
+    return replace(
+        one, segmentation=as_json(encode(mask[None])[0]), area=int(np.count_nonzero(mask)), bbox=_extent(box)
+    )
 
 
 def _distinct(

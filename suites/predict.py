@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from adapters.base import Embedding, Prediction, Prompts, Segmenter
+from adapters.base import Best, Embedding, Prompts, Segmenter, best_of
 from evsam.errors import SambenchError
 from suites.base import Stopwatch
 from suites.masks import WindowMask
@@ -48,15 +48,21 @@ def _predict_batch(
     segmenter: Segmenter, embedding: Embedding, prompts: Prompts, protocol: Protocol, watch: Stopwatch
 ) -> ChosenMasks:
     with watch("decode", segmenter.device):
-        prediction = segmenter.decode(embedding, prompts, multimask=protocol.select != "single")
-        best = choose(prediction, protocol)
+        best = _decode(segmenter, embedding, prompts, protocol)
     with watch("upsample", segmenter.device):
-        row = torch.arange(len(best), device=best.device)
-        logits = prediction.logits[row, best]
-        full = segmenter.upsample(logits, embedding.size)
-        _check(segmenter, logits, full, (len(prompts), *embedding.size))
+        full = segmenter.upsample(best.logits, embedding.size)
+        _check(segmenter, best.logits, full, (len(prompts), *embedding.size))
         masks = full > 0
-    return ChosenMasks(masks, logits, prediction.iou[row, best], best)
+    return ChosenMasks(masks, best.logits, best.iou, best.choice)
+
+
+def _decode(segmenter: Segmenter, embedding: Embedding, prompts: Prompts, protocol: Protocol) -> Best:
+    """Decode the alternative of each prompt that it is scored by, and no other where the model can."""
+    segmenter.check(prompts)
+    if protocol.select == "pred_iou":
+        return segmenter.decode_best(embedding, prompts)
+    prediction = segmenter.decode_batch(embedding, prompts, multimask=protocol.select == "stability")
+    return best_of(prediction, by=stability(prediction.logits) if protocol.select == "stability" else None)
 
 
 def _check(segmenter: Segmenter, logits: Tensor, full: Tensor, shape: tuple[int, ...]) -> None:
@@ -67,13 +73,6 @@ def _check(segmenter: Segmenter, logits: Tensor, full: Tensor, shape: tuple[int,
         )
     if not bool(torch.isfinite(logits).all()):
         raise SambenchError(f"{segmenter.name}: its logits are not finite (NaN or infinite).")
-
-
-def choose(prediction: Prediction, protocol: Protocol) -> Tensor:
-    """Return which of the M alternatives each prompt is scored by, (N,) int; the first among equals."""
-    if protocol.select == "stability":
-        return stability(prediction.logits).argmax(dim=1)
-    return prediction.iou.argmax(dim=1)
 
 
 def stability(logits: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import cv2
 import numpy as np
@@ -28,3 +28,8 @@ def encode(masks: np.ndarray) -> list[Rle]:
     import hotcoco  # at the first use, as the evaluators do
 
     return [hotcoco.mask.encode(cv2.transpose(mask).T) for mask in masks.view(np.uint8)]
+
+
+def as_json(rle: Rle) -> dict[str, Any]:
+    """Return an encoding that JSON can hold: its counts as text."""
+    return {"size": rle["size"], "counts": rle["counts"].decode("ascii")}

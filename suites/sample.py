@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import random
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
@@ -63,6 +64,15 @@ def load_sample(entry: Entry) -> Sample:
             Target(a.id, a.category_id, (x, y, x + w, y + h), a.area, bool(a.iscrowd), to_window(mask))
         )
     return Sample(record.id, image, tuple(targets))
+
+
+def draw(items: Sequence[T], limit: int | None, seed: int) -> list[T]:
+    """Draw a seeded sample, kept in order; a larger limit keeps the items of a smaller one."""
+    if limit is None or limit >= len(items):
+        return list(items)
+    order = list(range(len(items)))
+    random.Random(seed).shuffle(order)
+    return [items[i] for i in sorted(order[:limit])]
 
 
 def ahead(work: Callable[[T], U], items: Iterable[T], workers: int = 2) -> Iterator[U]:

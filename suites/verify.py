@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,10 +18,10 @@ from PIL import Image, UnidentifiedImageError
 from PIL.ExifTags import Base as Tag
 
 from evsam.errors import SambenchError
-from suites.coco import CocoDataset
+from suites.coco import CocoDataset, image_file
 from suites.masks import Size
 from suites.problems import REFUSED, Finding, Problem, Problems
-from suites.sample import ahead
+from suites.sample import ahead, draw
 from suites.verify_masks import check_object, is_finite, is_number
 
 Record = dict[str, Any]
@@ -106,7 +105,7 @@ def verify(
     _check_annotations(records, pictures, known, problems)
     if _looks_like_lvis(listed, categories) if lvis is None else lvis:
         _check_lvis(listed, categories, known, problems)
-    chosen = _sample([pictures[i] for i in sorted(pictures)], limit, seed)
+    chosen = draw([pictures[i] for i in sorted(pictures)], limit, seed)
     for done, found in enumerate(ahead(partial(_check_picture, decode=decode), chosen, WORKERS), 1):
         for finding in found:
             problems.add(*finding)
@@ -136,15 +135,6 @@ def _refusal(annotations: Path) -> str | None:
     except SambenchError as error:
         return str(error)
     return None
-
-
-def _sample(pictures: list[_Picture], limit: int | None, seed: int) -> list[_Picture]:
-    """Draw the images that a run with this limit and seed evaluates, which come by rising id."""
-    if limit is None or limit >= len(pictures):
-        return pictures
-    order = list(range(len(pictures)))
-    random.Random(seed).shuffle(order)
-    return [pictures[i] for i in sorted(order[:limit])]
 
 
 def _check_categories(categories: list[Any], problems: Problems) -> set[int]:
@@ -192,18 +182,11 @@ def _check_images(images: list[Any], folder: Path | None, problems: Problems) ->
             problems.add("malformed", f"image {number}: file_name is {name!r}, and coco_url no better")
         elif (owner := owners.setdefault(name, number)) != number:
             problems.add("duplicate_file", f"{name}: images {owner} and {number}")
-        file = _file_of(folder, record) if folder and isinstance(name, str) and name else None
+        file = None
+        if folder and isinstance(name, str) and name:
+            file = image_file(folder, record.get("file_name"), record.get("coco_url"))
         pictures[number] = _Picture(number, size, file)
     return pictures
-
-
-def _file_of(folder: Path, record: Record) -> Path:
-    """Return where an image should lie, as `suites.coco` does: LVIS names files by ``coco_url`` alone."""
-    if record.get("file_name"):
-        return folder / str(record["file_name"])
-    *_, split, name = ("", *str(record["coco_url"]).split("/"))
-    beside = folder / name
-    return beside if beside.exists() else folder / split / name
 
 
 def _check_annotations(

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from adapters.base import Weights
-from adapters.weights import RANDOM_SEED, sha256_of, sha256_of_folder
+from adapters.base import Weights, check_images
+from adapters.weights import RANDOM_SEED, from_path
 from evsam.errors import SambenchError
 
 
@@ -68,12 +68,7 @@ class Detector(ABC):
         Raises:
             SambenchError: an image is of another shape or type.
         """
-        for image in images:
-            if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-                raise SambenchError(
-                    f"an image is {image.dtype} of shape {image.shape}, not uint8 (H, W, 3) RGB; "
-                    "suites.images.read_image reads any file as such"
-                )
+        check_images(images)
         return [self.detect_one(image) for image in images]
 
     @abstractmethod
@@ -100,8 +95,7 @@ def find_weights(name: str, given: str | None, default: Path) -> Weights:
             f"{name}: no weights at {path}. Give them with --weights PATH, or take a random initialisation "
             "with --weights random."
         )
-    digest = sha256_of_folder(path) if path.is_dir() else sha256_of(path)
-    return Weights("file", path=str(path), sha256=digest)
+    return from_path(path)
 
 
 def ids_by_name(name: str, classes: Sequence[str], categories: Iterable[Category]) -> list[int | None]:

@@ -20,15 +20,13 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from evsam.mask_decoder import MASK_TOKENS
+from evsam.mask_decoder import MASK_TOKENS, TokenDecoder
 from evsam.neck import EMBED_DIM, EMBED_SIZE
 from evsam.prompt_encoder import PAD, PROMPT_FRAME, RandomPositionEncoding
-from evsam.transformer import MLP_DIM, ImageTokens, TwoWayBlock, TwoWayTransformer
+from evsam.transformer import MLP_DIM, TwoWayBlock, TwoWayTransformer
 
 SLOTS = 6
 """Points a prompt has, given or empty (``decoder_max_num_input_points``)."""
-
-TOP_LEFT, BOTTOM_RIGHT = 2, 3  # labels of a box's corners, after PAD, BACKGROUND and FOREGROUND
 
 NOWHERE = -1.0
 """Both coordinates of an empty slot, and any coordinate left of or above the image, in the 1024 frame."""
@@ -112,7 +110,7 @@ class EfficientTwoWayBlock(TwoWayBlock):
         return tokens + self.self_attn(tokens, tokens, tokens)
 
 
-class MaskDecoder(nn.Module):
+class MaskDecoder(TokenDecoder):
     """Predict masks as the product of upscaled pixels with a vector made from each mask token."""
 
     def __init__(self) -> None:
@@ -139,26 +137,9 @@ class MaskDecoder(nn.Module):
         )
         self.iou_prediction_head = MLP(EMBED_DIM, EMBED_DIM, EMBED_DIM, MASK_TOKENS)
 
-    def project_image(self, features: Tensor, image_pe: Tensor) -> ImageTokens:
-        """Compute once what all prompts on an image share, from two maps (1, 256, 64, 64)."""
-        return self.transformer.project_image(features, image_pe)
-
-    def decode(self, image: ImageTokens, sparse: Tensor, multimask: bool) -> tuple[Tensor, Tensor]:
-        """Decode prompt tokens (N, 6, 256) against a projected image.
-
-        Returns:
-            Logits (N, M, 256, 256) and predicted IoU (N, M): of mask tokens 1 to 3, in that order, or of
-            token 0 where not ``multimask``.
-        """
-        own = torch.cat([self.iou_token.weight, self.mask_tokens.weight])
-        tokens = torch.cat([own.expand(len(sparse), -1, -1), sparse], dim=1)
-        tokens, pixels = self.transformer(tokens, image)
-
-        chosen = range(1, MASK_TOKENS) if multimask else range(1)
-        vectors = [self.output_hypernetworks_mlps[i](tokens[:, 1 + i]) for i in chosen]
-        masks = torch.einsum("nmc,nchw->nmhw", torch.stack(vectors, dim=1), self.upscale(pixels))
-        iou = self.iou_prediction_head(tokens[:, 0])
-        return masks, iou[:, chosen.start : chosen.stop]
+    def masks(self, vectors: Tensor, pixels: Tensor) -> Tensor:
+        """Multiply vectors (N, M, 32) with the upscaled pixels: logits (N, M, 256, 256)."""
+        return torch.einsum("nmc,nchw->nmhw", vectors, self.upscale(pixels))
 
     def upscale(self, pixels: Tensor) -> Tensor:
         """Upscale (N, 4096, 256) to (N, 32, 256, 256)."""

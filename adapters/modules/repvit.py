@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from adapters.modules.conv_bn import NORM_EPS, ConvBN, conv_stem
 
@@ -111,10 +112,18 @@ class TokenMixer(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.conv = ConvBN(channels, channels, kernel=3, groups=channels)
-        self.conv1 = ConvBN(channels, channels, groups=channels)
+        self.conv1: ConvBN | None = ConvBN(channels, channels, groups=channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.conv(x) + self.conv1(x) + x
+        return self.conv(x) if self.conv1 is None else self.conv(x) + self.conv1(x) + x
+
+    def fuse(self) -> None:
+        """Fold the three branches into the 3x3 convolution (see `evsam.fuse`)."""
+        if self.conv1 is not None:
+            self.conv.fuse()
+            self.conv1.fuse()
+            _add_branches(self.conv.c, self.conv1.c)
+            self.conv1 = None
 
 
 class NormedTokenMixer(nn.Module):
@@ -123,11 +132,28 @@ class NormedTokenMixer(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.conv = ConvBN(channels, channels, kernel=3, groups=channels)
-        self.conv1 = nn.Conv2d(channels, channels, 1, groups=channels)
-        self.bn = nn.BatchNorm2d(channels, eps=NORM_EPS)
+        self.conv1: nn.Conv2d | None = nn.Conv2d(channels, channels, 1, groups=channels)
+        self.bn: nn.Module = nn.BatchNorm2d(channels, eps=NORM_EPS)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.bn(self.conv(x) + self.conv1(x) + x)
+        return self.conv(x) if self.conv1 is None else self.bn(self.conv(x) + self.conv1(x) + x)
+
+    def fuse(self) -> None:
+        """Fold the branches and the norm into the 3x3 convolution (see `evsam.fuse`)."""
+        if self.conv1 is not None and isinstance(self.bn, nn.BatchNorm2d):
+            self.conv.fuse()
+            _add_branches(self.conv.c, self.conv1)
+            self.conv.c = fuse_conv_bn_eval(self.conv.c, self.bn)
+            self.conv1, self.bn = None, nn.Identity()
+
+
+@torch.no_grad()
+def _add_branches(conv: nn.Conv2d, conv1: nn.Conv2d) -> None:
+    """Add a depthwise 1x1 convolution and the identity to a depthwise 3x3 one; both have a bias."""
+    assert conv.bias is not None
+    assert conv1.bias is not None
+    conv.weight[:, :, 1, 1] += conv1.weight[:, :, 0, 0] + 1
+    conv.bias += conv1.bias
 
 
 class SqueezeExcite(nn.Module):

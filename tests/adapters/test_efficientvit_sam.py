@@ -140,7 +140,8 @@ def test_weights_that_are_not_there_are_an_error_that_says_where_they_belong(tmp
 
 def test_the_registered_file_of_the_weights_folder_is_taken(tmp_path, monkeypatch, segmenter):
     monkeypatch.setenv("SAMBENCH_WEIGHTS", str(tmp_path))
-    torch.save(segmenter.model.state_dict(), tmp_path / "efficientvit_sam_l0.pt")
+    model = golden.load_filled(evsam.create_model("efficientvit_sam_l0"))
+    torch.save(model.state_dict(), tmp_path / "efficientvit_sam_l0.pt")
     found = adapters.create("efficientvit_sam_l0")
     assert found.weights.source == "file"
     assert len(found.weights.sha256) == 64

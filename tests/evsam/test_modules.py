@@ -122,7 +122,7 @@ def test_decoder_upscales_and_places_pixels_as_the_convolutions_do():
     pixels, vectors = torch.randn(2, 4096, 256), torch.randn(2, 3, 32)
     maps = decoder.output_upscaling(pixels.transpose(1, 2).reshape(2, 256, 64, 64))
     want = torch.einsum("nmc,nchw->nmhw", vectors, maps)
-    close(decoder._masks(vectors, decoder._upscale(pixels)), want)
+    close(decoder.masks(vectors, pixels), want)
 
 
 def test_a_shared_dense_prompt_gives_what_a_repeated_one_gives():

@@ -16,9 +16,10 @@ from tiny_coco import HEIGHT, WIDTH, TinyCoco, make_tiny, noise
 from evsam.errors import SambenchError
 from harness import provenance
 from harness.config import DatasetConfig, RunConfig
-from harness.plan import Plan, make_plan, sample
+from harness.plan import Plan, make_plan
 from suites.coco import Entry, ImageRecord
 from suites.protocol import PRESETS, make_protocol
+from suites.sample import draw
 
 ENTRIES = [Entry(ImageRecord(id=10 * i), Path(f"{i}.jpg"), ()) for i in range(50)]
 
@@ -47,28 +48,28 @@ def tree(root: Path) -> dict[str, tuple[int, int]]:
 
 @pytest.mark.parametrize("limit", [1, 5, 49])
 def test_a_sample_is_seeded_and_in_order(limit: int) -> None:
-    drawn = sample(ENTRIES, limit, seed=0)
+    drawn = draw(ENTRIES, limit, seed=0)
     assert len({e.record.id for e in drawn}) == limit
-    assert drawn == sample(ENTRIES, limit, seed=0)
+    assert drawn == draw(ENTRIES, limit, seed=0)
     assert [e.record.id for e in drawn] == sorted(e.record.id for e in drawn)
 
 
 def test_another_seed_draws_another_sample() -> None:
-    assert sample(ENTRIES, 10, seed=0) != sample(ENTRIES, 10, seed=1)
+    assert draw(ENTRIES, 10, seed=0) != draw(ENTRIES, 10, seed=1)
 
 
 def test_a_sample_is_not_the_first_images() -> None:
-    assert sample(ENTRIES, 10, seed=0) != ENTRIES[:10]
+    assert draw(ENTRIES, 10, seed=0) != ENTRIES[:10]
 
 
 def test_a_larger_sample_keeps_the_images_of_a_smaller_one() -> None:
-    few, more = sample(ENTRIES, 5, seed=4), sample(ENTRIES, 10, seed=4)
+    few, more = draw(ENTRIES, 5, seed=4), draw(ENTRIES, 10, seed=4)
     assert {e.record.id for e in few} < {e.record.id for e in more}
 
 
 @pytest.mark.parametrize("limit", [None, 50, 51])
 def test_no_limit_or_a_large_one_takes_all(limit: int | None) -> None:
-    assert sample(ENTRIES, limit, seed=0) == ENTRIES
+    assert draw(ENTRIES, limit, seed=0) == ENTRIES
 
 
 def test_the_same_configuration_gives_the_same_folder(tiny: TinyCoco) -> None:

@@ -14,11 +14,10 @@ from PIL import Image
 from pycocotools import mask as rle
 
 from evsam.errors import SambenchError
-from harness.plan import sample
 from suites.coco import CocoDataset
 from suites.masks import decode_segmentation, to_window
 from suites.problems import EXAMPLES, KINDS, REFUSED
-from suites.sample import load_sample
+from suites.sample import draw, load_sample
 from suites.shapes import make_shapes
 from suites.verify import verify
 from suites.verify_masks import _measure_polygons, _measure_rle, _UnfitError, check_object
@@ -334,7 +333,7 @@ def test_a_limit_looks_at_the_images_that_a_run_takes(data):
     entries = CocoDataset(data.folder, data.file).entries
     missing = next(p for p in report.problems if p.name == "missing_image")
     assert report.looked_at == 4
-    assert missing.examples == [f"image {e.record.id}: {e.file}" for e in sample(entries, 4, 3)]
+    assert missing.examples == [f"image {e.record.id}: {e.file}" for e in draw(entries, 4, 3)]
 
 
 def test_progress_is_told_image_by_image(data):

@@ -1,0 +1,115 @@
+"""What runs a model: PyTorch as it is, PyTorch compiled, or a graph exported to another runtime.
+
+An engine is one module here with a function ``parts(segmenter, precision)`` that returns its
+`adapters.engines.parts.Parts`, and a line in `ENGINES`. Nothing heavy is imported here: the command line
+lists engines from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from evsam.errors import SambenchError, did_you_mean
+
+if TYPE_CHECKING:
+    from adapters.base import Segmenter
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What one engine can do."""
+
+    target: str
+    """Module with the function ``parts``."""
+    title: str
+    """What it is, in a line."""
+    precisions: Mapping[str, tuple[str, ...]]
+    """Kind of device (``cpu``, ``cuda``) to the precisions it computes in there."""
+    libraries: tuple[str, ...] = ()
+    """The distributions that compute, beside torch; they decide numbers."""
+
+
+ENGINES: dict[str, Engine] = {
+    "eager": Engine(
+        "adapters.engines.eager",
+        "PyTorch, operation by operation",
+        {"cpu": ("fp32", "bf16"), "cuda": ("fp32", "tf32", "bf16", "fp16")},
+    ),
+    "compile": Engine(
+        "adapters.engines.compiled",
+        "torch.compile; on a GPU as CUDA graphs",
+        {"cpu": ("fp32", "bf16"), "cuda": ("fp32", "tf32", "bf16", "fp16")},
+    ),
+    "onnxruntime": Engine(
+        "adapters.engines.onnxruntime",
+        "ONNX Runtime on the exported graphs",
+        {"cpu": ("fp32", "int8"), "cuda": ("fp32", "tf32", "fp16")},
+        ("onnx", "onnxscript", "onnxruntime"),
+    ),
+    "openvino": Engine(
+        "adapters.engines.openvino",
+        "OpenVINO on the exported graphs",
+        {"cpu": ("fp32", "bf16", "int8")},
+        ("onnx", "onnxscript", "openvino"),
+    ),
+    "tensorrt": Engine(
+        "adapters.engines.tensorrt",
+        "TensorRT, or TensorRT for RTX, on the exported graphs",
+        {"cuda": ("fp32", "tf32", "bf16", "fp16", "int8")},
+        ("onnx", "onnxscript", "tensorrt", "tensorrt_rtx"),
+    ),
+}
+
+PRECISIONS = ("fp32", "tf32", "bf16", "fp16", "int8")
+"""``int8`` is the encoder's alone; the decoder beside it computes in fp32."""
+
+
+def check(engine: str, precision: str, device: str) -> None:
+    """Refuse what an engine cannot do on a kind of device (``cpu`` or ``cuda``).
+
+    Raises:
+        SambenchError: the message says what there is instead.
+    """
+    for kind, value, choices in (("engine", engine, ENGINES), ("precision", precision, PRECISIONS)):
+        if value not in choices:
+            raise SambenchError(
+                f"no {kind} {value!r}; there is {', '.join(choices)}.{did_you_mean(value, choices)}"
+            )
+    here = ENGINES[engine].precisions
+    if device not in here:
+        raise SambenchError(f"engine {engine} does not run on a {device}; it runs on {' and '.join(here)}.")
+    if precision not in here[device]:
+        raise SambenchError(
+            f"engine {engine} does not compute in {precision} on a {device}; it does in "
+            f"{', '.join(here[device])}."
+        )
+
+
+def replaces(engine: str, precision: str) -> bool:
+    """Tell whether a model's own arithmetic, which is PyTorch's in fp32, is replaced."""
+    return (engine, precision) != ("eager", "fp32")
+
+
+def attach(segmenter: Segmenter, engine: str, precision: str) -> Segmenter:
+    """Let an engine run a segmenter that PyTorch runs in fp32 so far; return the same segmenter.
+
+    Raises:
+        SambenchError: the engine cannot run this model, cannot do this here, or is not installed.
+    """
+    from importlib import import_module
+
+    from adapters.sam import SamSegmenter
+
+    check(engine, precision, segmenter.device.type)
+    if not replaces(engine, precision):
+        return segmenter
+    if not isinstance(segmenter, SamSegmenter):
+        raise SambenchError(
+            f"{segmenter.name} runs in engine eager and precision fp32 alone: {engine} in {precision} needs "
+            "a model with SAM's encoder and decoder (adapters.sam.SamSegmenter)."
+        )
+    segmenter.parts = import_module(ENGINES[engine].target).parts(segmenter, precision)
+    segmenter.engine, segmenter.precision = engine, precision
+    return segmenter
