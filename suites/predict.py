@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from adapters.base import Best, Embedding, Prompts, Segmenter, best_of
+from adapters.base import Best, Embedding, Prediction, Prompts, Segmenter, best_of
 from evsam.errors import SambenchError
 from suites.base import Stopwatch
 from suites.masks import WindowMask
@@ -61,8 +61,8 @@ def _decode(segmenter: Segmenter, embedding: Embedding, prompts: Prompts, protoc
     segmenter.check(prompts)
     if protocol.select == "pred_iou":
         return segmenter.decode_best(embedding, prompts)
-    prediction = segmenter.decode_batch(embedding, prompts, multimask=protocol.select == "stability")
-    return best_of(prediction, by=stability(prediction.logits) if protocol.select == "stability" else None)
+    prediction = segmenter.decode_batch(embedding, prompts, multimask=protocol.select != "single")
+    return choose(prediction, protocol)
 
 
 def _check(segmenter: Segmenter, logits: Tensor, full: Tensor, shape: tuple[int, ...]) -> None:
@@ -73,6 +73,11 @@ def _check(segmenter: Segmenter, logits: Tensor, full: Tensor, shape: tuple[int,
         )
     if not bool(torch.isfinite(logits).all()):
         raise SambenchError(f"{segmenter.name}: its logits are not finite (NaN or infinite).")
+
+
+def choose(prediction: Prediction, protocol: Protocol) -> Best:
+    """Choose the alternative that each prompt is scored by, the first among equals."""
+    return best_of(prediction, by=stability(prediction.logits) if protocol.select == "stability" else None)
 
 
 def stability(logits: Tensor) -> Tensor:

@@ -26,25 +26,25 @@ def prediction(logits, iou):
 
 def test_predicted_iou_chooses_for_each_prompt_on_its_own():
     both = prediction([[STABLE, SHAKY, SOFT], [STABLE, SHAKY, SOFT]], [[0.2, 0.9, 0.5], [0.1, 0.2, 0.3]])
-    assert choose(both, make_protocol("paper")).tolist() == [1, 2]
-    assert choose(both, make_protocol("strict")).tolist() == [1, 2]
+    assert choose(both, make_protocol("paper")).choice.tolist() == [1, 2]
+    assert choose(both, make_protocol("strict")).choice.tolist() == [1, 2]
 
 
 def test_stability_chooses_though_predicted_iou_says_otherwise():
     both = prediction([[SOFT, SHAKY, STABLE], [SHAKY, SOFT, SOFT]], [[0.9, 0.5, 0.1], [0.1, 0.5, 0.9]])
-    assert choose(both, make_protocol({"select": "stability"})).tolist() == [2, 0]
+    assert choose(both, make_protocol({"select": "stability"})).choice.tolist() == [2, 0]
 
 
 def test_a_single_mask_is_chosen_whatever_it_is_worth():
     one = prediction([[SOFT], [STABLE]], [[-3.0], [0.5]])
     for select in ("single", "pred_iou", "stability"):
-        assert choose(one, make_protocol({"select": select})).tolist() == [0, 0]
+        assert choose(one, make_protocol({"select": select})).choice.tolist() == [0, 0]
 
 
 @pytest.mark.parametrize("select", ["pred_iou", "stability"])
 def test_the_first_among_equals_is_chosen(select):
     equal = prediction([[SHAKY, STABLE, STABLE]], [[0.1, 0.7, 0.7]])
-    assert choose(equal, make_protocol({"select": select})).tolist() == [1]
+    assert choose(equal, make_protocol({"select": select})).choice.tolist() == [1]
 
 
 def test_stability_is_the_iou_of_the_mask_cut_high_and_cut_low():
@@ -63,7 +63,7 @@ def test_a_mask_without_a_pixel_is_not_stable_and_not_chosen():
     empty = [[-9.0, -9.0], [-9.0, -9.0]]
     assert stability(torch.tensor([[empty]])).tolist() == [[0.0]]
     chosen = choose(prediction([[empty, SHAKY]], [[0.9, 0.1]]), make_protocol({"select": "stability"}))
-    assert chosen.tolist() == [1]
+    assert chosen.choice.tolist() == [1]
 
 
 def numbered(prompt, size):
