@@ -6,6 +6,8 @@ the right and the bottom. Sizes are (height, width); coordinates are pixels, x t
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -52,9 +54,27 @@ def upsample(logits: Tensor, size: Size) -> Tensor:
 
     As SAM does: resize to the 1024 frame, crop the padding, resize to the image; both bilinear.
     """
+    if logits.device.type == "cuda":  # which has arithmetic to spare, and no 1024 frame is written
+        return upsample_at_once(logits, size)
     height, width = resized(size, PROMPT_FRAME)
     frame = _resize(logits.float()[:, None], (PROMPT_FRAME, PROMPT_FRAME))
     return _resize(frame[..., :height, :width], size)[:, 0]
+
+
+def upsample_at_once(logits: Tensor, size: Size) -> Tensor:
+    """Do what `upsample` does in one step: along each axis the two resizes are one small matrix."""
+    rows, columns = (
+        _two_resizes(low, kept, out, logits.device)
+        for low, kept, out in zip(logits.shape[1:], resized(size, PROMPT_FRAME), size, strict=True)
+    )
+    return rows.T @ logits.float() @ columns
+
+
+@functools.lru_cache(maxsize=256)
+def _two_resizes(low: int, kept: int, out: int, device: torch.device) -> Tensor:
+    """The matrix (low, out) of a resize to the frame, a crop to ``kept`` of it, and a resize to ``out``."""
+    frame = F.interpolate(torch.eye(low, device=device)[:, None], PROMPT_FRAME, mode="linear", align_corners=False)
+    return F.interpolate(frame[..., :kept], out, mode="linear", align_corners=False)[:, 0]
 
 
 def _resize(x: Tensor, size: Size) -> Tensor:

@@ -18,6 +18,7 @@ from harness.data_cli import data
 from harness.detect_cli import detect, detectors
 from harness.profile_cli import profile
 from harness.show_cli import show
+from harness.throughput_cli import throughput
 from harness.weights_cli import weights as weights_app
 
 app = typer.Typer(
@@ -31,6 +32,7 @@ app = typer.Typer(
 app.add_typer(data, name="data")
 app.add_typer(weights_app, name="weights")
 app.command()(profile)
+app.command()(throughput)
 app.command()(show)
 app.command()(detectors)
 app.command()(detect)
@@ -106,8 +108,15 @@ def run(
     evaluator: Annotated[
         str | None, typer.Option(help="What computes AP: hotcoco (default), pycocotools or lvis.")
     ] = None,
-    engine: Annotated[str | None, typer.Option(help="What runs the model: eager.")] = None,
-    precision: Annotated[str | None, typer.Option(help="What it computes in: fp32.")] = None,
+    engine: Annotated[
+        str | None,
+        typer.Option(
+            help="What runs the model: eager (default), compile, onnxruntime, openvino, tensorrt; docs/engines.md."
+        ),
+    ] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="What it computes in: fp32 (default), tf32, bf16, fp16 or int8.")
+    ] = None,
     limit: Annotated[
         int | None,
         typer.Option(help="Evaluate a seeded sample of so many images; the result is marked partial."),
@@ -265,11 +274,15 @@ def doctor(as_json: JsonFlag = False) -> None:
     """Say what this machine has, for a report of a problem."""
     import torch
 
+    from adapters.engines import engine_libraries
     from adapters.upstream import weights_folder
     from harness.provenance import device_name, git_state, versions
 
     devices = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
-    facts = {**versions("transformers", "ultralytics"), **{d: device_name(d) for d in devices}}
+    facts = {
+        **versions("transformers", "ultralytics", *engine_libraries()),
+        **{d: device_name(d) for d in devices},
+    }
     facts |= {"git": git_state().get("commit", "-"), "weights folder": str(weights_folder())}
     _list([{"what": what, "found": found} for what, found in facts.items()], as_json)
 

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from adapters.base import Weights
 from adapters.engines import ENGINES, replaces
+from adapters.engines import check as check_engine
 from adapters.registry import check_device, create, entry, has_parameters
 from adapters.weights import resolve, sha256_of
 from evsam.errors import SambenchError
@@ -103,7 +104,7 @@ def make_plan(config: RunConfig) -> Plan:
     Raises:
         SambenchError: data or weights that the user named are missing or wrong.
     """
-    check_device(config.device)
+    check_engine(config.engine, config.precision, check_device(config.device).type)
     if config.out.exists() and not config.out.is_dir():
         raise SambenchError(f"{config.out}: is a file, and --out must be a folder. Choose another.")
     if (config.out / "results.json").exists():

@@ -66,6 +66,11 @@ PRECISIONS = ("fp32", "tf32", "bf16", "fp16", "int8")
 """``int8`` is the encoder's alone; the decoder beside it computes in fp32."""
 
 
+def engine_libraries() -> list[str]:
+    """Return the distributions that any engine computes with, beside torch."""
+    return list(dict.fromkeys(name for engine in ENGINES.values() for name in engine.libraries))
+
+
 def check(engine: str, precision: str, device: str) -> None:
     """Refuse what an engine cannot do on a kind of device (``cpu`` or ``cuda``).
 

@@ -53,3 +53,11 @@ def test_an_image_of_the_right_size_is_not_resampled():
     out = geometry.preprocess(image, 512)[:, :, :300].permute(1, 2, 0).double().numpy()
     back = out * [58.395, 57.12, 57.375] + [123.675, 116.28, 103.53]
     assert np.array_equal(np.rint(back), image)
+
+
+@pytest.mark.parametrize("size", [(480, 640), (640, 427), (1500, 2250), (37, 1024), (5, 3), (1, 1024)])
+def test_upsampling_at_once_is_the_two_resizes(size):
+    logits = torch.randn(3, 256, 256, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(
+        geometry.upsample_at_once(logits, size), geometry.upsample(logits, size), rtol=1e-5, atol=1e-5
+    )
