@@ -60,14 +60,14 @@ class EfficientSam(nn.Module):
         self, image: ImageTokens, xy: Tensor, labels: Tensor, multimask: bool
     ) -> tuple[Tensor, Tensor]:
         """Decode N prompts: logits (N, M, 256, 256) and predicted IoU (N, M)."""
-        return self.mask_decoder.decode(image, self._tokens(image, xy, labels), multimask)
+        return self.mask_decoder.decode(image, self._tokens(xy, labels), multimask)
 
     def decode_best(self, image: ImageTokens, xy: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Decode the best alternative alone: logits (N, 256, 256), IoU (N,), which of the three (N,)."""
-        return self.mask_decoder.decode_best(image, self._tokens(image, xy, labels))
+        return self.mask_decoder.decode_best(image, self._tokens(xy, labels))
 
-    def _tokens(self, image: ImageTokens, xy: Tensor, labels: Tensor) -> Tensor:
-        return self.prompt_encoder(xy, labels).to(image.keys.dtype)
+    def _tokens(self, xy: Tensor, labels: Tensor) -> Tensor:
+        return self.prompt_encoder(xy, labels).to(self.mask_decoder.mask_tokens.weight.dtype)
 
 
 class EfficientSamSegmenter(SamSegmenter):

@@ -129,18 +129,20 @@ class PlainPredictor:
 
     def __init__(self, model: Sam) -> None:
         self.model = model
+        self.device = next(model.parameters()).device
 
     @torch.inference_mode()
     def set_image(self, image: np.ndarray) -> None:
         """Encode."""
         self.size = image.shape[:2]
-        self.features = self.model.image_encoder(geometry.preprocess(image, self.model.input_size)[None])
+        pixels = geometry.preprocess(image, self.model.input_size)[None]
+        self.features = self.model.image_encoder(pixels.to(self.device))
 
     @torch.inference_mode()
     def box_iou(self, bbox: list[float], truth: np.ndarray, watch: Stopwatch) -> float:
         """Predict for a box x y w h and compare the best of three masks."""
         x, y, w, h = bbox
-        corners = torch.tensor([[[x, y], [x + w, y + h]]], dtype=torch.float32)
+        corners = torch.tensor([[[x, y], [x + w, y + h]]], dtype=torch.float32, device=self.device)
         with watch("decode"):
             sparse, dense = self.model.prompt_encoder(
                 boxes=geometry.to_prompt_frame(corners, self.size).reshape(1, 4)
@@ -150,7 +152,7 @@ class PlainPredictor:
             height, width = geometry.resized(self.size, 1024)
             frame = F.interpolate(low, (1024, 1024), mode="bilinear", align_corners=False)
             full = F.interpolate(frame[..., :height, :width], self.size, mode="bilinear", align_corners=False)
-            masks = (full > 0)[0].numpy()
+            masks = (full > 0)[0].cpu().numpy()
         with watch("score"):
             mask = masks[int(iou[0].argmax())]
             union = np.logical_or(mask, truth).sum()

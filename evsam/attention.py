@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from evsam.kernels import linear_attention
 from evsam.layers import Block, ConvLayer, MBConv
 
 HEAD_DIM = 32
@@ -39,8 +40,9 @@ class LiteMLA(nn.Module):
         qkv = self.qkv(x)
         qkv = torch.cat([qkv, self.aggreg[0](qkv)], dim=1)  # (B, 2 * 3C, H, W)
         qkv = qkv.reshape(b, -1, 3 * HEAD_DIM, h * w)  # (B, 2 * heads, 3 * 32, H W)
-        out = relu_linear_attention(*qkv.chunk(3, dim=2)).to(x.dtype)
-        return self.proj(out.reshape(b, -1, h, w))
+        q, k, v = qkv.chunk(3, dim=2)
+        attend = linear_attention.fused if linear_attention.usable(q) else relu_linear_attention
+        return self.proj(attend(q, k, v).to(x.dtype).reshape(b, -1, h, w))
 
 
 def relu_linear_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:

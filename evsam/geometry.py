@@ -73,7 +73,9 @@ def upsample_at_once(logits: Tensor, size: Size) -> Tensor:
 @functools.lru_cache(maxsize=256)
 def _two_resizes(low: int, kept: int, out: int, device: torch.device) -> Tensor:
     """The matrix (low, out) of a resize to the frame, a crop to ``kept`` of it, and a resize to ``out``."""
-    frame = F.interpolate(torch.eye(low, device=device)[:, None], PROMPT_FRAME, mode="linear", align_corners=False)
+    frame = F.interpolate(
+        torch.eye(low, device=device)[:, None], PROMPT_FRAME, mode="linear", align_corners=False
+    )
     return F.interpolate(frame[..., :kept], out, mode="linear", align_corners=False)[:, 0]
 
 

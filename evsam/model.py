@@ -78,12 +78,12 @@ class Sam(nn.Module):
         Returns:
             Logits (N, M, 256, 256) and predicted IoU (N, M).
         """
-        return self.mask_decoder.decode(image, self._tokens(image, xy, labels), multimask)
+        return self.mask_decoder.decode(image, self._tokens(xy, labels), multimask)
 
     def decode_best(self, image: ImageTokens, xy: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Decode the best alternative alone: logits (N, 256, 256), IoU (N,), which of the three (N,)."""
-        return self.mask_decoder.decode_best(image, self._tokens(image, xy, labels))
+        return self.mask_decoder.decode_best(image, self._tokens(xy, labels))
 
-    def _tokens(self, image: ImageTokens, xy: Tensor, labels: Tensor) -> Tensor:
-        """Points to tokens in the image's precision; their sines are taken in float32."""
-        return self.prompt_encoder.embed_points(xy, labels).to(image.keys.dtype)
+    def _tokens(self, xy: Tensor, labels: Tensor) -> Tensor:
+        """Points to tokens in the decoder's precision for them; their sines are taken in float32."""
+        return self.prompt_encoder.embed_points(xy, labels).to(self.mask_decoder.mask_tokens.weight.dtype)

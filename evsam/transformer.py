@@ -84,7 +84,9 @@ class TokenToImage(Attention):
     def read_projected(self, tokens: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Read projected pixels (B, P, 128); queries of all prompts share them where B is 1."""
         q = self.q_proj(tokens).reshape(k.shape[0], _rows(tokens, k), CROSS_DIM)
-        return self.attend(q, k, v).reshape(tokens.shape)
+        q, k, v = split_heads(q.to(k.dtype)), split_heads(k), split_heads(v)
+        out = F.scaled_dot_product_attention(q, k, v)
+        return self.out_proj(out.transpose(1, 2).reshape(*tokens.shape[:2], CROSS_DIM).to(tokens.dtype))
 
     def read(self, tokens: Tensor, keys: Tensor, keys_at: Tensor) -> Tensor:
         """Read pixels (N, P, 256), given plain as ``keys`` and with their position as ``keys_at``.
@@ -93,8 +95,9 @@ class TokenToImage(Attention):
         """
         q = split_heads(self.q_proj(tokens) * self.scale)  # (N, 8, T, 16)
         n, heads, t, _ = q.shape
-        scores = (q @ split_weight(self.k_proj)).flatten(1, 2) @ keys_at.transpose(1, 2)  # (N, 8 T, P)
-        context = (scores.softmax(dim=-1) @ keys).reshape(n, heads, t, DIM)
+        folded = (q @ split_weight(self.k_proj)).flatten(1, 2).to(keys.dtype)
+        scores = folded @ keys_at.transpose(1, 2)  # (N, 8 T, P)
+        context = (scores.softmax(dim=-1) @ keys).to(tokens.dtype).reshape(n, heads, t, DIM)
         out = context @ split_weight(self.v_proj).transpose(1, 2)  # (N, 8, T, 16)
         return self.out_proj(out.transpose(1, 2).flatten(2) + self.v_proj.bias)
 
@@ -114,7 +117,7 @@ class ImageToToken(Attention):
         Where the prompts share the pixels, their tokens are the rows of one product a head.
         """
         k = (self.k_proj(tokens) * self.scale).reshape(q.shape[0], _rows(tokens, q), CROSS_DIM)
-        scores = split_heads(k) @ split_heads(q).transpose(2, 3)  # (B, 8, N T / B, P)
+        scores = split_heads(k.to(q.dtype)) @ split_heads(q).transpose(2, 3)  # (B, 8, N T / B, P)
         scores = scores.unflatten(2, (tokens.shape[0] // q.shape[0], tokens.shape[1]))  # (B, 8, N / B, T, P)
         return scores.transpose(1, 2).flatten(0, 1)
 
@@ -122,8 +125,8 @@ class ImageToToken(Attention):
         """Scores (N, 8, T, P) of pixels with position (N, P, 256) against tokens (N, T, 256)."""
         k = split_heads(self.k_proj(tokens) * self.scale)  # (N, 8, T, 16)
         n, heads, t, _ = k.shape
-        bias = k @ self.q_proj.bias.reshape(HEADS, -1, 1)  # (N, 8, T, 1)
-        folded = (k @ split_weight(self.q_proj)).flatten(1, 2)  # (N, 8 T, 256)
+        bias = (k @ self.q_proj.bias.reshape(HEADS, -1, 1)).to(keys_at.dtype)  # (N, 8, T, 1)
+        folded = (k @ split_weight(self.q_proj)).flatten(1, 2).to(keys_at.dtype)  # (N, 8 T, 256)
         scores = torch.baddbmm(bias.flatten(1, 2), folded, keys_at.transpose(1, 2))
         return scores.reshape(n, heads, t, keys_at.shape[1])
 
@@ -134,7 +137,8 @@ class ImageToToken(Attention):
         """
         v = split_heads(self.v_proj(values))  # (N, 8, T, 16)
         out = self.out_proj.weight.reshape(DIM, HEADS, -1).permute(1, 2, 0)  # (8, 16, 256)
-        carried = v @ out + self.out_proj.bias / HEADS  # values already through the output projection
+        # values already through the output projection
+        carried = (v @ out + self.out_proj.bias / HEADS).to(keys.dtype)
         weights = scores.softmax(dim=2).flatten(1, 2)  # (N, 8 T, P)
         return torch.baddbmm(keys, weights.transpose(1, 2), carried.flatten(1, 2))
 
@@ -228,6 +232,13 @@ class TwoWayTransformer(nn.Module):
         self.layers = nn.ModuleList(block(first=i == 0, norm_eps=norm_eps) for i in range(LAYERS))
         self.final_attn_token_to_image = TokenToImage()
         self.norm_final_attn = nn.LayerNorm(DIM, eps=norm_eps)
+
+    def image_side(self) -> list[nn.Module]:
+        """The modules that pixels pass through; all others see tokens alone."""
+        first = cast(TwoWayBlock, self.layers[0])
+        reader, writer = first.cross_attn_token_to_image, first.cross_attn_image_to_token
+        norms = (cast(TwoWayBlock, layer).norm4 for layer in self.layers)
+        return [reader.k_proj, reader.v_proj, writer.q_proj, *norms]
 
     def project_image(self, source: Tensor, position: Tensor) -> ImageTokens:
         """Compute what no prompt changes, from maps (B, 256, 64, 64) and (1, 256, 64, 64)."""

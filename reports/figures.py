@@ -109,7 +109,7 @@ def _clicks_figure(table: Table, salt: str, colors: Colors) -> Figure:
         _label_ends(axes, ends, share=LINE / height)
 
     height = max(3.6, 0.8 + LINE * sum(1 + _label(row).count("\n") for _, row, _ in series))
-    svg = _svg(draw, (8.2, height), salt, f"{title}. {caption}") if series else ""
+    svg = render(draw, (8.2, height), salt, f"{title}. {caption}") if series else ""
     return Figure(title, caption, svg, missing)
 
 
@@ -163,7 +163,7 @@ def _distribution_figure(table: Table, salt: str, colors: Colors) -> Figure:
         axes.set_xlabel("IoU")
         axes.spines["bottom"].set_visible(False)
 
-    svg = _svg(draw, _size(len(series)), salt, f"{title}. {caption}") if series else ""
+    svg = render(draw, _size(len(series)), salt, f"{title}. {caption}") if series else ""
     return Figure(title, caption, svg, missing)
 
 
@@ -184,7 +184,7 @@ def _sizes_figure(table: Table, salt: str, colors: Colors) -> Figure:
         panels[0].margins(x=0.15)
         panels[0].set_ylim(-0.6, len(rows) - 0.4)
 
-    return Figure(title, caption, _svg(draw, _size(len(rows)), salt, f"{title}. {caption}"))
+    return Figure(title, caption, render(draw, _size(len(rows)), salt, f"{title}. {caption}"))
 
 
 def _dot(axes: Axes, value: Value, y: float, color: str) -> None:
@@ -227,10 +227,9 @@ def _label(row: Row, suffix: str = "") -> str:
     return "\n".join([name + suffix, *textwrap.wrap(", ".join(row.tags), LABEL)])
 
 
-def model_colors(tables: Iterable[Table]) -> Colors:
+def model_colors(models: Iterable[str]) -> Colors:
     """Return the colour of each model, the same on the whole page."""
-    models = dict.fromkeys(row.model for table in tables for row in table.done)
-    return dict(zip(models, itertools.cycle(SERIES), strict=False))
+    return dict(zip(dict.fromkeys(models), itertools.cycle(SERIES), strict=False))
 
 
 def _value(table: Table, row: Row, metric: str) -> Value:
@@ -241,7 +240,12 @@ def _size(rows: int) -> tuple[float, float]:
     return 5.6, 0.8 + 0.42 * rows
 
 
-def _svg(draw: Callable[[Canvas], None], size: tuple[float, float], salt: str, label: str) -> str:
+def render(draw: Callable[[Canvas], None], size: tuple[float, float], salt: str, label: str) -> str:
+    """Draw a figure of ``size`` inches as SVG; ``label`` is read out in its place.
+
+    Raises:
+        SambenchError: matplotlib is not installed.
+    """
     try:
         import matplotlib
         from matplotlib.figure import Figure as Canvas

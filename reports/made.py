@@ -46,7 +46,8 @@ class Grid:
 
 def describe(entries: Sequence[Entry]) -> list[Grid]:
     """Return every table that says how the numbers were made, those without rows left out."""
-    grids = [_protocols(entries), _weights(entries), _data(entries), _environment(entries), _timing(entries)]
+    scored = [entry for entry in entries if entry.cell.suite != "throughput"]  # speeds: `reports.speed_made`
+    grids = [_protocols(scored), _weights(entries), _data(scored), _environment(entries), _timing(entries)]
     return [grid for grid in grids if grid.rows]
 
 

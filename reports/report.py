@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evsam.errors import SambenchError
-from reports import cells, made
+from reports import cells, made, speed, speed_made, words
 from reports.cells import Entry
 from reports.figures import draw_figures, model_colors
+from reports.speed_figures import draw_speed
 from reports.tables import build_tables
 from suites.files import write_atomic
 
@@ -50,15 +51,22 @@ def write_report(runs: Sequence[Path], out: Path) -> ReportFiles:
 
 def _content(entries: Sequence[Entry]) -> dict[str, Any]:
     """Return what the templates show."""
-    tables = build_tables(entries)
-    colors = model_colors(tables)
+    speeds = [entry for entry in entries if entry.cell.suite == speed.SUITE]
+    others = [entry for entry in entries if entry.cell.suite != speed.SUITE]
+    tables, speed_tables = build_tables(others), speed.speed_tables(speeds)
+    shown = [row.model for table in tables for row in table.done]
+    colors = model_colors(shown + [row.model for table in speed_tables for row in table.done])
     return {
         "facts": _facts(entries),
-        "warnings": cells.warnings(entries),
+        "warnings": [*cells.warnings(others), *speed.warnings(speeds)],
+        "speeds": [
+            (table, draw_speed(table, others, f"s{n}", colors))
+            for n, table in enumerate(speed_tables, start=1)
+        ],
         "sections": [
             (table, draw_figures(table, f"t{n}", colors)) for n, table in enumerate(tables, start=1)
         ],
-        "grids": made.describe(entries),
+        "grids": [*made.describe(entries), *speed_made.describe(speeds)],
         "commands": made.commands(entries),
     }
 
@@ -88,7 +96,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.globals["zip"] = zip
-    environment.filters.update(num=_number, signed=_signed, md=_markdown)
+    environment.filters.update(num=_number, signed=_signed, md=_markdown, figures=words.figures)
     return environment
 
 

@@ -142,3 +142,8 @@ def off_paper(protocol: Mapping[str, Any], suite: str = "") -> list[str]:
     """Return the axes in which a protocol differs from the paper's for a suite."""
     paper = for_suite(PRESETS["paper"], suite).to_json()
     return [axis for axis in protocol if axis != "preset" and protocol[axis] != paper.get(axis)]
+
+
+def figures(value: float) -> str:
+    """Write a number with three figures, or with all that stand before the point."""
+    return f"{value:,.0f}" if abs(value) >= 99.95 else f"{value:#.3g}".rstrip(".")

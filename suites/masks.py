@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from pycocotools import mask as rle
 
 from evsam.errors import SambenchError
 
@@ -87,6 +86,8 @@ def decode_segmentation(raw: bytes | msgspec.Raw, size: Size, what: str) -> np.n
 
 
 def _from_polygons(polygons: list[list[float]], size: Size) -> np.ndarray:
+    from pycocotools import mask as rle  # at the first use: throughput reads boxes alone, and runs without
+
     if not polygons:
         return np.zeros(size, bool)
     for polygon in polygons:
@@ -99,6 +100,8 @@ def _from_polygons(polygons: list[list[float]], size: Size) -> np.ndarray:
 
 
 def _from_rle(encoded: dict[str, Any], size: Size) -> np.ndarray:
+    from pycocotools import mask as rle
+
     if tuple(encoded["size"]) != size:
         raise ValueError(f"its RLE is of size {encoded['size']}, the image is {list(size)}")
     counts = encoded["counts"]

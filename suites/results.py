@@ -12,7 +12,7 @@ from evsam.errors import SambenchError
 
 SCHEMA = 1
 
-Status = Literal["done", "failed", "not_applicable", "unfinished"]
+Status = Literal["done", "failed", "not_applicable", "unfinished", "invalid"]
 
 
 @dataclass(frozen=True)

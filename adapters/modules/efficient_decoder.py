@@ -139,7 +139,11 @@ class MaskDecoder(TokenDecoder):
 
     def masks(self, vectors: Tensor, pixels: Tensor) -> Tensor:
         """Multiply vectors (N, M, 32) with the upscaled pixels: logits (N, M, 256, 256)."""
-        return torch.einsum("nmc,nchw->nmhw", vectors, self.upscale(pixels))
+        return torch.einsum("nmc,nchw->nmhw", vectors.to(pixels.dtype), self.upscale(pixels))
+
+    def upscaling(self) -> nn.Module:
+        """The module that upscales the pixels."""
+        return self.final_output_upscaling_layers
 
     def upscale(self, pixels: Tensor) -> Tensor:
         """Upscale (N, 4096, 256) to (N, 32, 256, 256)."""

@@ -1,0 +1,107 @@
+"""Doing what is planned: the gates first, then rounds of fresh processes, each in an order of its own."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness.cooling import Cooling
+from harness.store import write_results
+from harness.throughput_cells import Outcome, make_cells
+from harness.throughput_plan import Measurement, Plan, Variant
+from harness.throughput_progress import ThroughputProgress
+from harness.worker_process import read_result, run_job
+from suites.results import CellResult
+from suites.throughput.job import Job
+
+
+def run(plan: Plan, progress: ThroughputProgress, command: str, cooling: Cooling | None) -> list[CellResult]:
+    """Measure what is not on disk yet; after each round ``results.json`` says what there is so far.
+
+    Returns:
+        The cells in the order of the plan.
+
+    Raises:
+        SambenchError: the disk cannot be written, or what lies there is damaged; what was finished is kept.
+    """
+    work = _Work(plan, progress, cooling)
+    todo = [(r, m) for r in range(plan.config.rule.rounds) for m in plan.measurements]
+    progress.start(len(plan.gates) + len(todo))
+    for gate in plan.gates:
+        work.gates[gate.variant] = work.do(
+            gate.job, gate.stem, f"{describe(gate.variant)}, parity", is_done(read_result(gate.stem))
+        )
+    for round_ in range(plan.config.rule.rounds):
+        for measurement in order(plan, round_):
+            work.measure(measurement, round_)
+        write_results(plan.config.out, work.cells(command))
+    cells = work.cells(command)
+    write_results(plan.config.out, cells)
+    return cells
+
+
+def order(plan: Plan, round_: int) -> list[Measurement]:
+    """Return a round's measurements: models in an order drawn anew, those of a model together."""
+    models = list(plan.config.models)
+    random.Random(f"{plan.config.seed}/{round_}").shuffle(models)
+    return sorted(plan.measurements, key=lambda m: models.index(m.variant.model))
+
+
+def is_done(result: dict[str, Any] | None) -> bool:
+    """Tell whether a result on disk is whole: no mode of it failed."""
+    if result is None or result["status"] != "done":
+        return False
+    return all(mode["status"] == "done" for mode in result.get("modes", {}).values())
+
+
+def finished(measurement: Measurement, rounds: int) -> int:
+    """Count the rounds of a measurement that are on disk."""
+    return sum(is_done(read_result(measurement.stem(r))) for r in range(rounds))
+
+
+def describe(variant: Variant) -> str:
+    """Name a variant in a few words."""
+    return f"{variant.model}, {variant.engine}, {variant.precision}"
+
+
+@dataclass
+class _Work:
+    """What has been found so far."""
+
+    plan: Plan
+    progress: ThroughputProgress
+    cooling: Cooling | None
+    gates: dict[Variant, dict[str, Any]] = field(default_factory=dict)
+    outcomes: dict[Measurement, list[Outcome]] = field(default_factory=dict)
+
+    def do(self, job: Job, stem: Path, title: str, done: bool) -> dict[str, Any]:
+        """Run a job unless its result is there."""
+        self.progress.begin(f"{title}{' (on disk)' if done else ''}")
+        if not done and self.cooling is not None:
+            self.cooling.wait()
+        found = (read_result(stem) if done else None) or run_job(job, stem)
+        self.progress.end()
+        return found
+
+    def measure(self, measurement: Measurement, round_: int) -> None:
+        """Run one round of a measurement, unless its gate is shut or an earlier round of it failed."""
+        outcomes = self.outcomes.setdefault(measurement, [])
+        gate = self.gates[measurement.variant]
+        failed = any(outcome.result["status"] == "failed" for outcome in outcomes)
+        if gate["status"] == "failed" or gate["refusal"] or failed:
+            self.progress.begin(f"{describe(measurement.variant)}, {measurement.scope.name}: left out")
+            self.progress.end()
+            return
+        stem = measurement.stem(round_)
+        title = (
+            f"{describe(measurement.variant)}, {measurement.scope.name}, batch {measurement.batch}, "
+            f"round {round_ + 1}"
+        )
+        result = self.do(measurement.job, stem, title, is_done(read_result(stem)))
+        outcomes.append(Outcome(round_, stem, result))
+
+    def cells(self, command: str) -> list[CellResult]:
+        """Make the cells of what there is."""
+        return make_cells(self.plan, self.gates, self.outcomes, command)

@@ -1,0 +1,222 @@
+"""A process of its own that does one job: ``python -m suites.throughput.worker STEM``, the job on stdin.
+
+It leaves ``STEM.json``, whatever happened: a result, or a reason. Samples go to ``STEM.parquet`` (one row a
+batch) and ``STEM-monitor.parquet`` (one row a reading). Only a process that is killed leaves nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import statistics
+import sys
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+from adapters.base import Segmenter
+from adapters.registry import add, check_device, create
+from evsam.errors import SambenchError
+from evsam.memory import keep_freed_memory
+from suites.files import write_atomic
+from suites.throughput import parity
+from suites.throughput.ceilings import measure_ceilings
+from suites.throughput.inputs import choose
+from suites.throughput.job import Job, from_json, parse_scope
+from suites.throughput.memory import peak_mb, reset_peak
+from suites.throughput.monitor import Monitor, Sensors, sensors
+from suites.throughput.scopes import Step, make_step
+from suites.throughput.timing import Measured, measure
+
+SAMPLES = pa.schema(
+    [
+        pa.field("mode", pa.string(), nullable=False),
+        pa.field("audit", pa.bool_(), nullable=False),
+        pa.field("index", pa.int32(), nullable=False),
+        pa.field("batch", pa.int32(), nullable=False),
+        pa.field("seconds", pa.float64(), nullable=False),
+        pa.field("host_seconds", pa.float64(), nullable=False),
+    ]
+)
+
+Result = dict[str, Any]
+
+
+@dataclass
+class _Tables:
+    """Rows to be written beside the result."""
+
+    samples: list[dict[str, Any]] = field(default_factory=list)
+    monitor: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, mode: str, audit: bool, measured: Measured) -> None:
+        self.samples += [
+            {"mode": mode, "audit": audit, "index": i, **dataclasses.asdict(sample)}
+            for i, sample in enumerate(measured.samples)
+        ]
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Do the job on stdin and leave its result."""
+    stem = Path(arguments[0])
+    tables = _Tables()
+    try:
+        result = run(from_json(json.loads(sys.stdin.read())), tables)
+    except Exception as error:
+        result = {"status": "failed", "reason": reason_of(error)}
+    if tables.samples:
+        _write(stem.with_name(f"{stem.name}.parquet"), pa.Table.from_pylist(tables.samples, schema=SAMPLES))
+    if tables.monitor:
+        _write(stem.with_name(f"{stem.name}-monitor.parquet"), pa.Table.from_pylist(tables.monitor))
+    write_atomic(stem.with_name(f"{stem.name}.json"), (json.dumps(result, indent=1) + "\n").encode())
+
+
+def _write(path: Path, table: pa.Table) -> None:
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd")
+    write_atomic(path, buffer.getvalue())
+
+
+def reason_of(error: Exception) -> str:
+    """Say in one line why a job failed; our own bugs are traced on stderr."""
+    text = " ".join(str(error).split())
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in text:
+        return f"out of memory: {text or type(error).__name__}"[:300]
+    if isinstance(error, SambenchError):
+        return text
+    traceback.print_exception(error)
+    return f"{type(error).__name__}: {text}"[:500]
+
+
+def run(job: Job, tables: _Tables) -> Result:
+    """Do a job.
+
+    Raises:
+        SambenchError: the model, the device or the data are not to be had.
+    """
+    device = check_device(job.device)
+    for spec in job.adapters:
+        add(spec)
+    keep_freed_memory()
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    if job.kind == "device":
+        uuid = f"GPU-{torch.cuda.get_device_properties(device).uuid}"
+        return {"status": "done", "device": _device_name(device), "uuid": uuid}
+    work = _gate if job.kind == "gate" else _measure
+    return {"status": "done", **work(job, device, tables)}
+
+
+def _device_name(device: torch.device) -> str:
+    return str(torch.cuda.get_device_name(device))
+
+
+def _create(job: Job, engine: str, precision: str) -> Segmenter:
+    return create(job.model, weights=job.weights, device=job.device, engine=engine, precision=precision)
+
+
+def _gate(job: Job, device: torch.device, tables: _Tables) -> Result:
+    """Compare masks with the reference's, which is computed first and let go of."""
+    del device, tables
+    places = Path(job.images), Path(job.annotations)
+    images = choose(*places, job.batch, job.seed, count=job.rule.gate_images)
+    reference = None
+    if (job.engine, job.precision) != ("eager", "fp32"):
+        reference = list(parity.masks_of(_create(job, "eager", "fp32"), images, job.batch))
+    segmenter = _create(job, job.engine, job.precision)
+    gate = parity.compare(list(parity.masks_of(segmenter, images, job.batch)), reference)
+    return {
+        "gate": gate.to_json(),
+        "refusal": parity.refusal(gate, job.precision),
+        "weights": dataclasses.asdict(segmenter.weights),
+    }
+
+
+def _measure(job: Job, device: torch.device, tables: _Tables) -> Result:
+    """Time a scope in all modes asked for; one that fails leaves the others their turn."""
+    scope = parse_scope(job.scope)
+    images = choose(Path(job.images), Path(job.annotations), job.batch, job.seed)
+    segmenter = _create(job, job.engine, job.precision)
+    with torch.inference_mode():
+        step = make_step(segmenter, scope, images, job.batch, job.seed)
+        dtypes = _try_out(step, device)
+    facts: dict[str, Any] = {
+        "device": _device_name(device) if device.type == "cuda" else "cpu",
+        "weights": dataclasses.asdict(segmenter.weights),
+        "inputs": {"images": step.inputs, "batches": step.batches, **dtypes},
+        "images_per_batch": step.images,
+        "prompts_per_batch": step.prompts,
+        "note": step.note,
+        "settings": _settings(device),
+    }
+    before = measure_ceilings(device, job.precision)
+    meters = sensors(device)
+    facts["settings"]["driver"] = meters.driver
+    modes = {mode: _one_mode(job, step, device, mode, meters, tables) for mode in job.modes}
+    ceilings = before.or_better(measure_ceilings(device, job.precision))
+    facts["ceilings"] = dataclasses.asdict(ceilings)
+    return {"facts": facts, "modes": modes}
+
+
+def _try_out(step: Step, device: torch.device) -> dict[str, list[str]]:
+    """Run one batch before any clock, to compile and capture what must be; return what goes in and out."""
+    given = step.load(0)
+    found = step.compute(0, tuple(t.to(device) for t in given))
+    step.store(0, tuple(t.cpu() for t in found))
+    return {"in": [_described(t) for t in given], "out": [_described(t) for t in found]}
+
+
+def _described(tensor: torch.Tensor) -> str:
+    return f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"
+
+
+def _settings(device: torch.device) -> dict[str, Any]:
+    """What of torch's state decides a speed."""
+    found: dict[str, Any] = {"torch": torch.__version__, "threads": torch.get_num_threads()}
+    if device.type == "cuda":
+        found |= {
+            "cuda": torch.version.cuda,
+            "cudnn": torch.backends.cudnn.version(),
+            "cudnn_benchmark": torch.backends.cudnn.benchmark,
+            "tf32": torch.backends.cuda.matmul.allow_tf32,
+        }
+    return found
+
+
+def _one_mode(
+    job: Job, step: Step, device: torch.device, mode: str, meters: Sensors, tables: _Tables
+) -> Result:
+    try:
+        reset_peak(device)
+        with Monitor(meters) as monitor:
+            measured = measure(step, device, mode, job.rule)
+        result = {
+            "status": "done",
+            "warmup": dataclasses.asdict(measured.warmup),
+            "peak_memory_mb": peak_mb(device),
+            "monitor": monitor.summary(),
+        }
+        if job.audit:
+            again = measure(step, device, mode, job.rule, batches=1)
+            result["audit_gain"] = _median(measured) / _median(again) - 1
+            tables.add(mode, True, again)
+    except Exception as error:
+        return {"status": "failed", "reason": reason_of(error)}
+    tables.add(mode, False, measured)
+    tables.monitor += [{"mode": mode, **sample} for sample in monitor.samples]
+    return result
+
+
+def _median(measured: Measured) -> float:
+    return statistics.median(sample.seconds for sample in measured.samples)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

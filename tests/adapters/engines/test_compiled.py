@@ -1,0 +1,100 @@
+"""Compiled models give the eager models' masks, for any number of prompts from few compilations."""
+
+import pytest
+import torch
+from torch import nn
+from torch._dynamo.testing import CompileCounter
+
+import adapters
+from adapters.base import Prompts
+from adapters.engines.compiled import Compiled, CompiledParts
+from adapters.engines.parts import TorchParts
+from evsam.backbone import Backbone, Stage
+from evsam.neck import ImageEncoder, Neck
+from evsam.zoo import create_model
+from suites.coco import CocoDataset
+from suites.sample import load_sample
+from tests.golden import official
+
+TINY = (Stage(8, 1, "res"), Stage(16, 1, "fmb"), Stage(32, 1, "mb"), Stage(32, 1, "att"))
+
+
+class Product(nn.Module):
+    """Something small with a weight."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(4, 4), requires_grad=False)
+
+    def forward(self, x, y):
+        return (x @ self.weight).relu() + y
+
+
+def test_free_sizes_are_compiled_once_and_once_more_for_one():
+    counter = CompileCounter()
+    module = Product()
+    compiled = Compiled(module, [(0, 1), ()], {"freezing": True})
+    compiled._run = torch.compile(module, backend=counter, fullgraph=True)
+    y = torch.randn(4)
+    with torch.inference_mode():
+        for shape in ((3, 5, 4), (7, 2, 4), (2, 9, 4), (64, 3, 4)):
+            compiled(torch.randn(shape), y)
+        assert counter.frame_count == 1
+        for shape in ((1, 5, 4), (1, 6, 4)):
+            compiled(torch.randn(shape), y)
+        assert counter.frame_count == 2
+
+
+def test_without_free_sizes_every_shape_has_its_own():
+    counter = CompileCounter()
+    compiled = Compiled(torch.sin, [], {})
+    compiled._run = torch.compile(torch.sin, backend=counter, dynamic=False)
+    for n in (2, 3, 4, 3, 2):
+        compiled(torch.randn(n))
+    assert counter.frame_count == 3
+
+
+def test_settings_end_with_the_call():
+    before = torch._inductor.config.freezing, torch._dynamo.config.cache_size_limit
+    with torch.inference_mode():
+        assert Compiled(torch.sin, [(0,)], {"freezing": True})(torch.zeros(3)).shape == (3,)
+    assert (torch._inductor.config.freezing, torch._dynamo.config.cache_size_limit) == before
+
+
+def test_an_encoder_gives_the_eager_features_for_any_batch():
+    torch.manual_seed(0)
+    model = create_model("efficientvit_sam_l0").requires_grad_(False)
+    neck = Neck([32, 32, 16], depth=1, expand=1)
+    model.image_encoder = ImageEncoder(Backbone(TINY), neck).eval().requires_grad_(False)
+    position = model.prompt_encoder.get_dense_pe()
+    eager, compiled = TorchParts(model, position), CompiledParts(model, position)
+    for batch in (2, 3):
+        pixels = torch.randn(batch, 3, 64, 64)
+        with torch.inference_mode():
+            want = eager.encode(pixels)
+        torch.testing.assert_close(compiled.encode(pixels), want, atol=2e-5, rtol=2e-5)
+
+
+@pytest.mark.slow
+def test_masks_of_a_photograph_are_the_eager_ones(coco_mini, tmp_path):
+    """Some minutes: encoder and decoder of EfficientViT-SAM-L0 are compiled."""
+    weights = str(official.write_checkpoint("efficientvit_sam_l0", tmp_path))
+    eager, compiled = (
+        adapters.create("efficientvit_sam_l0", weights=weights, engine=engine)
+        for engine in ("eager", "compile")
+    )
+    samples = map(load_sample, CocoDataset(*coco_mini).entries)
+    sample = next(s for s in samples if 4 <= len(s.targets) <= 8)
+    boxes = torch.tensor([t.box for t in sample.targets])
+    centres = (boxes[:, None, :2] + boxes[:, None, 2:]) / 2
+    (want_at,), (got_at,) = (s.encode([sample.image]) for s in (eager, compiled))
+    labels = torch.ones(len(boxes), 1, dtype=torch.long)
+    for prompts in (Prompts(boxes=boxes), Prompts(boxes=boxes[:1]), Prompts(points=centres, labels=labels)):
+        want, got = eager.decode_best(want_at, prompts), compiled.decode_best(got_at, prompts)
+        assert torch.equal(want.choice, got.choice)
+        masks, truth = (eager.upsample(found.logits, want_at.size) > 0 for found in (got, want))
+        either = (masks | truth).sum((1, 2))
+        assert (either > 0).any()
+        assert ((masks & truth).sum((1, 2)) / either.clamp(min=1))[either > 0].min() >= 0.999
+    (want_many, got_many) = (s.decode(want_at, Prompts(boxes=boxes), False) for s in (eager, compiled))
+    torch.testing.assert_close(want_many.logits, got_many.logits, atol=1e-4, rtol=1e-4)
