@@ -2,16 +2,17 @@
 
     python -m benchmarks.gpu OUT [--dry-run] [--minutes 25] [--steps tests,models] [--models a,b]
 
-It ends by itself within the minutes given, of which tests take at most 3, ceilings 1, suites 3, and each model
-at most 4 (a variant of EfficientViT-SAM or SAM-ViT-H) or 1.5; a step without time left is an entry that says
-so. Every step is a process of its own, ended when its time is up. ``OUT/gpu.json`` and ``OUT/gpu.md`` are
-written anew after each, and a later run into the same folder adds to what is there: where a command may only
-last some minutes, run steps and models one after the other.
+It ends by itself within the minutes given. Of 25, tests have at most 2, ceilings 1, the six models of the
+paper's headline 14 together, the other seven 7; suites have 3, of which models leave them 2. A step without
+time left is an entry that says so. Every step is a process of its own, ended when its time is up.
+``OUT/gpu.json`` and ``OUT/gpu.md`` are written anew after each, and a later run into the same folder adds to
+what is there: where a command may only last some minutes, run steps and models one after the other.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import re
@@ -20,39 +21,53 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from benchmarks.gpu_page import page
 from benchmarks.gpu_record import load, merge, note, read_lines, save, say
 from evsam.errors import SambenchError
+from suites.files import write_atomic
 
 ROOT = Path(__file__).resolve().parents[1]
 STEPS = ("tests", "ceilings", "models", "suites")
-LIMIT_S = {"tests": 180, "ceilings": 60, "suites": 180}
+LIMIT_S = {"tests": 120, "ceilings": 60, "suites": 180}
 MODELS = {
-    "efficientvit_sam_l0": 240,
-    "sam_vit_h": 240,
-    "efficientvit_sam_l2": 240,
-    "efficientvit_sam_xl1": 240,
-    "efficientvit_sam_l1": 200,
-    "efficientvit_sam_xl0": 200,
-    "sam_vit_b": 90,
-    "mobile_sam": 90,
-    "edge_sam": 90,
-    "efficient_sam_ti": 90,
-    "efficient_sam_s": 90,
-    "sam_vit_l": 90,
+    "efficientvit_sam_l0": 180,
+    "sam_vit_h": 180,
+    "efficientvit_sam_l2": 140,
+    "efficientvit_sam_xl1": 130,
+    "efficientvit_sam_l1": 105,
+    "efficientvit_sam_xl0": 105,
+    "sam_vit_b": 60,
+    "mobile_sam": 60,
+    "edge_sam": 60,
+    "efficient_sam_ti": 60,
+    "efficient_sam_s": 60,
+    "sam_vit_l": 60,
     "edge_sam_3x": 60,
 }
-"""Seconds by model, the most telling first; all together are more than a run has, few need all of theirs."""
+"""Seconds by model, the most telling first."""
+DRY_LIMIT_S = 600
+"""Of a model on the CPU."""
 SUITES_RESERVE_S = 120
-"""What models leave to the suites."""
+"""What models leave to the suites, where those are asked for."""
 GRACE_S = 20
 """What a process has beyond its time to come to an end."""
 IMAGES = {"cuda": 80, "cpu": 10}
+"""How many are drawn."""
+
+NEEDS = {
+    "msgspec": ("tests", "models", "suites"),
+    "pycocotools": ("tests", "models", "suites"),
+    "hotcoco": ("average precision",),
+    "pytest": ("tests",),
+    "hypothesis": ("tests",),
+    "pynvml": ("clocks, power and other processes",),
+}
+"""Packages that a machine may lack, and what is lost without them."""
 
 
 @dataclass
@@ -63,11 +78,17 @@ class Run:
     device: str
     until: float
     """In seconds of `time.time`."""
-    lines: Path
+    reserve_s: float
+    """What models leave of the time."""
     scratch: Path
     facts: dict[str, Any]
     places: tuple[Path, Path] | None = None
     """Images and annotations."""
+
+    @property
+    def lines(self) -> Path:
+        """Where processes note what they find."""
+        return self.scratch / "lines.jsonl"
 
     def left(self) -> float:
         """Seconds to the end."""
@@ -77,153 +98,130 @@ class Run:
         """Write what there is."""
         entries = merge(load(self.out / "gpu.json"), read_lines(self.lines))
         save(self.out / "gpu.json", self.facts, entries)
-        (self.out / "gpu.md").write_text(page(self.facts, entries))
+        write_atomic(self.out / "gpu.md", page(self.facts, entries).encode())
 
 
 def call(run: Run, limit: float, module: str, *arguments: str) -> tuple[str, int | None]:
     """Run a module as a process; return its last output and its exit status, or ``None`` if it was ended."""
-    limit = min(limit, run.left())
     log = run.scratch / "output.txt"
-    command = [sys.executable, "-m", module, *arguments]
-    with log.open("w") as out:
-        process = subprocess.Popen(
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            start_new_session=True, env=os.environ | {"PYTHONUNBUFFERED": "1"},
-        )  # fmt: skip
-        relay = subprocess.Popen(["tee", "-a", str(log)], stdin=process.stdout)
-        try:
-            status = process.wait(max(limit, 1))
-        except subprocess.TimeoutExpired:
-            status = None
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)  # with the compiler's own processes
-                process.wait()
-            relay.wait()
-        out.flush()
-    return log.read_text()[-3000:], status
-
-
-def attempt(run: Run, name: str, limit: float, work: Callable[[float], tuple[str, int | None]]) -> None:
-    """Do a step, note how it ended if not well, and write the page."""
-    fields = {"step": name.partition(" ")[0], "model": name.partition(" ")[2] or None, "mode": "process"}
-    if run.left() < GRACE_S:
-        note(run.lines, **fields, status="left out", reason="no time left")
-    else:
-        say(f"{name}: at most {min(limit, run.left()):.0f} s; {run.left() / 60:.1f} minutes left in all")
-        tail, status = work(limit)
-        if status != 0:
-            reason = "ended after its time" if status is None else f"exit status {status}"
-            note(run.lines, **fields, status="failed", reason=reason, tail=tail)
-    run.write()
-
-
-def tests(run: Run, limit: float) -> tuple[str, int | None]:
-    """Run the tests that need a GPU, from the files that have one."""
-    files = sorted(
-        str(f.relative_to(ROOT)) for f in (ROOT / "tests").rglob("test_*.py") if "mark.gpu" in f.read_text()
+    process = subprocess.Popen(
+        [sys.executable, "-m", module, *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
     )
-    arguments = ("-q", "-m", "gpu", "--continue-on-collection-errors", "-p", "no:cacheprovider", *files)
-    tail, status = call(run, limit, "pytest", *arguments)
-    counts = dict((kind, int(n)) for n, kind in re.findall(r"(\d+) (passed|failed|skipped|errors?)", tail))
-    note(run.lines, step="tests", status="done" if status == 0 else "failed", **counts)
-    return tail, status
+    relay = subprocess.Popen(["tee", str(log)], stdin=process.stdout)
+    status = None
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        status = process.wait(max(1, min(limit, run.left())))
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)  # what it started, and itself where its time is up
+    process.wait()
+    try:
+        relay.wait(5)
+    except subprocess.TimeoutExpired:  # a process that left the group holds the other end
+        relay.kill()
+    return log.read_text(errors="replace")[-3000:], status
+
+
+def tests(run: Run) -> None:
+    """Run the tests that need a GPU, from the files that have some."""
+    files = sorted(f for f in (ROOT / "tests").rglob("test_*.py") if "mark.gpu" in f.read_text())
+    options = ("-q", "-m", "gpu", "--continue-on-collection-errors", "-p", "no:cacheprovider")
+    say(f"tests: at most {LIMIT_S['tests']} s")
+    tail, status = call(run, LIMIT_S["tests"], "pytest", *options, *map(str, files))
+    counts = {kind: int(n) for n, kind in re.findall(r"(\d+) (passed|failed|skipped|error)", tail)}
+    reason = {0: None, None: "ended after its time"}.get(status, f"pytest's exit status {status}")
+    note(run.lines, step="tests", status="failed" if reason else "done", reason=reason, **counts, tail=tail)
+
+
+def measure(
+    run: Run, step: str, limit: float, module: str, *arguments: str, model: str | None = None
+) -> None:
+    """Let a process measure and note; note how it ended if not well."""
+    known = {"step": step, "model": model, "mode": "process"}
+    limit = min(limit, run.left())
+    if limit < 2 * GRACE_S:
+        note(run.lines, **known, status="left out", reason="no time left")
+        return
+    say(f"{step} {model or ''}: at most {limit:.0f} s; {run.left() / 60:.1f} minutes left in all")
+    more = ("--device", run.device, "--lines", str(run.lines))
+    tail, status = call(run, limit, module, *arguments, *more)
+    if status != 0:
+        reason = "ended after its time" if status is None else f"exit status {status}"
+        note(run.lines, **known, status="failed", reason=reason, tail=tail)
 
 
 def models(run: Run, chosen: list[str]) -> None:
     """Measure one model after the other."""
     for name in chosen:
-        limit = MODELS[name] if run.device == "cuda" else 600
-
-        def work(limit: float, name: str = name) -> tuple[str, int | None]:
-            until = time.time() + min(limit, run.left() - SUITES_RESERVE_S) - GRACE_S
-            data = (*_data(run), "--until", str(until), "--device", run.device)
-            return call(run, limit, "benchmarks.gpu_model", name, *data)
-
-        attempt(run, f"model {name}", limit, work)
+        limit = MODELS[name] if run.device == "cuda" else DRY_LIMIT_S
+        limit = min(limit, run.left() - run.reserve_s)
+        until = ("--until", str(time.time() + limit - GRACE_S))
+        measure(run, "models", limit, "benchmarks.gpu_model", name, *data(run), *until, model=name)
+        run.write()
 
 
-def _data(run: Run) -> tuple[str, ...]:
-    """Arguments that say where inputs are and where findings go; images are drawn at the first call."""
-    if run.places is None:
-        data = os.environ.get("SAMBENCH_DATA")
-        if data is None:
-            from suites.shapes import make_shapes
+def data(run: Run) -> tuple[str, ...]:
+    """Say where inputs are; images are drawn at the first call."""
+    if run.places is None and (given := os.environ.get("SAMBENCH_DATA")):
+        mini = Path(given) / "coco-mini"
+        run.places = (mini / "val2017", mini / "annotations/instances_val2017.json")
+    elif run.places is None:
+        from suites.shapes import make_shapes
 
-            made = make_shapes(run.scratch / "shapes", IMAGES[run.device], 0).out
-            run.places = (made / "images", made / "annotations/instances.json")
-        else:
-            mini = Path(data) / "coco-mini"
-            run.places = (mini / "val2017", mini / "annotations/instances_val2017.json")
+        made = make_shapes(run.scratch / "shapes", IMAGES[run.device], 0).out
+        run.places = (made / "images", made / "annotations/instances.json")
     images, annotations = run.places
-    return ("--images", str(images), "--annotations", str(annotations), "--lines", str(run.lines))
+    return ("--images", str(images), "--annotations", str(annotations))
 
 
-def missing() -> dict[str, str]:
-    """What the run needs and this machine lacks, with what is lost."""
-    from importlib.util import find_spec
+def go(run: Run, steps: list[str], chosen: list[str]) -> None:
+    """Do the steps."""
+    for step in steps:
+        lacking = [name for name in run.facts["missing"] if step in NEEDS[name]]
+        if lacking:
+            reason = f"no {', '.join(lacking)}: see gpu.sh --wheels"
+            note(run.lines, step=step, status="left out", reason=reason)
+        elif step == "tests":
+            tests(run)
+        elif step == "ceilings":
+            measure(run, step, LIMIT_S[step], "benchmarks.gpu_ceilings")
+        elif step == "models":
+            models(run, chosen)
+        else:
+            measure(run, step, LIMIT_S[step], "benchmarks.gpu_suites", *data(run))
+        run.write()
+    say(f"{run.out / 'gpu.json'} and {run.out / 'gpu.md'}")
 
-    needs = {
-        "msgspec": "models and suites",
-        "pycocotools": "models and suites",
-        "pyarrow": "models and suites",
-        "cv2": "models and suites",
-        "pytest": "tests",
-        "hypothesis": "tests",
-        "pynvml": "clocks, power and other processes",
-    }
-    return {name: lost for name, lost in needs.items() if find_spec(name) is None}
 
-
-def describe(device: str, dry: bool) -> dict[str, Any]:
+def describe(device: str) -> dict[str, Any]:
     """What the page says of the run as a whole."""
     import torch
 
     from harness.provenance import git_state, versions
 
-    name = torch.cuda.get_device_name() if device == "cuda" else "CPU, a dry run: its speeds mean nothing"
-    data = os.environ.get("SAMBENCH_DATA")
+    photographs = os.environ.get("SAMBENCH_DATA")
     return {
         "date": time.strftime("%Y-%m-%d %H:%M"),
-        "device": name,
-        "dry_run": dry,
+        "device": torch.cuda.get_device_name() if device == "cuda" else "none, a dry run on the CPU",
         "cuda": torch.version.cuda,
         "versions": versions("triton"),
         "git": git_state(),
-        "inputs": "COCO images" if data else "drawn images (suites.shapes); no photographs were there",
-        "missing": missing(),
+        "inputs": "photographs of COCO" if photographs else "drawn images (`suites.shapes`), no photographs",
+        "missing": {name: ", ".join(lost) for name, lost in NEEDS.items() if find_spec(name) is None},
     }
-
-
-def go(given: argparse.Namespace, run: Run) -> None:
-    """Do the steps."""
-    run.write()
-    lost = {what for parts in run.facts["missing"].values() for what in re.split(", | and ", parts)}
-    for step in given.steps:
-        if step in lost:
-            note(run.lines, step=step, status="left out", reason="packages are missing: gpu.sh --wheels")
-        elif step == "tests":
-            attempt(run, "tests", LIMIT_S[step], lambda limit: tests(run, limit))
-        elif step == "models":
-            models(run, given.models)
-        else:
-            more = ("--device", run.device) + (
-                _data(run) if step == "suites" else ("--lines", str(run.lines))
-            )
-            attempt(
-                run, step, LIMIT_S[step] if run.device == "cuda" else 300,
-                lambda limit, step=step, more=more: call(run, limit, "benchmarks.gpu_steps", step, *more),
-            )  # fmt: skip
-    run.write()
-    say(f"{run.out / 'gpu.json'} and {run.out / 'gpu.md'}")
 
 
 def arguments() -> argparse.Namespace:
     """Read the command line.
 
     Raises:
-        SambenchError: a step or a model is not known.
+        SambenchError: a step or a model is not known, or there is no GPU to measure.
     """
+    import torch
+
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -240,30 +238,44 @@ def arguments() -> argparse.Namespace:
         for value in values:
             if value not in known:
                 raise SambenchError(f"no {kind} {value!r}; there is {', '.join(known)}.")
+    if not given.dry_run and not torch.cuda.is_available():
+        raise SambenchError("this machine has no CUDA device; --dry-run tries the code on the CPU.")
     return given
+
+
+def same_device(file: Path, device: str) -> None:
+    """Refuse a folder with findings of another device: a page is of one.
+
+    Raises:
+        SambenchError: it has such.
+    """
+    if file.exists() and (before := json.loads(file.read_text())["facts"]["device"]) != device:
+        raise SambenchError(f"{file}: has findings of {before!r}, this is {device!r}. Take another folder.")
 
 
 def main() -> None:
     began = time.time()
-    try:
-        given = arguments()
-        import torch
-
-        if not given.dry_run and not torch.cuda.is_available():
-            raise SambenchError("this machine has no CUDA device; say --dry-run to try the code on the CPU.")
-    except SambenchError as error:
-        sys.exit(f"gpu.sh: {error}")
-    device = "cpu" if given.dry_run else "cuda"
+    given = arguments()
+    facts = describe("cpu" if given.dry_run else "cuda")
+    same_device(given.out / "gpu.json", facts["device"])
     given.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        scratch = Path(folder)
-        os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(
-            scratch / "inductor"
-        )  # compiled decoders serve all models
-        until = began + 60 * given.minutes - GRACE_S
-        facts = describe(device, given.dry_run)
-        go(given, Run(given.out, device, until, scratch / "lines.jsonl", scratch, facts))
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = f"{folder}/inductor"  # one decoder serves many models
+        os.environ["PYTHONUNBUFFERED"] = "1"
+        run = Run(
+            given.out,
+            "cpu" if given.dry_run else "cuda",
+            until=began + 60 * given.minutes - GRACE_S,
+            reserve_s=SUITES_RESERVE_S if "suites" in given.steps else 0,
+            scratch=Path(folder),
+            facts=facts,
+        )
+        go(run, given.steps, given.models)
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except SambenchError as error:
+        print(f"gpu.sh: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -51,6 +51,7 @@ RULES = {
 
 VARIANTS = tuple(f"efficientvit_sam_{v}" for v in ("l0", "l1", "l2", "xl0", "xl1"))
 LARGEST = "sam_vit_h"
+TUNED = ("efficientvit_sam_l0", "efficientvit_sam_l2")
 
 
 @dataclass(frozen=True)
@@ -71,14 +72,16 @@ def cells_of(model: str, device: str) -> list[Cell]:
         return [Cell("eager", "fp32", (2,)), Cell("compile", "fp32", (2,))]
     cells = [
         Cell("eager", "fp32", (16,)),
-        Cell("compile", "fp16", (16, 1, 64)),
+        Cell("compile", "fp16", (16, 1, 64) if model in (*VARIANTS, LARGEST) else (16,)),
         Cell("eager", "fp16", (16, 1, 64)),
     ]
     if model == LARGEST:
         cells.insert(1, Cell("released", "fp32", (4, 16), decoder=False))
+    if model in TUNED:
+        cells.append(Cell("autotuned", "fp16", (16,), decoder=False))
+    cells.append(Cell("eager", "bf16", (16,), decoder=False))
     if model in (*VARIANTS, LARGEST):
         cells.append(Cell("compile", "bf16", (16,), decoder=False))
-        cells.append(Cell("autotuned", "fp16", (16,), decoder=False))
     if model in (VARIANTS[0], LARGEST):
         cells += [Cell("compile", precision, (16,), decoder=False) for precision in ("tf32", "fp32")]
     return cells

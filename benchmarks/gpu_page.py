@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from benchmarks.gpu_record import Entry
 
@@ -129,8 +128,8 @@ def _speeds(entries: Sequence[Entry]) -> str:
         cells += [_number(aim, 0), _number(speed(entries, way, "E2E", middle, "pipelined").get("images_s"))]
         rows.append((*way, *cells))
     return (
-        "## Table 1: images a second\n\nE is the image encoder, E2E encoder and one box an image. `compute` is "
-        "between CUDA events; `pipelined` is wall time with transfers from pinned memory and back, overlapped. "
+        "## Table 1: images a second\n\nE is the image encoder, E2E encoder and one box an image. `compute` "
+        "is between CUDA events; `pipelined` is wall time with transfers to and from pinned memory. "
         "The aim is twice the share of an A100's nominal rate that the paper's numbers come to.\n\n"
         + _table(head, rows)
     )
@@ -203,8 +202,8 @@ def _parity(entries: Sequence[Entry]) -> str:
         return ""
     head = ("model", "engine", "precision", "embedding", "logits", "mean IoU", "least IoU", "gate")
     return (
-        "## Parity\n\nEmbedding and logits: largest difference from the official implementation's outputs, in "
-        "their root mean square. IoU: masks of boxes with those of fp32 eager on this device.\n\n"
+        "## Parity\n\nEmbedding and logits: largest difference from the official implementation's outputs, "
+        "in their root mean square. IoU: masks of boxes with those of fp32 eager on this device.\n\n"
         + _table(head, rows)
     )
 
@@ -224,9 +223,9 @@ def _suites(entries: Sequence[Entry]) -> str:
 def _gaps(facts: Entry, entries: Sequence[Entry]) -> str:
     lines = [f"- {name} is not installed: no {lost}" for name, lost in facts["missing"].items()]
     for e in entries:
-        if e["step"] == "tests" and e.get("passed") is not None:
-            counts = ", ".join(f"{e[k]} {k}" for k in ("passed", "failed", "skipped", "errors") if e.get(k))
-            lines.append(f"- GPU tests: {counts}")
+        if e["step"] == "tests" and e["status"] != "left out":
+            counts = ", ".join(f"{e[k]} {k}" for k in ("passed", "failed", "skipped", "error") if e.get(k))
+            lines.append(f"- GPU tests: {e.get('reason') or 'done'}; {counts}")
         elif e["status"] != "done":
             what = " ".join(str(e[k]) for k in ("step", *_WHERE) if e.get(k) is not None)
             lines.append(f"- {what}: {e['status']}: {e.get('reason') or ''}")

@@ -195,8 +195,9 @@ def _metrics(
         metrics["prompts_s"] = speed.img_s.median * facts["prompts_per_batch"] / facts["images_per_batch"]
     if gains := [m["audit_gain"] for m in modes if "audit_gain" in m]:
         metrics["audit_gain"] = 100 * plain.median(gains)
-    ceilings = [r["ceilings"]["tflop_s"] for r in rounds if r["ceilings"]["tflop_s"]]
-    metrics["ceiling_tflop_s"] = plain.median(ceilings) if ceilings else None
+    for name, key in (("product_tflop_s", "product_tflop_s"), ("ceiling_tflop_s", "tflop_s")):
+        rates = [r["ceilings"][key] for r in rounds]
+        metrics[name] = None if None in rates else plain.median(rates)
     metrics |= _arithmetic(draft, speed.img_s.median, metrics["ceiling_tflop_s"])
     intervals = {
         "img_s": [speed.img_s.low, speed.img_s.high],

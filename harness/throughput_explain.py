@@ -141,10 +141,11 @@ def explain(config: ThroughputConfig) -> Iterator[str]:
         yield f"Before any speed, {precision}: {gate(config, precision)}. Else the cell is invalid.{own}"
     yield (
         "Ceilings, in the same process, before and after: the best of several products of two "
-        f"{SIDE[kind]} x {SIDE[kind]} matrices in the cell's precision (none for int8), and of several "
-        f"copies of {COPY_MB[kind]} MB, bytes read and written. Achieved operations are two for each product "
-        "of the encoder's convolutions, linear layers and matrices, for the scopes E and E2E; E2E's decoder "
-        "is not counted."
+        f"{SIDE[kind]} x {SIDE[kind]} matrices in the cell's precision (none for int8)"
+        + (", or of the same as a 1x1 convolution, or of a 3x3 one," if kind == "cpu" else "")
+        + f" and of several copies of {COPY_MB[kind]} MB, bytes read and written. Achieved operations are "
+        "two for each product of the encoder's convolutions, linear layers and matrices, for the scopes E "
+        "and E2E; E2E's decoder is not counted."
     )
     yield "Meanwhile, ten times a second: " + (
         "clocks, power, temperature, slowdown reasons and other processes, through NVML."

@@ -64,7 +64,7 @@ def marks_of(
             yield f"host-bound: starting a batch takes {100 * host:.0f}% of its time"
     share = metrics.get("ceiling_share")
     if share is not None and share > 100:
-        yield "above the ceiling: the matrix product was slower than the model"
+        yield "ceiling: the model reached more than the products that it is held against"
     gain = metrics.get("audit_gain")
     if gain is not None and gain > AUDIT_LIMIT:
         yield f"audit: {gain:.1f}% faster on one batch over and over"

@@ -112,7 +112,7 @@ _LATENCY = (
 )
 _SHARE = (
     Column("tflop_s", "TFLOP/s", "Two for each product of the encoder, over time."),
-    Column("ceiling_tflop_s", "Ceiling", "TFLOP/s of a large matrix product in the same processes."),
+    Column("ceiling_tflop_s", "Ceiling", "TFLOP/s of large products in the same processes."),
     Column("ceiling_share", "Share, %", "Of the ceiling; the paper's, of an A100's nominal 312.", True),
 )
 _MEMORY = Column("peak_memory_mb", "Peak, MB", "Memory: on a GPU torch's, on a CPU the process's.")

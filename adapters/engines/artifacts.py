@@ -14,6 +14,7 @@ from torch import nn
 import adapters
 import evsam
 from adapters.engines.cache import Key, cached
+from adapters.engines.calibrate import quantised
 from adapters.engines.export import export, need_onnx
 from adapters.engines.graphs import DecoderGraph, EncoderGraph, Graph, Types, Which
 from adapters.sam import SamSegmenter
@@ -64,14 +65,15 @@ class Artifacts:
         }
 
     def file(self, graph: Graph) -> Path:
-        """Return the ONNX file of a graph, exported where the cache has none."""
+        """Return the ONNX file of a graph, made where the cache has none."""
         key = self.key(graph)
         folder = cached(
             f"onnx-{self.segmenter.name}-{graph.title}",
             key,
             lambda folder: self.export(graph, folder / "model.onnx"),
         )
-        return folder / "model.onnx"
+        file = folder / "model.onnx"
+        return quantised(self.segmenter, file) if self.int8 and isinstance(graph, EncoderGraph) else file
 
     def export(self, graph: Graph, file: Path) -> None:
         """Write the ONNX file of a graph, with what it is as metadata.

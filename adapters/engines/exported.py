@@ -34,9 +34,12 @@ class ExportedParts(Parts):
         artifacts: the segmenter's files.
     """
 
+    by_batch = False
+    """Whether an encoder is opened for each batch size alone, or one serves all."""
+
     def __init__(self, artifacts: Artifacts) -> None:
         self.artifacts = artifacts
-        self._encoders: dict[int, Session] = {}
+        self._encoders: dict[int | None, Session] = {}
         self._decoders: dict[tuple[Which, bool], Session] = {}
 
     @abstractmethod
@@ -46,19 +49,15 @@ class ExportedParts(Parts):
         Args:
             graph: what is in it.
             file: ONNX.
-            batch: of an encoder, the batch that the session is for; the file's own is free.
+            batch: the one that the session is for, where it is `by_batch`; the file's own is free.
         """
 
-    def encoder_file(self, graph: Graph) -> Path:
-        """Return the file of the encoder."""
-        return self.artifacts.file(graph)
-
     def encode(self, pixels: Tensor) -> Tensor:
-        """Run the encoder, opened for each batch size of its own."""
-        batch = pixels.shape[0]
+        """Run the encoder."""
+        batch = pixels.shape[0] if self.by_batch else None
         if batch not in self._encoders:
             graph = self.artifacts.encoder_graph()
-            self._encoders[batch] = self.open(graph, self.encoder_file(graph), batch)
+            self._encoders[batch] = self.open(graph, self.artifacts.file(graph), batch)
         return self._encoders[batch](pixels)[0]
 
     def project(self, features: Tensor, masks: Tensor | None = None) -> ExportedImage:

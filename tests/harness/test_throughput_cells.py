@@ -74,7 +74,7 @@ class Machine:
             "prompts_per_batch": job.batch,
             "note": "",
             "settings": {"torch": "2"},
-            "ceilings": {"tflop_s": self.ceiling, "gb_s": 30.0},
+            "ceilings": {"tflop_s": self.ceiling, "product_tflop_s": 45.0, "gb_s": 30.0},
         }
         return {"status": "done", "facts": facts, "modes": dict.fromkeys(job.modes, mode)}
 
@@ -115,6 +115,7 @@ def test_speeds_shares_and_ratios(measured):
     reached = 2 * cost.encoder.macs.plain * l0.metrics["img_s"] / 1e12
     assert l0.metrics["tflop_s"] == pytest.approx(reached)
     assert l0.metrics["ceiling_share"] == pytest.approx(100 * reached / 90)
+    assert l0.metrics["product_tflop_s"] == 45.0
     assert l0.metrics["params_m"] == pytest.approx(cost.params / 1e6)
     for name in ("ratio_vit_h", "ratio_vit_h_released", "ratio_vit_h_best"):
         assert l0.metrics[name] == pytest.approx(40)  # the weather cancels
@@ -210,7 +211,7 @@ SAMPLE = [([1.0], [0.5])]
     [
         ({}, []),
         ({"metrics": CALM | {"cov": 2.6}}, ["unsteady: batches vary by 2.6%"]),
-        ({"metrics": CALM | {"ceiling_share": 101.0}}, ["above the ceiling"]),
+        ({"metrics": CALM | {"ceiling_share": 101.0}}, ["ceiling: the model reached more"]),
         ({"metrics": CALM | {"ceiling_share": None}}, []),
         ({"metrics": CALM | {"audit_gain": 3.1}}, ["audit: 3.1% faster"]),
         ({"metrics": CALM | {"audit_gain": 2.9}}, []),

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from suites.throughput.ceilings import measure_ceilings
+from suites.throughput.ceilings import Ceilings, measure_ceilings
 from suites.throughput.memory import peak_mb, reset_peak
 from suites.throughput.monitor import CpuSensors, Monitor, NoSensors, NvmlSensors, sensors
 
@@ -122,9 +122,13 @@ def test_without_nvml_the_result_says_so():
 
 def test_ceilings_are_rates_of_this_machine():
     found = measure_ceilings(torch.device("cpu"), "fp32")
-    assert 1e-3 < found.tflop_s < 1e3
+    assert 1e-3 < found.product_tflop_s <= found.tflop_s < 1e3
     assert 0.1 < found.gb_s < 1e5
-    assert measure_ceilings(torch.device("cpu"), "int8").tflop_s is None
+    int8 = measure_ceilings(torch.device("cpu"), "int8")
+    assert int8.tflop_s is None
+    better = found.or_better(Ceilings(1e6, 1e6, 0.0))
+    assert better == Ceilings(1e6, 1e6, found.gb_s)
+    assert int8.or_better(int8) == int8
 
 
 def test_the_peak_of_memory_is_that_of_the_stretch():

@@ -1,7 +1,6 @@
-"""Steps of the GPU run that are no model's: the machine's ceilings, and a suite beside the plain loop.
+"""A suite on whole images beside the plain loop, on one device.
 
-python -m benchmarks.gpu_steps ceilings --lines FILE
-python -m benchmarks.gpu_steps suites --images DIR --annotations FILE --lines FILE
+python -m benchmarks.gpu_suites --device cuda --images DIR --annotations FILE --lines FILE
 """
 
 from __future__ import annotations
@@ -19,7 +18,6 @@ import torch
 import adapters
 import evsam
 from adapters.base import Segmenter
-from adapters.engines import ENGINES
 from benchmarks.gpu_record import note
 from benchmarks.plain import PlainPredictor
 from evsam.memory import keep_freed_memory
@@ -28,26 +26,10 @@ from suites.coco import CocoDataset
 from suites.gt_box import GtBox
 from suites.protocol import PRESETS
 from suites.sample import Sample, load_sample
-from suites.throughput.ceilings import measure_ceilings
-from suites.throughput.worker import reason_of
 from tests.golden import golden, official
 
 MODEL = "efficientvit_sam_l0"
 SUITE_IMAGES = {"cuda": 24, "cpu": 2}
-
-
-def ceilings(lines: Path, device: torch.device) -> None:
-    """Measure a matrix product in each precision, and a copy."""
-    for precision in ENGINES["eager"].precisions[device.type]:
-        torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
-        try:
-            found = measure_ceilings(device, precision)
-            note(
-                lines, step="ceiling", precision=precision, status="done",
-                tflop_s=found.tflop_s, gb_s=found.gb_s,
-            )  # fmt: skip
-        except Exception as error:
-            note(lines, step="ceiling", precision=precision, status="failed", reason=reason_of(error))
 
 
 def suites(lines: Path, device: torch.device, images: Path, annotations: Path) -> None:
@@ -66,7 +48,7 @@ def suites(lines: Path, device: torch.device, images: Path, annotations: Path) -
             ways[f"suite {engine} {precision}"] = suite(segmenter)
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     ious: dict[str, Counter[int]] = {name: Counter() for name in ways}
-    for name, way in ways.items():  # compiling and first calls stay out
+    for way in ways.values():  # compiling and first calls stay out
         for sample in samples:
             way(sample)
     for sample in samples:
@@ -109,18 +91,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("step", choices=("ceilings", "suites"))
     parser.add_argument("--device", default="cuda")
-    parser.add_argument("--lines", type=Path, required=True)
-    for name in ("images", "annotations"):
-        parser.add_argument(f"--{name}", type=Path)
+    for name in ("images", "annotations", "lines"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
     given = parser.parse_args()
     keep_freed_memory()
-    device = torch.device(given.device)
-    if given.step == "ceilings":
-        ceilings(given.lines, device)
-    else:
-        suites(given.lines, device, given.images, given.annotations)
+    suites(given.lines, torch.device(given.device), given.images, given.annotations)
 
 
 if __name__ == "__main__":
