@@ -18,7 +18,7 @@ from harness.data_cli import data
 from harness.detect_cli import detect, detectors
 from harness.profile_cli import profile
 from harness.show_cli import show
-from harness.throughput_cli import throughput
+from harness.throughput.cli import throughput
 from harness.weights_cli import weights as weights_app
 
 app = typer.Typer(
@@ -111,7 +111,7 @@ def run(
     engine: Annotated[
         str | None,
         typer.Option(
-            help="What runs the model: eager (default), compile, onnxruntime, openvino, tensorrt; docs/engines.md."
+            help="What runs the model: eager (default), compile, onnxruntime, openvino or tensorrt."
         ),
     ] = None,
     precision: Annotated[

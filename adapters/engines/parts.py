@@ -66,7 +66,7 @@ class TorchParts(Parts):
     Args:
         model: in eval mode, on its device.
         position: of its prompt encoder, `get_dense_pe`.
-        dtype: what encoder and decoder compute in; the prompts' positions stay in float32.
+        dtype: what the encoder, and in the decoder all that has the image's size, computes in.
     """
 
     def __init__(self, model: Any, position: Tensor, dtype: torch.dtype = torch.float32) -> None:
@@ -74,7 +74,7 @@ class TorchParts(Parts):
         self.position = position
         self.dtype = dtype
         model.image_encoder.to(dtype)
-        model.mask_decoder.to(dtype)
+        model.mask_decoder.lower(dtype)
 
     def encode(self, pixels: Tensor) -> Tensor:
         """Run the encoder."""

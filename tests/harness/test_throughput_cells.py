@@ -11,15 +11,15 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
-import harness.throughput as schedule
 from adapters.profile import profile
-from harness import worker_process
-from harness.cooling import Cooling
-from harness.throughput_config import load_config
-from harness.throughput_marks import marks_among, marks_of
-from harness.throughput_plan import make_plan
-from harness.throughput_progress import ThroughputProgress
-from harness.worker_process import death
+from harness.throughput import worker_process
+from harness.throughput import schedule
+from harness.throughput.config import load_config
+from harness.throughput.cooling import Cooling
+from harness.throughput.marks import marks_among, marks_of
+from harness.throughput.plan import make_plan
+from harness.throughput.progress import ThroughputProgress
+from harness.throughput.worker_process import death
 from suites.throughput.job import from_json
 from suites.throughput.worker import SAMPLES
 
@@ -268,8 +268,8 @@ def test_a_death_is_told_in_a_line(code, stderr, words):
 
 def test_a_gpu_cools_down_but_nobody_waits_for_ever(monkeypatch):
     now = [0.0]
-    monkeypatch.setattr("harness.cooling.time.sleep", lambda s: now.__setitem__(0, now[0] + s))
-    monkeypatch.setattr("harness.cooling.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("harness.throughput.cooling.time.sleep", lambda s: now.__setitem__(0, now[0] + s))
+    monkeypatch.setattr("harness.throughput.cooling.time.monotonic", lambda: now[0])
     readings = iter([40.0, 60.0, 50.0, 45.0, 44.0])
     Cooling(lambda: next(readings)).wait()
     assert now[0] == 3.0  # 60, 50, 45; 44 is cool

@@ -6,8 +6,8 @@ import pytest
 from command import call
 
 from evsam.errors import SambenchError
-from harness.throughput_config import load_config
-from harness.throughput_explain import explain, protocol_of
+from harness.throughput.config import load_config
+from harness.throughput.explain import explain, protocol_of
 from suites.throughput.job import MODES, PAPER, QUICK, parse_scope
 
 BASE = {"models": "efficientvit_sam_l0", "images": "a", "annotations": "b", "out": "c"}

@@ -14,7 +14,7 @@ from typing import Any
 from evsam.errors import SambenchError
 from suites.throughput.job import Job
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 COMMAND = (sys.executable, "-m", "suites.throughput.worker")
 
 

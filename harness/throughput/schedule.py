@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.cooling import Cooling
 from harness.store import write_results
-from harness.throughput_cells import Outcome, make_cells
-from harness.throughput_plan import Measurement, Plan, Variant
-from harness.throughput_progress import ThroughputProgress
-from harness.worker_process import read_result, run_job
+from harness.throughput.cells import Outcome, make_cells
+from harness.throughput.cooling import Cooling
+from harness.throughput.plan import Measurement, Plan, Variant
+from harness.throughput.progress import ThroughputProgress
+from harness.throughput.worker_process import read_result, run_job
 from suites.results import CellResult
 from suites.throughput.job import Job
 

@@ -16,7 +16,7 @@ from adapters.registry import check_device, entry, has_parameters
 from adapters.weights import resolve, sha256_of
 from evsam.errors import SambenchError
 from harness.provenance import code_digest, versions
-from harness.throughput_config import ThroughputConfig
+from harness.throughput.config import ThroughputConfig
 from suites.results import load_results
 from suites.throughput.inputs import choose, wanted
 from suites.throughput.job import Job, Scope

@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 from adapters.profile import Profile, profile
 from evsam.errors import SambenchError
 from harness.provenance import git_state, versions
-from harness.throughput_explain import protocol_of
-from harness.throughput_marks import marks_among, marks_of
-from harness.throughput_plan import Measurement, Plan, Variant, cells_of
+from harness.throughput.explain import protocol_of
+from harness.throughput.marks import marks_among, marks_of
+from harness.throughput.plan import Measurement, Plan, Variant, cells_of
 from suites.results import CellResult, Status
 from suites.throughput.job import Scope
 from suites.throughput.statistics import Speed, paired_ratio, rate, summarise

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from harness.throughput_config import ThroughputConfig
+from harness.throughput.config import ThroughputConfig
 from suites.throughput.ceilings import COPY_MB, SIDE
 from suites.throughput.inputs import wanted
 from suites.throughput.job import FEWEST_BATCHES, Rule, Scope

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from harness.throughput_plan import Plan
+    from harness.throughput.plan import Plan
     from suites.results import CellResult
 
 out_console = Console(markup=False, highlight=False)
@@ -82,7 +82,7 @@ def throughput(
     **Example**: sambench throughput --models sam_vit_h,efficientvit_sam_l0 --dataset coco --out runs/speed
     """
     from harness.config import parse_weights
-    from harness.throughput_config import load_config
+    from harness.throughput.config import load_config
 
     flags = {
         "models": models,
@@ -107,12 +107,12 @@ def throughput(
     }
     loaded = load_config(config, flags)
     if explain:
-        from harness.throughput_explain import explain as in_words
+        from harness.throughput.explain import explain as in_words
 
         for paragraph in in_words(loaded):
             out_console.print(paragraph + "\n")
         return
-    from harness.throughput_plan import make_plan
+    from harness.throughput.plan import make_plan
 
     with err_console.status("Reading data and weights"):
         name, uuid = _device(loaded.device)
@@ -136,7 +136,7 @@ def _device(device: str) -> tuple[str, str | None]:
     """Name the hardware, and a GPU's identity; a GPU is asked by a process that ends again."""
     from adapters.registry import check_device
     from harness.provenance import device_name
-    from harness.worker_process import ask_device
+    from harness.throughput.worker_process import ask_device
 
     if check_device(device).type == "cpu":
         return device_name(device), None
@@ -145,9 +145,9 @@ def _device(device: str) -> tuple[str, str | None]:
 
 
 def _run(plan: Plan, uuid: str | None) -> list[CellResult]:
-    from harness.cooling import cooling
-    from harness.throughput import run
-    from harness.throughput_progress import ThroughputProgress
+    from harness.throughput.cooling import cooling
+    from harness.throughput.progress import ThroughputProgress
+    from harness.throughput.schedule import run
 
     command = shlex.join(["sambench", *sys.argv[1:]])
     try:
@@ -166,7 +166,7 @@ def _report(plan: Plan) -> dict[str, Path]:
 
 
 def _show_plan(plan: Plan) -> None:
-    from harness.throughput import finished
+    from harness.throughput.schedule import finished
 
     table = Table(title="Plan", title_justify="left", box=None, pad_edge=False, header_style="bold")
     for column in ("model", "engine", "precision", "scope", "batch", "modes", "rounds done"):
