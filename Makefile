@@ -35,8 +35,8 @@ $(READY): pyproject.toml constraints.txt
 		{ echo "sambench needs Python 3.11, 3.12 or 3.13; name one with: make PYTHON=python3.12"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing into $(VENV) (torch is large; a minute or two)"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[report,hf,onnx,dev]' \
-		torchvision addict termcolor yapf
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[report,hf,onnx,openvino,dev]' \
+		torchvision addict termcolor yapf tensorrt-rtx-cu13-libs tensorrt-rtx-cu13-bindings
 	# These ask for the OpenCV with windows, which bare servers cannot load; the headless one serves them as well.
 	# Of the last one the tests want BERT's vocabulary alone.
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps \

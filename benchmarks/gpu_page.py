@@ -72,7 +72,7 @@ def _ceilings(entries: Sequence[Entry]) -> str:
     if not rows:
         return ""
     return "## Ceilings\n\n" + _table(
-        ("precision", "matrix product, TFLOP/s", "copy, GB/s read and written"), rows
+        ("precision", "large products, TFLOP/s", "copy, GB/s read and written"), rows
     )
 
 

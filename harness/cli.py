@@ -16,6 +16,7 @@ from rich.text import Text
 from evsam.errors import SambenchError
 from harness.data_cli import data
 from harness.detect_cli import detect, detectors
+from harness.export_cli import export
 from harness.profile_cli import profile
 from harness.show_cli import show
 from harness.throughput.cli import throughput
@@ -32,6 +33,7 @@ app = typer.Typer(
 app.add_typer(data, name="data")
 app.add_typer(weights_app, name="weights")
 app.command()(profile)
+app.command()(export)
 app.command()(throughput)
 app.command()(show)
 app.command()(detectors)

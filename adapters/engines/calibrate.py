@@ -1,8 +1,8 @@
 """int8 encoders: the float32 graph with quantisation written into it, calibrated on real images.
 
 One file (QuantizeLinear and DequantizeLinear around what is quantised) serves all runtimes. Quantised are
-convolutions, linear layers, and nothing else: the linear attention's products, norms and residuals stay float32,
-and so does the decoder, which is another graph.
+convolutions, linear layers, and nothing else: the linear attention's products, norms and residuals stay
+float32, and so does the decoder, which is another graph.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from adapters.engines.cache import cached
-from adapters.engines.export import need_onnx
+from adapters.engines.export import LARGEST_INSIDE, need_onnx
 from adapters.sam import SamSegmenter
 from adapters.weights import sha256_of
 from evsam.errors import SambenchError
@@ -78,26 +78,28 @@ def quantised(segmenter: SamSegmenter, file: Path) -> Path:
         "onnxruntime": onnxruntime.__version__,
     }
     folder = cached(
-        f"onnx-{segmenter.name}-encoder-int8", key, lambda to: quantise(segmenter, file, chosen, to)
+        f"onnx-{segmenter.name}-encoder-int8",
+        key,
+        lambda to: quantise(segmenter, file, chosen, to / "model.onnx"),
     )
     return folder / "model.onnx"
 
 
-def quantise(segmenter: SamSegmenter, file: Path, chosen: list[Path], folder: Path) -> None:
-    """Write ``model.onnx``, the int8 form of a float32 encoder, into a folder.
+def quantise(segmenter: SamSegmenter, file: Path, chosen: list[Path], out: Path) -> None:
+    """Write the int8 form of a float32 encoder to ``out``, which may be the same file.
 
-    Weights have a scale a channel, activations one a tensor; both are symmetric around zero, which is all that
-    TensorRT takes.
+    Weights have a scale a channel, activations one a tensor. Both are symmetric around zero, and biases stay
+    float32, for TensorRT takes nothing else.
     """
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    large = sum(f.stat().st_size for f in file.parent.iterdir()) > 1 << 30
-    folded = folder / "folded.onnx"
+    large = sum(f.stat().st_size for f in file.parent.glob(f"{file.name}*")) > LARGEST_INSIDE
+    folded = out.with_name("folded.onnx")
     quant_pre_process(file, folded, skip_symbolic_shape=True, save_as_external_data=large)
     quantize_static(
         folded,
-        folder / "model.onnx",
+        out,
         _Images(segmenter, chosen),
         quant_format=QuantFormat.QDQ,
         op_types_to_quantize=list(LAYERS),
@@ -106,9 +108,9 @@ def quantise(segmenter: SamSegmenter, file: Path, chosen: list[Path], folder: Pa
         activation_type=QuantType.QInt8,
         weight_type=QuantType.QInt8,
         use_external_data_format=large,
-        extra_options={"ActivationSymmetric": True, "WeightSymmetric": True},
+        extra_options={"ActivationSymmetric": True, "WeightSymmetric": True, "QuantizeBias": False},
     )
-    for left in folder.glob("folded.onnx*"):
+    for left in out.parent.glob("folded.onnx*"):
         left.unlink()
 
 

@@ -8,6 +8,7 @@ import logging
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -24,8 +25,8 @@ LARGEST_INSIDE = 1 << 30
 def export(graph: Graph, file: Path, metadata: Mapping[str, str]) -> None:
     """Write a graph to ``file``, with its weights inside, or beside it where they are large.
 
-    The exporter's optimiser stays off: it takes the ``+ 1e-15`` of the linear attention for nothing, and
-    what then divides zero by zero is not a number.
+    Of the exporter's optimiser only constants are folded. The whole of it takes the ``+ 1e-15`` of
+    the linear attention for nothing, and what then divides zero by zero is not a number.
 
     Args:
         graph: on the CPU or a GPU, in eval mode.
@@ -60,8 +61,17 @@ def export(graph: Graph, file: Path, metadata: Mapping[str, str]) -> None:
             f"this model cannot be exported to ONNX: {_reason(error)}. Take engine eager or compile."
         ) from error
     assert program is not None
+    _tidy(program.model)
     program.model.metadata_props.update(metadata)
     program.save(file, external_data=_bytes(graph) > LARGEST_INSIDE)
+
+
+def _tidy(model: Any) -> None:
+    """Compute what is constant and drop what nothing reads, as TensorRT's reader wants it."""
+    from onnxscript.optimizer import fold_constants, remove_unused_nodes
+
+    fold_constants(model)
+    remove_unused_nodes(model)
 
 
 def need_onnx() -> None:

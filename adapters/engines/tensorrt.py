@@ -56,8 +56,8 @@ def library() -> Any:
             if error.name != name:
                 raise
     raise SambenchError(
-        "engine tensorrt: TensorRT is not installed. Say: pip install 'sambench[tensorrt]', or, for GeForce and "
-        "RTX cards alone, pip install 'sambench[tensorrt-rtx]'"
+        "engine tensorrt: TensorRT is not installed. Say: pip install 'sambench[tensorrt]', or, for GeForce "
+        "and RTX cards, pip install tensorrt-rtx-cu13-libs tensorrt-rtx-cu13-bindings"
     )
 
 
@@ -126,7 +126,8 @@ def build(trt: Any, file: Path, sizes: Shapes, *, tf32: bool = False) -> bytes:
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(network, log)
     if not parser.parse_from_file(str(file)):
-        reasons = "; ".join(parser.get_error(i).desc() for i in range(parser.num_errors))
+        found = [parser.get_error(i) for i in range(parser.num_errors)]
+        reasons = "; ".join(f"{e.node_operator()} {e.node_name()}: {e.desc()}" for e in found[:3])
         raise SambenchError(f"engine tensorrt: it cannot read the exported graph: {reasons}")
     config = builder.create_builder_config()
     config.set_flag(trt.BuilderFlag.TF32) if tf32 else config.clear_flag(trt.BuilderFlag.TF32)
@@ -166,7 +167,7 @@ def _keep(file: Path, content: bytes) -> None:
 def _logger(trt: Any) -> Any:
     """Keep TensorRT's remarks from the user, and the last error to quote."""
 
-    class Quiet(trt.ILogger):  # type: ignore[misc]
+    class Quiet(trt.ILogger):
         def __init__(self) -> None:
             trt.ILogger.__init__(self)
             self.last = "it does not say why"

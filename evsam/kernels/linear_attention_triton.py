@@ -25,9 +25,16 @@ BLOCK = 64
 def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """Attend; arguments and result as of `evsam.kernels.linear_attention.fused`."""
     b, heads, d, n = q.shape
-    parts = triton.cdiv(n, PART)
-    sums = torch.empty(b * heads, parts, d + 1, d, dtype=torch.float32, device=q.device)
+    sums = torch.empty(b * heads, triton.cdiv(n, PART), d + 1, d, dtype=torch.float32, device=q.device)
     out = empty_result(q)
+    with torch.cuda.device_of(q):
+        _launch(q, k, v, sums, out)
+    return out
+
+
+def _launch(q: Tensor, k: Tensor, v: Tensor, sums: Tensor, out: Tensor) -> None:
+    b, heads, d, n = q.shape
+    parts = sums.shape[1]
     _sum_keys[(b * heads, parts)](
         k, v, sums, heads, n, parts, *k.stride(), *v.stride(), d=d, part=PART, block=BLOCK
     )
@@ -37,7 +44,6 @@ def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         q, sums, out, heads, n, parts, *q.stride(), *out.stride(),
         eps=DIVISION_EPS, d=d, block=BLOCK, precision=precision,
     )  # fmt: skip
-    return out
 
 
 @triton.jit

@@ -45,12 +45,11 @@ def test_replays_compute_and_results_stay_as_they_were():
 
 
 @on_gpu
-@pytest.mark.parametrize("precision", ["fp32", "fp16"])
-def test_a_compiled_model_on_a_gpu_gives_the_eager_masks(precision, tmp_path):
+def test_a_compiled_model_on_a_gpu_gives_the_eager_masks(tmp_path):
     weights = str(official.write_checkpoint("efficientvit_sam_l0", tmp_path))
     eager = adapters.create("efficientvit_sam_l0", weights=weights, device="cuda")
     fast = adapters.create(
-        "efficientvit_sam_l0", weights=weights, device="cuda", engine="compile", precision=precision
+        "efficientvit_sam_l0", weights=weights, device="cuda", engine="compile", precision="fp16"
     )
     corners = torch.tensor([[60.0, 60.0, 300.0, 300.0]]) + 8 * torch.arange(11)[:, None]
     images = [golden.make_image(), golden.make_image(seed=1), golden.make_image(seed=2)]
@@ -60,7 +59,7 @@ def test_a_compiled_model_on_a_gpu_gives_the_eager_masks(precision, tmp_path):
         a, b = eager.decode_best(wanted[0], prompts), fast.decode_best(got[0], prompts)
         both = ((a.logits > 0) & (b.logits > 0)).sum((1, 2))
         either = ((a.logits > 0) | (b.logits > 0)).sum((1, 2))
-        assert (both / either.clamp(min=1)).mean() >= {"fp32": 0.999, "fp16": 0.99}[precision]
+        assert (both / either.clamp(min=1)).mean() >= 0.99
     a = eager.decode_each(wanted, Prompts(boxes=corners[:3]))
     b = fast.decode_each(got, Prompts(boxes=corners[:3]))
     agree = (a.logits > 0) == (b.logits > 0)

@@ -1,0 +1,52 @@
+"""One cache for all tests of exported engines, so that each graph is exported once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from adapters import registry
+from adapters.sam import SamSegmenter
+
+SMALL = "efficientvit_sam_l0"
+
+
+@pytest.fixture(scope="session")
+def engine_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """``$SAMBENCH_CACHE``, empty at first."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SAMBENCH_CACHE", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def created(engine_cache: Path) -> Callable[..., SamSegmenter]:
+    """Segmenters with random weights by name, engine and precision, each created once."""
+    del engine_cache
+    made: dict[tuple[str, str, str], SamSegmenter] = {}
+
+    def create(name: str = SMALL, engine: str = "eager", precision: str = "fp32") -> SamSegmenter:
+        key = (name, engine, precision)
+        if key not in made:
+            segmenter = registry.create(name, weights="random", engine=engine, precision=precision)
+            assert isinstance(segmenter, SamSegmenter)
+            made[key] = segmenter
+        return made[key]
+
+    return create
+
+
+def noise(*shape: int) -> torch.Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(0))
+
+
+def prompts(n: int, t: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """N prompts of T points each, of all kinds."""
+    generator = np.random.default_rng(n * 100 + t)
+    xy = torch.from_numpy(generator.uniform(0, 1024, (n, t, 2)).astype(np.float32))
+    return xy, torch.from_numpy(generator.integers(-1, 4, (n, t)))

@@ -1,0 +1,67 @@
+"""int8 encoders: calibrated on real images, or refused."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+import torch
+from conftest import noise
+
+from adapters.engines import calibrate
+from evsam.errors import SambenchError
+
+
+@pytest.fixture
+def two_images(coco_mini_train, tmp_path, monkeypatch):
+    for file in sorted(coco_mini_train.images.glob("*.jpg"))[:2]:
+        shutil.copy(file, tmp_path)
+    monkeypatch.setenv(calibrate.VARIABLE, str(tmp_path))
+    return tmp_path
+
+
+def test_an_int8_encoder_is_near_float32_and_not_equal(created, two_images):
+    import onnx
+    from PIL import Image
+
+    plain, low = created(), created(engine="openvino", precision="int8")
+    import numpy as np
+
+    image = np.asarray(Image.open(next(two_images.glob("*.jpg"))).convert("RGB"))
+    pixels = plain.prepare(image).pixels[None]
+    want, got = plain.run_encoder(pixels), low.run_encoder(pixels)
+    assert 1e-4 < (got - want).norm() / want.norm() < 0.3
+    file = low.parts.artifacts.file(low.parts.artifacts.encoder_graph())
+    graph = onnx.load(file).graph
+    inputs = {name for node in graph.node if node.op_type == "QuantizeLinear" for name in node.input[:1]}
+    producers = {name: node.op_type for node in graph.node for name in node.output}
+    assert inputs
+    assert not {node.op_type for node in graph.node if node.op_type == "MatMul"} & {
+        producers.get(name) for name in inputs
+    }, "attention's products stay in float32"
+
+
+def test_the_decoder_beside_it_is_float32(created, two_images):
+    plain, low = created(), created(engine="openvino", precision="int8")
+    features = noise(1, 256, 64, 64) / 4
+    xy, labels = torch.full((1, 2, 2), 300.0), torch.tensor([[2, 3]])
+    with torch.inference_mode():
+        want, got = (p.decode_best(p.project(features), xy, labels) for p in (plain.parts, low.parts))
+    torch.testing.assert_close(got[0], want[0], rtol=1e-4, atol=2e-4)
+
+
+def test_no_images_are_explained(monkeypatch, tmp_path):
+    monkeypatch.delenv(calibrate.VARIABLE, raising=False)
+    with pytest.raises(SambenchError, match=r"Set SAMBENCH_CALIBRATION to a folder"):
+        calibrate.images()
+    monkeypatch.setenv(calibrate.VARIABLE, str(tmp_path))
+    with pytest.raises(SambenchError, match="there are no images"):
+        calibrate.images()
+
+
+def test_most_images_are_so_many(monkeypatch, tmp_path):
+    for i in range(40):
+        (tmp_path / f"{i:02}.JPG").touch()
+    (tmp_path / "read.me").touch()
+    monkeypatch.setenv(calibrate.VARIABLE, str(tmp_path))
+    assert [f.stem for f in calibrate.images()] == [f"{i:02}" for i in range(32)]

@@ -1,0 +1,154 @@
+"""Exported engines on a CPU against PyTorch: one file each of encoder and decoder, for all sizes."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from conftest import noise, prompts
+
+from adapters import registry
+from adapters.engines import artifacts, exported
+from adapters.engines.exported import ExportedParts
+from evsam.errors import SambenchError
+
+ENGINES = ("openvino", "onnxruntime")
+CLOSE = {"rtol": 1e-4, "atol": 2e-4}
+
+
+@pytest.fixture(params=ENGINES)
+def pair(request, created):
+    """A segmenter in PyTorch, and in an engine."""
+    return created(), created(engine=request.param)
+
+
+@pytest.fixture(scope="module")
+def features():
+    return noise(1, 256, 64, 64) / 4
+
+
+@torch.inference_mode()
+def decoded(segmenter, features, call, *arguments, masks=None):
+    parts = segmenter.parts
+    return getattr(parts, call)(parts.project(features, masks), *arguments)
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_encoder(pair, batch):
+    plain, engine = pair
+    pixels = noise(batch, 3, 512, 512)
+    torch.testing.assert_close(engine.run_encoder(pixels), plain.run_encoder(pixels), **CLOSE)
+
+
+@pytest.mark.parametrize(
+    ("n", "t"), [(1, 1), (1, 2), (2, 3), (7, 12), (64, 2), *((1, t) for t in range(4, 12))]
+)
+def test_one_decoder_serves_all_numbers_of_prompts_and_points(pair, features, n, t):
+    xy, labels = prompts(n, t)
+    want, got = (decoded(one, features, "decode_best", xy, labels) for one in pair)
+    assert torch.equal(got[2], want[2])
+    torch.testing.assert_close(got, want, **CLOSE)
+    decoders = [kind for kind in pair[1].parts._decoders if kind == ("best", False)]
+    assert len(decoders) == 1
+
+
+@pytest.mark.parametrize("multimask", [True, False])
+def test_three_masks_or_the_single_one(pair, features, multimask):
+    want, got = (decoded(one, features, "decode", *prompts(2, 2), multimask) for one in pair)
+    assert got[0].shape == (2, 3 if multimask else 1, 256, 256)
+    torch.testing.assert_close(got, want, **CLOSE)
+
+
+def test_masks_of_an_earlier_round(pair, features):
+    masks = noise(3, 1, 256, 256)
+    plain, engine = pair
+    want = decoded(plain, features, "decode_best", *prompts(3, 2), masks=masks)
+    without = decoded(plain, features, "decode_best", *prompts(3, 2))
+    got = decoded(engine, features, "decode_best", *prompts(3, 2), masks=masks)
+    torch.testing.assert_close(got[:2], want[:2], **CLOSE)
+    assert not torch.allclose(got[0], without[0], **CLOSE)
+
+
+def test_a_result_is_the_callers(pair, features):
+    _, engine = pair
+    first = decoded(engine, features, "decode_best", *prompts(2, 2))
+    kept = [x.clone() for x in first]
+    decoded(engine, features * 2, "decode_best", *prompts(2, 3))
+    assert all(torch.equal(a, b) for a, b in zip(first, kept, strict=True))
+
+
+def test_bf16_masks_are_those_of_fp32(created, features):
+    xy, labels = prompts(7, 2)
+    want = decoded(created(), features, "decode", xy, labels, True)[0] > 0
+    got = decoded(created(engine="openvino", precision="bf16"), features, "decode", xy, labels, True)[0] > 0
+    iou = (want & got).sum((2, 3)) / (want | got).sum((2, 3)).clamp(min=1)
+    assert iou.mean() > 0.98
+    assert not torch.equal(want, got), "it computed in float32"
+
+
+def test_another_networks_encoder_and_decoder(created):
+    """EfficientSAM's is a plain ViT with position embeddings; its decoder fills six slots."""
+    name = "efficient_sam_ti"
+    plain, engine = created(name), created(name, "openvino")
+    pixels = noise(1, 3, 1024, 1024)
+    want, got = plain.run_encoder(pixels), engine.run_encoder(pixels)
+    torch.testing.assert_close(got, want, **CLOSE)
+    for t in (1, 2, 6):
+        xy, labels = prompts(3, t)
+        labels = labels.clamp(min=1)
+        pair = [decoded(one, want, "decode_best", xy, labels)[:2] for one in (engine, plain)]
+        torch.testing.assert_close(*pair, **CLOSE)
+
+
+def test_what_is_built_is_kept(created, features, monkeypatch):
+    want = decoded(created(engine="onnxruntime"), features, "decode_best", *prompts(2, 2))
+
+    def never(*_):
+        raise AssertionError("exported again")
+
+    monkeypatch.setattr(artifacts, "export", never)
+    again = registry.create("efficientvit_sam_l0", weights="random", engine="onnxruntime")
+    got = decoded(again, features, "decode_best", *prompts(2, 2))
+    assert torch.equal(got[0], want[0])
+
+
+def test_what_is_damaged_is_built_again(created, engine_cache, features):
+    engine = created(engine="onnxruntime")
+    want = decoded(engine, features, "decode_best", *prompts(2, 2))
+    file = engine.parts.artifacts.file(engine.parts.artifacts.decoder_graph("best"))
+    assert file.is_relative_to(engine_cache)
+    content = file.read_bytes()
+    file.write_bytes(content[: len(content) // 2])
+    again = registry.create("efficientvit_sam_l0", weights="random", engine="onnxruntime")
+    got = decoded(again, features, "decode_best", *prompts(2, 2))
+    assert torch.equal(got[0], want[0])
+
+
+def test_other_weights_precisions_and_graphs_are_other_entries(created):
+    plain, low = (created(engine="openvino", precision=p).parts.artifacts for p in ("fp32", "bf16"))
+    graphs = [
+        plain.encoder_graph(),
+        plain.decoder_graph("best"),
+        plain.decoder_graph("three"),
+        plain.decoder_graph("best", with_masks=True),
+    ]
+    keys = [plain.key(graph) for graph in graphs] + [low.key(low.decoder_graph("best"))]
+    assert all(a != b for i, a in enumerate(keys) for b in keys[:i])
+
+
+@pytest.mark.parametrize(
+    ("engine", "module", "extra"),
+    [("openvino", "openvino", "openvino"), ("onnxruntime", "onnxruntime", "onnx")],
+)
+def test_a_missing_library_is_named(created, monkeypatch, engine, module, extra):
+    monkeypatch.setitem(__import__("sys").modules, module, None)
+    with pytest.raises(SambenchError, match=rf"pip install 'sambench\[{extra}\]'"):
+        registry.create("efficientvit_sam_l0", weights="random", engine=engine)
+
+
+def test_sessions_open_when_first_used(created):
+    parts = created(engine="openvino", precision="fp32").parts
+    assert isinstance(parts, ExportedParts)
+    fresh = registry.create("efficientvit_sam_l0", weights="random", engine="openvino").parts
+    assert isinstance(fresh, exported.ExportedParts)
+    assert not fresh._encoders
+    assert not fresh._decoders
