@@ -52,13 +52,13 @@ ENGINES: dict[str, Engine] = {
         "adapters.engines.openvino",
         "OpenVINO on the exported graphs",
         {"cpu": ("fp32", "bf16", "int8")},
-        ("onnx", "onnxscript", "openvino"),
+        ("onnx", "onnxscript", "onnxruntime", "openvino"),
     ),
     "tensorrt": Engine(
         "adapters.engines.tensorrt",
         "TensorRT, or TensorRT for RTX, on the exported graphs",
         {"cuda": ("fp32", "tf32", "bf16", "fp16", "int8")},
-        ("onnx", "onnxscript", "tensorrt", "tensorrt_rtx"),
+        ("onnx", "onnxscript", "onnxruntime", "tensorrt", "tensorrt-rtx-cu13-bindings"),
     ),
 }
 

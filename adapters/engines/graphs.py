@@ -131,6 +131,10 @@ class DecoderGraph(nn.Module):
         self, features: Tensor, xy: Tensor, labels: Tensor, masks: Tensor | None = None
     ) -> tuple[Tensor, ...]:
         """Decode: logits (N, M, h, w) and IoU (N, M), or (N, h, w), (N,) and choice (N,) of the best."""
+        if masks is not None:
+            # OpenVINO adds masks and features inside a convolution, where it cannot broadcast. An expansion
+            # it would undo; a look-up it leaves alone.
+            features = features[torch.zeros_like(labels[:, 0])]
         image = self.model.project_image(features.to(self.types.decoder), self.position, masks)
         if self.which == "best":
             logits, iou, choice = self.model.decode_best(image, xy, labels)

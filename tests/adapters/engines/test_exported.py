@@ -7,7 +7,7 @@ import torch
 from conftest import noise, prompts
 
 from adapters import registry
-from adapters.engines import artifacts, exported
+from adapters.engines import artifacts, export, exported
 from adapters.engines.exported import ExportedParts
 from evsam.errors import SambenchError
 
@@ -58,12 +58,15 @@ def test_three_masks_or_the_single_one(pair, features, multimask):
     torch.testing.assert_close(got, want, **CLOSE)
 
 
-def test_masks_of_an_earlier_round(pair, features):
-    masks = noise(3, 1, 256, 256)
+@pytest.mark.parametrize("n", [1, 3])
+def test_masks_of_an_earlier_round(pair, features, n):
+    masks = noise(n, 1, 256, 256)
     plain, engine = pair
-    want = decoded(plain, features, "decode_best", *prompts(3, 2), masks=masks)
-    without = decoded(plain, features, "decode_best", *prompts(3, 2))
-    got = decoded(engine, features, "decode_best", *prompts(3, 2), masks=masks)
+    before = features.clone()
+    want = decoded(plain, features, "decode_best", *prompts(n, 2), masks=masks)
+    without = decoded(plain, features, "decode_best", *prompts(n, 2))
+    got = decoded(engine, features, "decode_best", *prompts(n, 2), masks=masks)
+    assert torch.equal(features, before)
     torch.testing.assert_close(got[:2], want[:2], **CLOSE)
     assert not torch.allclose(got[0], without[0], **CLOSE)
 
@@ -152,3 +155,33 @@ def test_sessions_open_when_first_used(created):
     assert isinstance(fresh, exported.ExportedParts)
     assert not fresh._encoders
     assert not fresh._decoders
+
+
+def test_large_weights_lie_beside_the_file(created, features, tmp_path, monkeypatch):
+    """Protobuf ends at 2 GiB, which SAM-ViT-H's encoder exceeds."""
+    import onnxruntime
+
+    monkeypatch.setattr(export, "LARGEST_INSIDE", 1 << 20)
+    graphs = created(engine="onnxruntime").parts.artifacts
+    graphs.export(graphs.decoder_graph("best"), tmp_path / "model.onnx")
+    sizes = {file.name: file.stat().st_size for file in tmp_path.iterdir()}
+    assert set(sizes) == {"model.onnx", "model.onnx.data"}
+    assert sizes["model.onnx"] < 2e6 < sizes["model.onnx.data"]
+    xy, labels = prompts(2, 2)
+    given = {"features": features.numpy(), "xy": xy.numpy(), "labels": labels.numpy()}
+    logits, *_ = onnxruntime.InferenceSession(tmp_path / "model.onnx").run(None, given)
+    want, *_ = decoded(created(), features, "decode_best", xy, labels)
+    torch.testing.assert_close(torch.from_numpy(logits), want, **CLOSE)
+
+
+def test_a_damaged_compiled_graph_is_compiled_again(created, engine_cache, features):
+    want = decoded(created(engine="openvino"), features, "decode_best", *prompts(2, 2))
+    blobs = list((engine_cache / "openvino").glob("*.blob"))
+    assert blobs
+    for blob in blobs:
+        content = blob.read_bytes()
+        blob.chmod(0o600)
+        blob.write_bytes(content[: len(content) // 2])
+    again = registry.create("efficientvit_sam_l0", weights="random", engine="openvino")
+    got = decoded(again, features, "decode_best", *prompts(2, 2))
+    torch.testing.assert_close(got[0], want[0], **CLOSE)
