@@ -14,6 +14,7 @@ from typing import Any, cast
 from adapters.base import Weights
 from adapters.engines import ENGINES, replaces
 from adapters.engines import check as check_engine
+from adapters.engines.calibrate import calibrated_on
 from adapters.registry import check_device, create, entry, has_parameters
 from adapters.weights import resolve, sha256_of
 from evsam.errors import SambenchError
@@ -219,6 +220,7 @@ def _cell(model: str, weights: Weights | None, task: _Task, data: Data, config: 
         "batch_size": config.images_per_batch,
         "shard_images": SHARD_IMAGES,
         "code_sha256": code_digest(*modules),
+        "calibrated_on": calibrated_on(config.precision),
         "versions": versions(*libraries),
     }
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:12]

@@ -53,6 +53,11 @@ def images() -> list[Path]:
     return found
 
 
+def calibrated_on(precision: str) -> list[str]:
+    """Return the SHA-256 of the images that a precision's numbers depend on: of int8 alone there are any."""
+    return [sha256_of(image) for image in images()] if precision == "int8" else []
+
+
 def quantised(segmenter: SamSegmenter, file: Path) -> Path:
     """Return the int8 file of an encoder, made of its float32 file where the cache has none.
 
@@ -73,7 +78,7 @@ def quantised(segmenter: SamSegmenter, file: Path) -> Path:
         ) from None
     key = {
         "float32": sha256_of(file),
-        "images": [sha256_of(image) for image in chosen],
+        "images": calibrated_on("int8"),
         "code": sha256_of(Path(__file__)),
         "onnxruntime": onnxruntime.__version__,
     }

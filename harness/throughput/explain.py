@@ -114,8 +114,9 @@ def gate(config: ThroughputConfig, precision: str) -> str:
     """Say what must hold before."""
     return (
         f"masks of all objects' boxes of {config.rule.gate_images} images (fewer where there are not as "
-        f"many): mean IoU with fp32 eager of the same weights at least {least_iou(precision)}, nothing NaN "
-        "or infinite"
+        "many): mean IoU with the same alternative of fp32 eager, same weights, at least "
+        f"{least_iou(precision)}; choosing among alternatives loses at most {1 - least_iou(precision):.3f} "
+        "of its predicted IoU; nothing NaN or infinite"
     )
 
 

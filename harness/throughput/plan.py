@@ -12,6 +12,7 @@ from typing import Any
 
 from adapters.base import Weights
 from adapters.engines import ENGINES, check
+from adapters.engines.calibrate import calibrated_on
 from adapters.registry import check_device, entry, has_parameters
 from adapters.weights import resolve, sha256_of
 from evsam.errors import SambenchError
@@ -209,6 +210,7 @@ def _folder(plan: Plan, variant: Variant, job: Job, what: str) -> Path:
         "device_name": plan.device,
         "inputs_sha256": plan.inputs_sha256,
         "code_sha256": code_digest(target, engine.target, "suites.throughput.worker"),
+        "calibrated_on": calibrated_on(variant.precision),
         "versions": versions(*entry(variant.model).libraries, *engine.libraries),
     }
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:12]

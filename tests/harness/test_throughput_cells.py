@@ -12,8 +12,7 @@ import pytest
 from rich.console import Console
 
 from adapters.profile import profile
-from harness.throughput import worker_process
-from harness.throughput import schedule
+from harness.throughput import schedule, worker_process
 from harness.throughput.config import load_config
 from harness.throughput.cooling import Cooling
 from harness.throughput.marks import marks_among, marks_of

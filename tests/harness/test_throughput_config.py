@@ -121,7 +121,7 @@ def test_the_explanation_names_every_scope_mode_and_limit_of_the_plan():
             said = f"{scope.name}, {mode}: "
             assert said in text
             assert (f"{said}not measured" in text) != scope.takes(mode)
-    for words in ("4 rounds", "and 7 s", "seed 11", "0.999", "0.99,", "quick, changed", "batch 1, 3"):
+    for words in ("4 rounds", "and 7 s", "seed 11", "0.999", "0.99;", "quick, changed", "batch 1, 3"):
         assert words in text
     assert "CUDA" not in text  # nothing of another device
 
