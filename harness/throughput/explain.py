@@ -136,7 +136,7 @@ def explain(config: ThroughputConfig) -> Iterator[str]:
     )
     yield f"Numbers. {STATISTIC}"
     for precision in config.precisions:
-        own = " The engine eager in fp32 is the reference; of it only NaN is looked for." * (
+        own = " The engine eager in fp32 is the reference; of it only NaN is looked for, in one batch." * (
             precision == "fp32"
         )
         yield f"Before any speed, {precision}: {gate(config, precision)}. Else the cell is invalid.{own}"

@@ -123,12 +123,16 @@ def _create(job: Job, engine: str, precision: str) -> Segmenter:
 
 
 def _gate(job: Job, device: torch.device, tables: _Tables) -> Result:
-    """Compare masks with the reference's, which is computed first and let go of."""
+    """Compare masks with the reference's, which is computed first and let go of.
+
+    The reference itself can only be seen to be finite, for which one batch will do.
+    """
     del device, tables
     places = Path(job.images), Path(job.annotations)
-    images = choose(*places, job.batch, job.seed, count=job.rule.gate_images)
+    compared = (job.engine, job.precision) != ("eager", "fp32")
+    images = choose(*places, job.batch, job.seed, count=job.rule.gate_images if compared else job.batch)
     reference = None
-    if (job.engine, job.precision) != ("eager", "fp32"):
+    if compared:
         plain = _create(job, "eager", "fp32")
         reference = list(parity.masks_of(plain, images, job.batch, alternatives=True))
         del plain

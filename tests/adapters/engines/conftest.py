@@ -24,9 +24,9 @@ def engine_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def created(engine_cache: Path) -> Callable[..., SamSegmenter]:
-    """Segmenters with random weights by name, engine and precision, each created once."""
+    """Segmenters with random weights by name, engine and precision, each created once a file."""
     del engine_cache
     made: dict[tuple[str, str, str], SamSegmenter] = {}
 
