@@ -232,7 +232,12 @@ def _detections(value: Any, where: str) -> dict[str, Path]:
     return {str(name): expanded(file, "detections", where) for name, file in value.items()}
 
 
-def _weights(value: Any, models: Sequence[str], where: str) -> dict[str, str]:
+def check_weights(value: Any, models: Sequence[str], where: str) -> dict[Any, Any]:
+    """Return the weights of a configuration, where they map some of its models.
+
+    Raises:
+        SambenchError: they do not.
+    """
     if not isinstance(value, dict):
         raise SambenchError(f"{where}: weights map a model to a file or to random, not {value!r}.")
     for model in value:
@@ -241,7 +246,12 @@ def _weights(value: Any, models: Sequence[str], where: str) -> dict[str, str]:
                 f"{where}: weights for {model!r}, which is not among the models."
                 + did_you_mean(str(model), models)
             )
-    return {str(model): os.path.expandvars(str(given)) for model, given in value.items()}
+    return value
+
+
+def _weights(value: Any, models: Sequence[str], where: str) -> dict[str, str]:
+    given = check_weights(value, models, where)
+    return {str(model): os.path.expandvars(str(one)) for model, one in given.items()}
 
 
 def _device(value: Any, where: str) -> str:

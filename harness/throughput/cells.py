@@ -62,7 +62,7 @@ def make_cells(
     base = {"git": git_state(), "versions": versions(), "command": command}
     drafts = []
     for variant in plan.variants:
-        for scope, mode, batch in cells_of(plan.config, variant):
+        for scope, mode, batch in cells_of(plan.config):
             draft = _blank(plan, variant, scope, mode, batch, base)
             measurement, its = found.get((variant, scope, batch), (None, []))
             drafts.append(_fill(draft, plan, gates.get(variant), measurement, its))

@@ -11,6 +11,7 @@ from typing import Any
 from adapters.engines import ENGINES, PRECISIONS
 from adapters.registry import add, entry
 from evsam.errors import SambenchError, did_you_mean
+from harness.config import check_weights
 from harness.datasets import expanded, find, is_known, read_mapping
 from suites.throughput.job import MODES, PAPER, QUICK, SCOPES, Rule, Scope, parse_scope
 
@@ -193,17 +194,9 @@ def _number(
 
 
 def _weights(value: Any, models: Sequence[str], where: str) -> dict[str, str]:
-    if not isinstance(value, dict):
-        raise SambenchError(f"{where}: weights map a model to a file or to random, not {value!r}.")
-    for model in value:
-        if model not in models:
-            raise SambenchError(
-                f"{where}: weights for {model!r}, which is not among the models."
-                + did_you_mean(str(model), models)
-            )
     return {
         str(model): given if given == "random" else str(expanded(given, "weights", where))
-        for model, given in value.items()
+        for model, given in check_weights(value, models, where).items()
     }
 
 

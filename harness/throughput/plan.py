@@ -113,9 +113,8 @@ def make_plan(config: ThroughputConfig, device: str) -> Plan:
     )
 
 
-def cells_of(config: ThroughputConfig, variant: Variant) -> Iterator[tuple[Scope, str, int]]:
-    """Name the cells of a variant: scope, mode and batch size."""
-    del variant
+def cells_of(config: ThroughputConfig) -> Iterator[tuple[Scope, str, int]]:
+    """Name the cells of every variant: scope, mode and batch size."""
     for scope in config.scopes:
         for batch in config.batch_sizes if scope.batched else (1,):
             for mode in config.modes:
@@ -175,7 +174,7 @@ def _gate(plan: Plan, variant: Variant) -> Gate:
 def _measurements(plan: Plan, variant: Variant) -> Iterator[Measurement]:
     config = plan.config
     modes: dict[tuple[Scope, int], list[str]] = {}
-    for scope, mode, batch in cells_of(config, variant):
+    for scope, mode, batch in cells_of(config):
         modes.setdefault((scope, batch), []).append(mode)
     for (scope, batch), its in modes.items():
         job = _job(
