@@ -131,7 +131,7 @@ def _weights(model: str, config: RunConfig) -> tuple[Weights | None, str | None]
     try:
         if not plugin and has_parameters(model) and given in (None, "random"):
             return resolve(model, given), None
-        segmenter = create(model, weights=given, engine=config.engine, precision=config.precision)
+        segmenter = create(model, weights=given)  # on the CPU, whatever is to run it
     except SambenchError as error:
         if given is not None:
             raise

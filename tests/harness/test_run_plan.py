@@ -7,12 +7,14 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from command import assert_nothing_half_written, call
 from PIL import Image
 from tiny_coco import HEIGHT, WIDTH, TinyCoco, make_tiny, noise
 
+from adapters.base import Weights
 from evsam.errors import SambenchError
 from harness import provenance
 from harness.config import DatasetConfig, RunConfig
@@ -302,3 +304,23 @@ def test_out_that_is_a_file_is_refused_before_anything_else(tiny: TinyCoco, tmp_
     (tmp_path / "here").touch()
     with pytest.raises(SambenchError, match="is a file"):
         make_plan(config_of(tiny, out=tmp_path / "here"))
+
+
+def test_a_named_checkpoint_is_tried_on_the_cpu_whatever_is_to_run_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """An engine of a GPU refuses a CPU, where the checkpoint is only looked at."""
+    asked: list[dict[str, object]] = []
+
+    def create(name: str, **options: object) -> SimpleNamespace:
+        asked.append(options)
+        return SimpleNamespace(weights=Weights("file", path="l0.pt", sha256="0"))
+
+    monkeypatch.setattr("harness.plan.create", create)
+    monkeypatch.setattr("harness.plan.check_device", lambda name: SimpleNamespace(type="cuda"))
+    monkeypatch.setattr("harness.plan.device_name", lambda name: "a GPU")
+    config = config_of(make_tiny(tmp_path), models=("efficientvit_sam_l0",), device="cuda")
+    weights = {"efficientvit_sam_l0": "l0.pt"}
+    plan = make_plan(dataclasses.replace(config, engine="tensorrt", precision="fp16", weights=weights))
+    assert asked == [{"weights": "l0.pt"}]
+    assert plan.groups[0].cells[0].key["engine"] == "tensorrt"
