@@ -20,13 +20,18 @@ test: $(READY) lint  ## lint, types and all tests
 parity: $(READY)  ## golden parity of all models, the largest included (7 GB of memory)
 	$(BIN)/python -m pytest -q -m "" tests/adapters/test_golden.py
 
-lint: $(READY)
+lint: $(READY) build/typing/sambench
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 bench: $(READY)  ## times of each stage beside the plain loop
 	$(BIN)/python -m benchmarks.suites
+
+# The namespace as a folder, for type checkers, and on PYTHONPATH for a checkout that cannot be installed.
+build/typing/sambench:
+	mkdir -p build/typing
+	ln -sfn ../.. $@
 
 install: $(READY)
 

@@ -1,6 +1,6 @@
 """Who is measured: every model behind one interface.
 
->>> import adapters
+>>> from sambench import adapters
 >>> segmenter = adapters.create("efficientvit_sam_l0", weights="random")
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from adapters.registry import create as create
+    from sambench.adapters.registry import create as create
 
 __all__ = ["create"]
 
@@ -17,7 +17,7 @@ __all__ = ["create"]
 def __getattr__(name: str) -> Any:
     """Import on first use, so that a light import of a neighbour stays light."""
     if name == "create":
-        from adapters.registry import create
+        from sambench.adapters.registry import create
 
         return create
     raise AttributeError(f"module 'adapters' has no attribute {name!r}")

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from evsam.errors import SambenchError, did_you_mean
+from sambench.evsam.errors import SambenchError, did_you_mean
 
 GROUP = "sambench.adapters"
 

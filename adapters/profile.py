@@ -24,8 +24,8 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.overrides import TorchFunctionMode, resolve_name
 
-from adapters.registry import entry
-from evsam.errors import SambenchError
+from sambench.adapters.registry import entry
+from sambench.evsam.errors import SambenchError
 
 
 @dataclass(frozen=True)

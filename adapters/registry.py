@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from adapters import engines, plugins
-from adapters.upstream import upstreams
-from evsam.errors import SambenchError, did_you_mean
+from sambench.adapters import engines, plugins
+from sambench.adapters.weights.upstream import upstreams
+from sambench.evsam.errors import SambenchError, did_you_mean
 
 if TYPE_CHECKING:
     import torch
 
-    from adapters.base import Segmenter
+    from sambench.adapters.base import Segmenter
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Entry:
     title: str
     """As the paper's tables print it."""
     source: str
-    """Whose model it is. Whose weights: `adapters.upstream`."""
+    """Whose model it is. Whose weights: `adapters.weights.upstream`."""
     libraries: tuple[str, ...] = ()
     """The distributions whose code computes it, where that is not sambench alone; they decide numbers."""
     plugin: bool = False
@@ -49,34 +49,37 @@ _REPVIT_SAM = "github.com/THU-MIG/RepViT, arXiv 2312.05760"
 _EFFICIENT_SAM = "github.com/yformer/EfficientSAM, arXiv 2312.00863"
 
 
+def _family(module: str, attribute: str = "create") -> str:
+    return f"sambench.adapters.families.{module}:{attribute}"
+
+
 def _hf(title: str, source: str) -> Entry:
-    return Entry("adapters.hf:create", title, source, _HF)
+    return Entry(_family("hf"), title, source, _HF)
 
 
 def _fast_sam(size: str) -> Entry:
     source = "github.com/CASIA-LMC-Lab/FastSAM, arXiv 2306.12156"
-    return Entry("adapters.ultralytics_sam:create", f"FastSAM-{size}", source, ("ultralytics",))
+    return Entry(_family("ultralytics_sam"), f"FastSAM-{size}", source, ("ultralytics",))
 
 
 def _baseline(kind: str, source: str) -> Entry:
-    return Entry(f"adapters.baselines:{kind}", f"{kind} (baseline)", source)
+    return Entry(_family("baselines", kind), f"{kind} (baseline)", source)
 
 
 REGISTRY: dict[str, Entry] = {
-    **{
-        f"sam_vit_{v}": Entry("adapters.sam_vit:create", f"SAM-ViT-{v.upper()}", _SAM)
-        for v in ("b", "l", "h")
-    },
-    "mobile_sam": Entry("adapters.mobile_sam:create", "MobileSAM", _MOBILE_SAM),
-    "tiny_sam": Entry("adapters.tiny_sam:create", "TinySAM", _TINY_SAM),
-    "edge_sam": Entry("adapters.edge_sam:create", "EdgeSAM", _EDGE_SAM),
-    "edge_sam_3x": Entry("adapters.edge_sam:create", "EdgeSAM-3x", _EDGE_SAM),
-    "repvit_sam": Entry("adapters.repvit_sam:create", "RepViT-SAM", _REPVIT_SAM),
-    "efficient_sam_ti": Entry("adapters.efficient_sam:create", "EfficientSAM-Ti", _EFFICIENT_SAM),
-    "efficient_sam_s": Entry("adapters.efficient_sam:create", "EfficientSAM-S", _EFFICIENT_SAM),
+    **{f"sam_vit_{v}": Entry(_family("sam_vit"), f"SAM-ViT-{v.upper()}", _SAM) for v in ("b", "l", "h")},
+    "mobile_sam": Entry(_family("mobile_sam"), "MobileSAM", _MOBILE_SAM),
+    "tiny_sam": Entry(_family("tiny_sam"), "TinySAM", _TINY_SAM),
+    "edge_sam": Entry(_family("edge_sam"), "EdgeSAM", _EDGE_SAM),
+    "edge_sam_3x": Entry(_family("edge_sam"), "EdgeSAM-3x", _EDGE_SAM),
+    "repvit_sam": Entry(_family("repvit_sam"), "RepViT-SAM", _REPVIT_SAM),
+    "efficient_sam_ti": Entry(_family("efficient_sam"), "EfficientSAM-Ti", _EFFICIENT_SAM),
+    "efficient_sam_s": Entry(_family("efficient_sam"), "EfficientSAM-S", _EFFICIENT_SAM),
     **{
         f"efficientvit_sam_{v}": Entry(
-            "adapters.efficientvit_sam:create", f"EfficientViT-SAM-{v.upper()}", _EFFICIENTVIT
+            _family("efficientvit_sam"),
+            f"EfficientViT-SAM-{v.upper()}",
+            _EFFICIENTVIT,
         )
         for v in ("l0", "l1", "l2", "xl0", "xl1")
     },
@@ -94,8 +97,8 @@ REGISTRY: dict[str, Entry] = {
 """The models that come with sambench, in the order of tables."""
 
 LIBRARIES: dict[str, Entry] = {
-    "hf": Entry("adapters.hf:create", "", _TRANSFORMERS, _HF),
-    "ultralytics": Entry("adapters.ultralytics_sam:create", "", _ULTRALYTICS, ("ultralytics",)),
+    "hf": Entry(_family("hf"), "", _TRANSFORMERS, _HF),
+    "ultralytics": Entry(_family("ultralytics_sam"), "", _ULTRALYTICS, ("ultralytics",)),
 }
 """Models of libraries by ``hf:FOLDER_OR_HUB_ID`` and ``ultralytics:FILE``."""
 

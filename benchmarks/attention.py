@@ -23,12 +23,12 @@ import torch.nn.functional as F
 from rich.progress import track
 from torch import Tensor
 
-from adapters.modules.vit import GRID, WINDOW, attend
-from adapters.registry import check_device
-from adapters.sam_vit import VARIANTS
 from benchmarks.suites import RESULTS
-from evsam.memory import keep_freed_memory
-from harness.provenance import device_name, git_state, versions
+from sambench.adapters.families.sam_vit import VARIANTS
+from sambench.adapters.modules.vit import GRID, WINDOW, attend
+from sambench.adapters.registry import check_device
+from sambench.evsam.memory import keep_freed_memory
+from sambench.harness.provenance import device_name, git_state, versions
 
 
 def textbook(q: Tensor, k: Tensor, v: Tensor, by_row: Tensor, by_column: Tensor) -> Tensor:

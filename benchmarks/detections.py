@@ -27,10 +27,10 @@ from rich.progress import track
 
 from benchmarks.memory import peak
 from benchmarks.suites import RESULTS
-from harness.provenance import device_name, git_state, versions
-from suites.average_precision import Results, Truth, evaluate
-from suites.detections import Detections
-from suites.rle import encode
+from sambench.harness.provenance import device_name, git_state, versions
+from sambench.suites.data.detections import Detections
+from sambench.suites.data.rle import encode
+from sambench.suites.metrics.average_precision import Results, Truth, evaluate
 
 HEIGHT, WIDTH = 480, 640
 BOXES = 400_000

@@ -34,17 +34,17 @@ import numpy as np
 import torch
 from rich.progress import track
 
-import adapters
-from adapters.base import Prompts, Segmenter
 from benchmarks import plain
-from evsam import geometry
-from evsam.memory import keep_freed_memory
-from harness.provenance import device_name, git_state, versions
-from suites.base import Stopwatch
-from suites.coco import CocoDataset
-from suites.gt_box import GtBox
-from suites.protocol import PRESETS
-from suites.sample import load_sample
+from sambench import adapters
+from sambench.adapters.base import Prompts, Segmenter
+from sambench.evsam import geometry
+from sambench.evsam.memory import keep_freed_memory
+from sambench.harness.provenance import device_name, git_state, versions
+from sambench.suites.base import Stopwatch
+from sambench.suites.data.coco import CocoDataset
+from sambench.suites.data.sample import load_sample
+from sambench.suites.gt_box import GtBox
+from sambench.suites.protocol import PRESETS
 from tests.golden import official
 
 RESULTS = Path(__file__).parent / "results"
@@ -222,7 +222,7 @@ def main() -> None:
 
 def write(arguments: argparse.Namespace, sides: list[Side], rates: list[float]) -> None:
     """Write and print what was measured."""
-    from adapters.profile import profile
+    from sambench.adapters.profile import profile
 
     rate = statistics.median(rates)
     rows = summarise(sides, rate, profile(arguments.model).encoder.macs.plain)

@@ -28,8 +28,8 @@ from typing import Any
 
 from benchmarks.gpu_page import page
 from benchmarks.gpu_record import load, merge, note, read_lines, save, say
-from evsam.errors import SambenchError
-from suites.files import write_atomic
+from sambench.evsam.errors import SambenchError
+from sambench.suites.files import write_atomic
 
 ROOT = Path(__file__).resolve().parents[1]
 STEPS = ("tests", "ceilings", "models", "suites")
@@ -170,7 +170,7 @@ def data(run: Run) -> tuple[str, ...]:
         mini = Path(given) / "coco-mini"
         run.places = (mini / "val2017", mini / "annotations/instances_val2017.json")
     elif run.places is None:
-        from suites.shapes import make_shapes
+        from sambench.suites.data.shapes import make_shapes
 
         made = make_shapes(run.scratch / "shapes", IMAGES[run.device], 0).out
         run.places = (made / "images", made / "annotations/instances.json")
@@ -201,7 +201,7 @@ def describe(device: str) -> dict[str, Any]:
     """What the page says of the run as a whole."""
     import torch
 
-    from harness.provenance import git_state, versions
+    from sambench.harness.provenance import git_state, versions
 
     photographs = os.environ.get("SAMBENCH_DATA")
     return {
@@ -210,7 +210,7 @@ def describe(device: str) -> dict[str, Any]:
         "cuda": torch.version.cuda,
         "versions": versions("triton"),
         "git": git_state(),
-        "inputs": "photographs of COCO" if photographs else "drawn images (`suites.shapes`), no photographs",
+        "inputs": "photographs of COCO" if photographs else "drawn images ('shapes'), no photographs",
         "missing": {name: ", ".join(lost) for name, lost in NEEDS.items() if find_spec(name) is None},
     }
 

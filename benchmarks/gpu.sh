@@ -18,7 +18,10 @@ if [ "${1:-}" = --wheels ]; then
     exit
 fi
 
-PYTHONPATH=$root${PYTHONPATH:+:$PYTHONPATH}
+# The checkout is not installed there: a link makes its folders the namespace `sambench`.
+mkdir -p "$root/build/typing"
+[ -e "$root/build/typing/sambench" ] || ln -s ../.. "$root/build/typing/sambench"
+PYTHONPATH=$root/build/typing:$root${PYTHONPATH:+:$PYTHONPATH}
 if [ -n "${SAMBENCH_WHEELS:-}" ]; then
     unpacked=$(mktemp -d)
     trap 'rm -rf "$unpacked"' EXIT

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import torch
 
-from adapters.engines import ENGINES
 from benchmarks.gpu_record import note
-from suites.throughput.ceilings import measure_ceilings
+from sambench.adapters.engines import ENGINES
+from sambench.suites.throughput.ceilings import measure_ceilings
 
 
 def ceilings(lines: Path, device: torch.device) -> None:

@@ -22,25 +22,25 @@ from unittest import mock
 import numpy as np
 import torch
 
-import adapters
-import adapters.modules.vit
-from adapters.base import Prompts
-from adapters.engines import attach
-from adapters.engines.compiled import CompiledParts
-from adapters.engines.eager import DTYPES
-from adapters.profile import profile
-from adapters.sam import SamSegmenter
+import sambench.adapters.modules.vit
 from benchmarks.attention import textbook
 from benchmarks.gpu_record import note, say
-from evsam.memory import keep_freed_memory
-from suites.throughput import parity
-from suites.throughput.inputs import Image, choose
-from suites.throughput.job import Rule, parse_scope
-from suites.throughput.memory import peak_mb, reset_peak
-from suites.throughput.monitor import Monitor, sensors
-from suites.throughput.scopes import make_step
-from suites.throughput.timing import measure
-from suites.throughput.worker import reason_of
+from sambench import adapters
+from sambench.adapters.base import Prompts
+from sambench.adapters.engines import attach
+from sambench.adapters.engines.compiled import CompiledParts
+from sambench.adapters.engines.eager import DTYPES
+from sambench.adapters.families.sam import SamSegmenter
+from sambench.adapters.profile import profile
+from sambench.evsam.memory import keep_freed_memory
+from sambench.suites.throughput import parity
+from sambench.suites.throughput.inputs import Image, choose
+from sambench.suites.throughput.job import Rule, parse_scope
+from sambench.suites.throughput.memory import peak_mb, reset_peak
+from sambench.suites.throughput.monitor import Monitor, sensors
+from sambench.suites.throughput.scopes import make_step
+from sambench.suites.throughput.timing import measure
+from sambench.suites.throughput.worker import reason_of
 from tests.golden import golden, official
 
 RULES = {
@@ -224,7 +224,7 @@ def run(bench: Bench) -> None:
         if time.time() > bench.until:
             bench.note("cell", cell, status="left out", reason="no time left")
             continue
-        released = mock.patch.object(adapters.modules.vit, "attend", textbook)
+        released = mock.patch.object(sambench.adapters.modules.vit, "attend", textbook)
         try:
             with released if cell.engine == "released" else nullcontext():
                 segmenter = create(bench, cell)

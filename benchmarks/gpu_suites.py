@@ -15,17 +15,16 @@ from pathlib import Path
 
 import torch
 
-import adapters
-import evsam
-from adapters.base import Segmenter
 from benchmarks.gpu_record import note
 from benchmarks.plain import PlainPredictor
-from evsam.memory import keep_freed_memory
-from suites.base import Stopwatch
-from suites.coco import CocoDataset
-from suites.gt_box import GtBox
-from suites.protocol import PRESETS
-from suites.sample import Sample, load_sample
+from sambench import adapters, evsam
+from sambench.adapters.base import Segmenter
+from sambench.evsam.memory import keep_freed_memory
+from sambench.suites.base import Stopwatch
+from sambench.suites.data.coco import CocoDataset
+from sambench.suites.data.sample import Sample, load_sample
+from sambench.suites.gt_box import GtBox
+from sambench.suites.protocol import PRESETS
 from tests.golden import golden, official
 
 MODEL = "efficientvit_sam_l0"

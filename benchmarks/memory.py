@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 from rich.progress import track
 
-from suites.coco import CocoDataset
-from suites.sample import ahead, load_sample
+from sambench.suites.data.coco import CocoDataset
+from sambench.suites.data.sample import ahead, load_sample
 
 IMAGES, ANNOTATIONS = 20_000, 250_000
 HEIGHT, WIDTH = 480, 640

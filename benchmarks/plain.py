@@ -17,16 +17,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-import evsam
-from adapters.base import Embedding, Prompts, Segmenter, Weights
-from adapters.sam import SamSegmenter
-from evsam import geometry
-from evsam.layers import LayerNorm2d
-from evsam.model import Sam
-from evsam.transformer import HEADS, Attention, TwoWayBlock
-from suites.base import Record, Stopwatch
-from suites.coco import CocoDataset, Entry
-from suites.sample import load_sample
+from sambench import evsam
+from sambench.adapters.base import Embedding, Prompts, Segmenter, Weights
+from sambench.adapters.families.sam import SamSegmenter
+from sambench.evsam import geometry
+from sambench.evsam.layers import LayerNorm2d
+from sambench.evsam.model import Sam
+from sambench.evsam.transformer import HEADS, Attention, TwoWayBlock
+from sambench.suites.base import Record, Stopwatch
+from sambench.suites.data.coco import CocoDataset, Entry
+from sambench.suites.data.sample import load_sample
 from tests.golden import golden
 
 

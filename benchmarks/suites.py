@@ -31,21 +31,21 @@ import numpy as np
 import torch
 from rich.progress import track
 
-from adapters.base import Prepared, Prompts, Segmenter
 from benchmarks import plain
 from benchmarks.memory import measure_memory
 from benchmarks.plain import golden_segmenter
-from evsam.memory import keep_freed_memory
-from harness.plan import SHARD_IMAGES
-from harness.provenance import device_name, git_state, versions
-from harness.store import CellStore
-from suites.base import Stopwatch
-from suites.click import Click
-from suites.coco import CocoDataset, Entry
-from suites.gt_box import GtBox
-from suites.protocol import PRESETS
-from suites.sample import Sample, ahead, load_sample
-from suites.shapes import make_shapes
+from sambench.adapters.base import Prepared, Prompts, Segmenter
+from sambench.evsam.memory import keep_freed_memory
+from sambench.harness.plan import SHARD_IMAGES
+from sambench.harness.provenance import device_name, git_state, versions
+from sambench.harness.store import CellStore
+from sambench.suites.base import Stopwatch
+from sambench.suites.click.suite import Click
+from sambench.suites.data.coco import CocoDataset, Entry
+from sambench.suites.data.sample import Sample, ahead, load_sample
+from sambench.suites.data.shapes import make_shapes
+from sambench.suites.gt_box import GtBox
+from sambench.suites.protocol import PRESETS
 
 RESULTS = Path(__file__).parent / "results"
 PAPER = PRESETS["paper"]

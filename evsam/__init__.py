@@ -6,8 +6,8 @@ Read ``layers`` and ``attention`` (the linear attention that makes it fast), ``b
 which holds the five variants. ``geometry`` is how pixels get in and masks get out, ``checkpoint`` how the
 official files are loaded.
 
-    >>> import evsam
-    >>> from evsam import geometry
+    >>> from sambench import evsam
+    >>> from sambench.evsam import geometry
     >>> model = evsam.create_model("efficientvit_sam_l0")
     >>> pixels = geometry.preprocess(image, model.input_size)[None]  # image: (H, W, 3) uint8 RGB
     >>> corners = geometry.to_prompt_frame(torch.tensor([[[130.0, 95.0], [408.0, 337.0]]]), image.shape[:2])
@@ -20,7 +20,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from evsam.zoo import create_model as create_model
+    from sambench.evsam.zoo import create_model as create_model
 
 __all__ = ["create_model"]
 
@@ -28,7 +28,7 @@ __all__ = ["create_model"]
 def __getattr__(name: str) -> Any:
     """Import the model code on first use, so that listing models never waits for torch."""
     if name == "create_model":
-        from evsam.zoo import create_model
+        from sambench.evsam.zoo import create_model
 
         return create_model
     raise AttributeError(f"module 'evsam' has no attribute {name!r}")

@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from evsam.kernels import linear_attention
-from evsam.layers import Block, ConvLayer, MBConv
+from sambench.evsam.kernels import linear_attention
+from sambench.evsam.layers import Block, ConvLayer, MBConv
 
 HEAD_DIM = 32
 DIVISION_EPS = 1e-15  # keeps 0 / 0 at zero where all similarities of a query vanish

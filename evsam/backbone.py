@@ -8,8 +8,8 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from evsam.attention import EfficientViTBlock
-from evsam.layers import Block, ConvLayer, FusedMBConv, MBConv, Ops, ResBlock
+from sambench.evsam.attention import EfficientViTBlock
+from sambench.evsam.layers import Block, ConvLayer, FusedMBConv, MBConv, Ops, ResBlock
 
 BlockKind = Literal["res", "fmb", "mb", "att"]
 

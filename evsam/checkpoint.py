@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from evsam.errors import SambenchError
+from sambench.evsam.errors import SambenchError
 
 
 def load_checkpoint(model: nn.Module, path: Path) -> None:

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from evsam.prompt_encoder import PROMPT_FRAME
+from sambench.evsam.prompt_encoder import PROMPT_FRAME
 
 PIXEL_MEAN = (123.675, 116.28, 103.53)  # RGB, ImageNet's mean and deviation on the scale 0..255
 PIXEL_STD = (58.395, 57.12, 57.375)

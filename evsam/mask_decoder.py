@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from evsam.layers import LayerNorm2d
-from evsam.neck import EMBED_DIM, EMBED_SIZE
-from evsam.transformer import ImageTokens, TwoWayTransformer
+from sambench.evsam.layers import LayerNorm2d
+from sambench.evsam.neck import EMBED_DIM, EMBED_SIZE
+from sambench.evsam.transformer import ImageTokens, TwoWayTransformer
 
 MASK_TOKENS = 4  # token 0 for a single mask, 1 to 3 for three alternatives
 MASK_SIZE = 4 * EMBED_SIZE  # low-resolution masks are 256 x 256

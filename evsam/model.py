@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from evsam.mask_decoder import MaskDecoder
-from evsam.prompt_encoder import PromptEncoder, as_points
-from evsam.transformer import ImageTokens
+from sambench.evsam.mask_decoder import MaskDecoder
+from sambench.evsam.prompt_encoder import PromptEncoder, as_points
+from sambench.evsam.transformer import ImageTokens
 
 
 class Sam(nn.Module):

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from evsam.backbone import Backbone
-from evsam.layers import Block, ConvLayer, FusedMBConv, LayerNorm2d, Ops
+from sambench.evsam.backbone import Backbone
+from sambench.evsam.layers import Block, ConvLayer, FusedMBConv, LayerNorm2d, Ops
 
 EMBED_DIM = 256
 EMBED_SIZE = 64  # height and width of the embedding, for any input size

@@ -13,8 +13,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from evsam.layers import LayerNorm2d
-from evsam.neck import EMBED_DIM, EMBED_SIZE
+from sambench.evsam.layers import LayerNorm2d
+from sambench.evsam.neck import EMBED_DIM, EMBED_SIZE
 
 PROMPT_FRAME = 1024
 """Side of the frame that prompt coordinates live in (official ``image_size=(1024, 512)``)."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from evsam.backbone import Backbone, Stage
-from evsam.errors import SambenchError, did_you_mean
-from evsam.layers import NORM_EPS
-from evsam.mask_decoder import MaskDecoder
-from evsam.model import Sam
-from evsam.neck import ImageEncoder, Neck
-from evsam.prompt_encoder import PromptEncoder
-from evsam.transformer import TwoWayTransformer
+from sambench.evsam.backbone import Backbone, Stage
+from sambench.evsam.errors import SambenchError, did_you_mean
+from sambench.evsam.layers import NORM_EPS
+from sambench.evsam.mask_decoder import MaskDecoder
+from sambench.evsam.model import Sam
+from sambench.evsam.neck import ImageEncoder, Neck
+from sambench.evsam.prompt_encoder import PromptEncoder
+from sambench.evsam.transformer import TwoWayTransformer
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from adapters.engines import ENGINES, PRECISIONS
-from adapters.registry import add, entry
-from evsam.errors import SambenchError, did_you_mean
-from harness.datasets import FORMATS, expanded, find, is_known, read_mapping
-from suites.protocol import Protocol, make_protocol
-from suites.registry import SUITES
+from sambench.adapters.engines import ENGINES, PRECISIONS
+from sambench.adapters.registry import add, entry
+from sambench.evsam.errors import SambenchError, did_you_mean
+from sambench.suites.data.named import FORMATS, expanded, find, is_known, read_mapping
+from sambench.suites.protocol import Protocol, make_protocol
+from sambench.suites.registry import SUITES
 
 EVALUATORS = ("hotcoco", "pycocotools", "lvis")
 

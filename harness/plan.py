@@ -11,23 +11,23 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from adapters.base import Weights
-from adapters.engines import ENGINES, replaces
-from adapters.engines import check as check_engine
-from adapters.engines.calibrate import calibrated_on
-from adapters.registry import check_device, create, entry, has_parameters
-from adapters.weights import resolve, sha256_of
-from evsam.errors import SambenchError
-from harness.config import DatasetConfig, RunConfig
-from harness.provenance import code_digest, device_name, versions
-from harness.store import CellStore
-from suites.base import Evaluator, Setting, Style, Suite
-from suites.coco import CocoDataset, Entry
-from suites.protocol import Protocol, for_suite
-from suites.registry import suite_class
-from suites.results import load_results
-from suites.sample import ahead, draw
-from suites.sginw import SginwData
+from sambench.adapters.base import Weights
+from sambench.adapters.engines import ENGINES, replaces
+from sambench.adapters.engines import check as check_engine
+from sambench.adapters.engines.calibrate import calibrated_on
+from sambench.adapters.registry import check_device, create, entry, has_parameters
+from sambench.adapters.weights.resolve import resolve, sha256_of
+from sambench.evsam.errors import SambenchError
+from sambench.harness.config import DatasetConfig, RunConfig
+from sambench.harness.provenance import code_digest, device_name, versions
+from sambench.harness.store import CellStore
+from sambench.suites.base import Evaluator, Setting, Style, Suite
+from sambench.suites.data.coco import CocoDataset, Entry
+from sambench.suites.data.sample import ahead, draw
+from sambench.suites.protocol import Protocol, for_suite
+from sambench.suites.registry import suite_class
+from sambench.suites.results import load_results
+from sambench.suites.sginw.suite import SginwData
 
 SHARD_IMAGES = 16
 """Images a shard: what an interruption costs at the most."""

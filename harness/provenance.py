@@ -42,8 +42,9 @@ def code_digest(*modules: str) -> str:
 
 def _source(module: str) -> Path | None:
     """The file of a measuring module; a registry only says which others there are."""
-    package, *rest = module.split(".")
-    if package not in MEASURING or rest == ["registry"]:
+    namespace, package, *rest = (*module.split("."), "")
+    rest = [part for part in rest if part]
+    if namespace != "sambench" or package not in MEASURING or rest == ["registry"]:
         return None
     file = ROOT.joinpath(package, *rest).with_suffix(".py") if rest else ROOT / package / "__init__.py"
     return file if file.is_file() else None

@@ -14,9 +14,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from evsam.errors import SambenchError
-from suites.files import write_atomic
-from suites.results import SCHEMA, CellResult, load_results
+from sambench.evsam.errors import SambenchError
+from sambench.suites.files import write_atomic
+from sambench.suites.results import SCHEMA, CellResult, load_results
 
 LEFT_OUT = b"sambench.left_out"  # Parquet metadata: objects not scored, by reason
 

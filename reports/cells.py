@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reports import published, words
-from suites.protocol import PRESETS, for_suite
-from suites.results import CellResult, load_results
-from suites.sginw_registry import registry
+from sambench.reports import published, words
+from sambench.suites.protocol import PRESETS, for_suite
+from sambench.suites.results import CellResult, load_results
+from sambench.suites.sginw.registry import registry
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evsam.errors import SambenchError
-from reports.records import read_iou
-from reports.tables import Row, Table, Value
+from sambench.evsam.errors import SambenchError
+from sambench.reports.records import read_iou
+from sambench.reports.tables import Row, Table, Value
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

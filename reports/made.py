@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from reports import words
-from reports.cells import Entry, provenance
+from sambench.reports import words
+from sambench.reports.cells import Entry, provenance
 
 UNKNOWN = "not recorded"
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from evsam.errors import SambenchError
+from sambench.evsam.errors import SambenchError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

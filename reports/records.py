@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from reports.cells import Entry
+from sambench.reports.cells import Entry
 
 
 def read_iou(entry: Entry) -> np.ndarray | None:

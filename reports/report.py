@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evsam.errors import SambenchError
-from reports import cells, made, speed, speed_made, words
-from reports.cells import Entry
-from reports.figures import draw_figures, model_colors
-from reports.speed_figures import draw_speed
-from reports.tables import build_tables
-from suites.files import write_atomic
+from sambench.evsam.errors import SambenchError
+from sambench.reports import cells, made, speed, speed_made, words
+from sambench.reports.cells import Entry
+from sambench.reports.figures import draw_figures, model_colors
+from sambench.reports.speed_figures import draw_speed
+from sambench.reports.tables import build_tables
+from sambench.suites.files import write_atomic
 
 if TYPE_CHECKING:
     from jinja2 import Environment

@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from reports import published, words
-from reports.cells import Entry
+from sambench.reports import published, words
+from sambench.reports.cells import Entry
 
 SUITE = "throughput"
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from reports import published, words
-from reports.cells import Entry
-from reports.figures import INK, MUTED, Colors, Figure, render
-from reports.speed import PAPER, SpeedTable
+from sambench.reports import published, words
+from sambench.reports.cells import Entry
+from sambench.reports.figures import INK, MUTED, Colors, Figure, render
+from sambench.reports.speed import PAPER, SpeedTable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from reports.cells import Entry
-from reports.made import Grid, Text
+from sambench.reports.cells import Entry
+from sambench.reports.made import Grid, Text
 
 _CHOICES = {
     "inputs": "Inputs",

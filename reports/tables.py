@@ -6,9 +6,9 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from reports import cells, published, words
-from reports.cells import Entry
-from suites.sginw_registry import registry
+from sambench.reports import cells, published, words
+from sambench.reports.cells import Entry
+from sambench.suites.sginw.registry import registry
 
 SIZES = {"": "All objects", "_small": "Small", "_medium": "Medium", "_large": "Large"}
 STATUS = {"not_applicable": "n/a", "failed": "failed", "unfinished": "unfinished"}

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from adapters.registry import REGISTRY, entry
-from evsam.errors import SambenchError
-from suites.protocol import PRESETS, for_suite
+from sambench.adapters.registry import REGISTRY, entry
+from sambench.evsam.errors import SambenchError
+from sambench.suites.protocol import PRESETS, for_suite
 
 
 @dataclass(frozen=True)

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 import numpy as np
 import pyarrow as pa
 
-from suites.metrics import Scores, mean_iou
-from suites.protocol import Protocol
+from sambench.suites.metrics.iou import Scores, mean_iou
+from sambench.suites.protocol import Protocol
 
 if TYPE_CHECKING:
     import torch
 
-    from adapters.base import Capabilities, Embedding, Segmenter
-    from suites.sample import Sample, Target
+    from sambench.adapters.base import Capabilities, Embedding, Segmenter
+    from sambench.suites.data.sample import Sample, Target
 
 Style = Literal["coco", "lvis"]
 Evaluator = Literal["hotcoco", "pycocotools", "lvis"]

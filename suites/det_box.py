@@ -14,16 +14,16 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from adapters.base import Capabilities, Embedding, Prompts, Segmenter
-from evsam.errors import SambenchError
-from suites.average_precision import Results, Truth, evaluate, intervals, used_evaluator
-from suites.base import Record, Setting, Stopwatch, Suite
-from suites.detections import Detections, ImageDetections
-from suites.metrics import Scores
-from suites.predict import predict
-from suites.protocol import Protocol
-from suites.rle import as_json, encode
-from suites.sample import Sample
+from sambench.adapters.base import Capabilities, Embedding, Prompts, Segmenter
+from sambench.evsam.errors import SambenchError
+from sambench.suites.base import Record, Setting, Stopwatch, Suite
+from sambench.suites.data.detections import Detections, ImageDetections
+from sambench.suites.data.rle import as_json, encode
+from sambench.suites.data.sample import Sample
+from sambench.suites.metrics.average_precision import Results, Truth, evaluate, intervals, used_evaluator
+from sambench.suites.metrics.iou import Scores
+from sambench.suites.predict import predict
+from sambench.suites.protocol import Protocol
 
 SCHEMA = pa.schema(
     [

@@ -6,7 +6,7 @@ import contextlib
 import os
 from pathlib import Path
 
-from evsam.errors import SambenchError
+from sambench.evsam.errors import SambenchError
 
 
 def write_atomic(path: Path, content: bytes) -> None:

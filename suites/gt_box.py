@@ -5,12 +5,20 @@ from __future__ import annotations
 import pyarrow as pa
 import torch
 
-from adapters.base import Capabilities, Embedding, Prompts, Segmenter
-from suites.base import INSTANCE_COLUMNS, InstanceSuite, Record, Stopwatch, describe, kept, score_instances
-from suites.metrics import Scores
-from suites.predict import mask_iou, predict
-from suites.protocol import Protocol
-from suites.sample import Sample
+from sambench.adapters.base import Capabilities, Embedding, Prompts, Segmenter
+from sambench.suites.base import (
+    INSTANCE_COLUMNS,
+    InstanceSuite,
+    Record,
+    Stopwatch,
+    describe,
+    kept,
+    score_instances,
+)
+from sambench.suites.data.sample import Sample
+from sambench.suites.metrics.iou import Scores
+from sambench.suites.predict import mask_iou, predict
+from sambench.suites.protocol import Protocol
 
 SCHEMA = pa.schema(
     [

@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from adapters.base import Best, Embedding, Prediction, Prompts, Segmenter, best_of
-from evsam.errors import SambenchError
-from suites.base import Stopwatch
-from suites.masks import WindowMask
-from suites.protocol import Protocol
+from sambench.adapters.base import Best, Embedding, Prediction, Prompts, Segmenter, best_of
+from sambench.evsam.errors import SambenchError
+from sambench.suites.base import Stopwatch
+from sambench.suites.data.masks import WindowMask
+from sambench.suites.protocol import Protocol
 
 STABILITY_OFFSET = 1.0  # logits are cut at +1 and -1 ("Segment Anything", appendix B; SAM's generator)
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_type_hints
 
-from evsam.errors import SambenchError, did_you_mean
+from sambench.evsam.errors import SambenchError, did_you_mean
 
 SMALL_AREA = 32**2  # COCO's "small" ends here, square pixels (cocodataset.org, detection evaluation)
 MEDIUM_AREA = 96**2  # and its "medium" here

@@ -5,17 +5,32 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from evsam.errors import SambenchError, did_you_mean
+from sambench.evsam.errors import SambenchError, did_you_mean
 
 if TYPE_CHECKING:
-    from suites.base import Suite
+    from sambench.suites.base import Suite
 
 SUITES: dict[str, tuple[str, str]] = {
-    "gt_box": ("suites.gt_box:GtBox", "mIoU by ground-truth boxes (the paper's Table 3)"),
-    "click": ("suites.click:Click", "mIoU after 1, 3 and 5 simulated clicks (the paper's Table 2)"),
-    "det_box": ("suites.det_box:DetBox", "mask AP by a detector's boxes (the paper's Tables 4 and 5)"),
-    "everything": ("suites.everything:Everything", "recall of objects by automatic masks, and their number"),
-    "sginw": ("suites.sginw:Sginw", "Segmentation in the Wild, mean AP of 25 data sets (section 4.4)"),
+    "gt_box": (
+        "sambench.suites.gt_box:GtBox",
+        "mIoU by ground-truth boxes (the paper's Table 3)",
+    ),
+    "click": (
+        "sambench.suites.click.suite:Click",
+        "mIoU after 1, 3 and 5 simulated clicks (the paper's Table 2)",
+    ),
+    "det_box": (
+        "sambench.suites.det_box:DetBox",
+        "mask AP by a detector's boxes (the paper's Tables 4 and 5)",
+    ),
+    "everything": (
+        "sambench.suites.everything.suite:Everything",
+        "recall of objects by automatic masks, and their number",
+    ),
+    "sginw": (
+        "sambench.suites.sginw.suite:Sginw",
+        "Segmentation in the Wild, mean AP of 25 data sets (section 4.4)",
+    ),
 }
 """Name to class and description."""
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from evsam.errors import SambenchError
+from sambench.evsam.errors import SambenchError
 
 SCHEMA = 1
 

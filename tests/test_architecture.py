@@ -18,20 +18,25 @@ MODULES = sorted(file for floor in FLOORS for file in (ROOT / floor).rglob("*.py
 
 
 def imported(source: str) -> set[str]:
-    """The top-level names that a module imports, also within functions and for type checking."""
+    """The packages that a module imports, also within functions and for types; ours with their floor."""
     found = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            found |= {alias.name.partition(".")[0] for alias in node.names}
+            names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            found.add(node.module.partition(".")[0])
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in names:
+            top, *rest = name.split(".")
+            found.add(".".join([top, *rest[:1]]) if top == "sambench" else top)
     return found
 
 
 def forbidden(floor: str, source: str) -> set[str]:
-    """The floors that a module of this floor imports and must not."""
-    above = set(FLOORS[FLOORS.index(floor) + 1 :])
-    return imported(source) & (above | NOT_EVEN_BELOW.get(floor, set()))
+    """What a module of this floor imports and must not: floors above, and names that are other people's."""
+    above = {f"sambench.{name}" for name in FLOORS[FLOORS.index(floor) + 1 :]}
+    return imported(source) & (above | set(FLOORS) | NOT_EVEN_BELOW.get(floor, set()))
 
 
 def python(code: str) -> subprocess.CompletedProcess[str]:
@@ -53,12 +58,13 @@ def test_every_floor_has_modules_to_check() -> None:
 @pytest.mark.parametrize(
     ("floor", "source"),
     [
-        ("evsam", "from adapters.base import Segmenter"),
-        ("evsam", "def later():\n    import harness.cli"),
-        ("adapters", "if TYPE_CHECKING:\n    from suites import coco"),
-        ("suites", "import reports"),
-        ("reports", "from harness import store"),
+        ("evsam", "from sambench.adapters.base import Segmenter"),
+        ("evsam", "def later():\n    import sambench.harness.cli"),
+        ("adapters", "if TYPE_CHECKING:\n    from sambench.suites.data import coco"),
+        ("suites", "from sambench import reports"),
+        ("reports", "from sambench.harness import store"),
         ("reports", "import torch"),
+        ("harness", "from adapters.base import Segmenter"),
     ],
 )
 def test_an_import_that_points_up_is_seen(floor: str, source: str) -> None:
@@ -72,13 +78,13 @@ def test_imports_only_point_down(file: Path) -> None:
 
 
 def test_registries_name_only_modules_of_their_own_floor() -> None:
-    from adapters.registry import REGISTRY
-    from suites.registry import SUITES
+    from sambench.adapters.registry import REGISTRY
+    from sambench.suites.registry import SUITES
 
     assert REGISTRY
     assert SUITES
-    assert {entry.target.partition(".")[0] for entry in REGISTRY.values()} == {"adapters"}
-    assert {target.partition(".")[0] for target, _ in SUITES.values()} == {"suites"}
+    assert {entry.target.split(".")[1] for entry in REGISTRY.values()} == {"adapters"}
+    assert {target.split(".")[1] for target, _ in SUITES.values()} == {"suites"}
 
 
 @pytest.mark.parametrize("file", MODULES, ids=named)
@@ -90,12 +96,14 @@ def test_a_module_says_what_it_is_and_is_short(file: Path) -> None:
 
 def test_reports_run_without_torch() -> None:
     modules = [
-        named(f).removesuffix(".py").replace("/", ".") for f in MODULES if named(f).startswith("reports/")
+        f"sambench.{named(f).removesuffix('.py').replace('/', '.')}"
+        for f in MODULES
+        if named(f).startswith("reports/")
     ]
-    assert "reports.report" in modules
+    assert "sambench.reports.report" in modules
     done = python(
         f"import importlib, sys\nfor name in {modules!r}: importlib.import_module(name)\n"
-        "print([m for m in ('torch', 'cv2', 'harness') if m in sys.modules])"
+        "print([m for m in ('torch', 'cv2', 'sambench.harness') if m in sys.modules])"
     )
     assert done.stdout.strip() == "[]", done.stderr
 
@@ -105,7 +113,7 @@ def test_reports_run_without_torch() -> None:
 )
 def test_a_command_that_only_lists_imports_nothing_heavy(arguments: list[str]) -> None:
     done = python(
-        "import sys\nfrom harness.cli import main\n"
+        "import sys\nfrom sambench.harness.cli import main\n"
         f"sys.argv = ['sambench', *{arguments!r}]\n"
         "try: main()\nexcept SystemExit as stop: assert not stop.code\n"
         "heavy = [m for m in ('torch', 'cv2', 'pyarrow', 'matplotlib') if m in sys.modules]\n"

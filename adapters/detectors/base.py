@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from adapters.base import Weights, check_images
-from adapters.weights import RANDOM_SEED, from_path
-from evsam.errors import SambenchError
+from sambench.adapters.base import Weights, check_images
+from sambench.adapters.weights.resolve import RANDOM_SEED, from_path
+from sambench.evsam.errors import SambenchError
 
 
 @dataclass(frozen=True)

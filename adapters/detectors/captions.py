@@ -17,8 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from adapters.detectors.base import Category
-from evsam.errors import SambenchError
+from sambench.adapters.detectors.base import Category
+from sambench.evsam.errors import SambenchError
 
 MOST_TOKENS = 256  # ``max_text_len`` of the authors' configurations
 LVIS_CHUNK = 40  # names a caption for LVIS: ``chunked_size`` of mmdetection's configurations of GroundingDINO

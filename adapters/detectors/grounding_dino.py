@@ -17,13 +17,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from adapters import hf
-from adapters.base import Size, Weights
-from adapters.detectors import grounding_dino_py
-from adapters.detectors.base import Category, Detector, ImageBoxes, find_weights
-from adapters.detectors.captions import Caption, Tokenizer, captions
-from adapters.upstream import weights_folder
-from evsam.errors import SambenchError, did_you_mean
+from sambench.adapters.base import Size, Weights
+from sambench.adapters.detectors import grounding_dino_py
+from sambench.adapters.detectors.base import Category, Detector, ImageBoxes, find_weights
+from sambench.adapters.detectors.captions import Caption, Tokenizer, captions
+from sambench.adapters.families import hf
+from sambench.adapters.weights.upstream import weights_folder
+from sambench.evsam.errors import SambenchError, did_you_mean
 
 # ``RandomResize([800], max_size=1333)`` and ``Normalize`` of the authors' demo/test_ap_on_coco.py.
 SHORTEST = 800
@@ -47,7 +47,7 @@ HUB = {
     "grounding_dino_t": "IDEA-Research--grounding-dino-tiny",
     "grounding_dino_b": "IDEA-Research--grounding-dino-base",
 }
-"""Folder within the weights folder, named as `adapters.upstream` names those of the hub."""
+"""Folder within the weights folder, named as `adapters.weights.upstream` names those of the hub."""
 
 Network = Callable[[Tensor, Caption], tuple[Tensor, Tensor]]
 """Pixels (3, h, w) and a caption to logits (Q, >= T) of tokens, -inf where there is none, and boxes (Q, 4):

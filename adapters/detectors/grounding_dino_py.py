@@ -22,10 +22,10 @@ from unittest import mock
 import torch
 from torch import Tensor
 
-from adapters import hf
-from adapters.base import Weights
-from adapters.detectors.captions import Caption
-from evsam.errors import SambenchError
+from sambench.adapters.base import Weights
+from sambench.adapters.detectors.captions import Caption
+from sambench.adapters.families import hf
+from sambench.evsam.errors import SambenchError
 
 CONFIGURATIONS = {
     "grounding_dino_t": "GroundingDINO_SwinT_OGC",

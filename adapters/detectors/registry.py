@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from adapters import plugins, registry
-from evsam.errors import SambenchError, did_you_mean
+from sambench.adapters import plugins, registry
+from sambench.evsam.errors import SambenchError, did_you_mean
 
 if TYPE_CHECKING:
-    from adapters.detectors.base import Category, Detector
+    from sambench.adapters.detectors.base import Category, Detector
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ _CAPTIONS = {
 
 def _yolov8(size: str) -> Entry:
     return Entry(
-        "adapters.detectors.yolov8:create",
+        "sambench.adapters.detectors.yolov8:create",
         f"YOLOv8{size}",
         f"yolov8{size}.pt of ultralytics, or such a model as .onnx",
         "AGPL-3.0",
@@ -60,7 +60,7 @@ def _yolov8(size: str) -> Entry:
 
 def _grounding_dino(size: str, title: str, file: str) -> Entry:
     return Entry(
-        "adapters.detectors.grounding_dino:create",
+        "sambench.adapters.detectors.grounding_dino:create",
         f"GroundingDINO-{title}",
         f"folder of IDEA-Research/grounding-dino-{size}; for groundingdino-py {file}",
         "Apache-2.0",
@@ -74,7 +74,7 @@ DETECTORS: dict[str, Entry] = {
     "grounding_dino_t": _grounding_dino("tiny", "T", "groundingdino_swint_ogc.pth"),
     "grounding_dino_b": _grounding_dino("base", "B", "groundingdino_swinb_cogcoor.pth"),
     "vitdet": Entry(
-        "adapters.detectors.vitdet:create",
+        "sambench.adapters.detectors.vitdet:create",
         "ViTDet-H",
         "none: its authors' result file, with --detections vitdet=FILE",
         "Apache-2.0",

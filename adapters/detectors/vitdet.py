@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
-from evsam.errors import SambenchError
+from sambench.evsam.errors import SambenchError
 
 
 def create(name: str, **_: Any) -> NoReturn:

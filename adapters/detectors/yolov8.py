@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from adapters.base import Weights
-from adapters.detectors.base import Category, Detector, ImageBoxes, find_weights, ids_by_name
-from adapters.detectors.boxes import Letterbox, from_centre, nms
-from adapters.ultralytics_sam import import_ultralytics, load_parameters, open_checkpoint
-from adapters.upstream import weights_folder
-from evsam.errors import SambenchError
+from sambench.adapters.base import Weights
+from sambench.adapters.detectors.base import Category, Detector, ImageBoxes, find_weights, ids_by_name
+from sambench.adapters.detectors.boxes import Letterbox, from_centre, nms
+from sambench.adapters.families.ultralytics_sam import import_ultralytics, load_parameters, open_checkpoint
+from sambench.adapters.weights.upstream import weights_folder
+from sambench.evsam.errors import SambenchError
 
 # Of ``DetectionValidator`` (ultralytics models/yolo/detect/val.py) and the defaults of ``yolo val``.
 SIDE = 640

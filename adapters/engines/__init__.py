@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from evsam.errors import SambenchError, did_you_mean
+from sambench.evsam.errors import SambenchError, did_you_mean
 
 if TYPE_CHECKING:
-    from adapters.base import Segmenter
+    from sambench.adapters.base import Segmenter
 
 
 @dataclass(frozen=True)
@@ -33,29 +33,29 @@ class Engine:
 
 ENGINES: dict[str, Engine] = {
     "eager": Engine(
-        "adapters.engines.eager",
+        "sambench.adapters.engines.eager",
         "PyTorch, operation by operation",
         {"cpu": ("fp32", "bf16"), "cuda": ("fp32", "tf32", "bf16", "fp16")},
     ),
     "compile": Engine(
-        "adapters.engines.compiled",
+        "sambench.adapters.engines.compiled",
         "torch.compile; on a GPU as CUDA graphs",
         {"cpu": ("fp32", "bf16"), "cuda": ("fp32", "tf32", "bf16", "fp16")},
     ),
     "onnxruntime": Engine(
-        "adapters.engines.onnxruntime",
+        "sambench.adapters.engines.onnxruntime",
         "ONNX Runtime on the exported graphs",
         {"cpu": ("fp32", "int8"), "cuda": ("fp32", "tf32", "fp16")},
         ("onnx", "onnxscript", "onnxruntime"),
     ),
     "openvino": Engine(
-        "adapters.engines.openvino",
+        "sambench.adapters.engines.openvino",
         "OpenVINO on the exported graphs",
         {"cpu": ("fp32", "bf16", "int8")},
         ("onnx", "onnxscript", "onnxruntime", "openvino"),
     ),
     "tensorrt": Engine(
-        "adapters.engines.tensorrt",
+        "sambench.adapters.engines.tensorrt",
         "TensorRT, or TensorRT for RTX, on the exported graphs",
         {"cuda": ("fp32", "tf32", "bf16", "fp16", "int8")},
         ("onnx", "onnxscript", "onnxruntime", "tensorrt", "tensorrt-rtx-cu13-bindings"),
@@ -105,7 +105,7 @@ def attach(segmenter: Segmenter, engine: str, precision: str) -> Segmenter:
     """
     from importlib import import_module
 
-    from adapters.sam import SamSegmenter
+    from sambench.adapters.families.sam import SamSegmenter
 
     check(engine, precision, segmenter.device.type)
     if not replaces(engine, precision):
@@ -113,7 +113,7 @@ def attach(segmenter: Segmenter, engine: str, precision: str) -> Segmenter:
     if not isinstance(segmenter, SamSegmenter):
         raise SambenchError(
             f"{segmenter.name} runs in engine eager and precision fp32 alone: {engine} in {precision} needs "
-            "a model with SAM's encoder and decoder (adapters.sam.SamSegmenter)."
+            "a model with SAM's encoder and decoder (sambench.adapters.families.sam.SamSegmenter)."
         )
     segmenter.parts = import_module(ENGINES[engine].target).parts(segmenter, precision)
     segmenter.engine, segmenter.precision = engine, precision

@@ -11,13 +11,12 @@ from pathlib import Path
 import torch
 from torch import nn
 
-import adapters
-import evsam
-from adapters.engines.cache import Key, cached
-from adapters.engines.calibrate import quantised
-from adapters.engines.export import export, need_onnx
-from adapters.engines.graphs import DecoderGraph, EncoderGraph, Graph, Types, Which
-from adapters.sam import SamSegmenter
+from sambench import adapters, evsam
+from sambench.adapters.engines.cache import Key, cached
+from sambench.adapters.engines.calibrate import quantised
+from sambench.adapters.engines.export import export, need_onnx
+from sambench.adapters.engines.graphs import DecoderGraph, EncoderGraph, Graph, Types, Which
+from sambench.adapters.families.sam import SamSegmenter
 
 EXPORTERS = ("torch", "onnx", "onnxscript")
 

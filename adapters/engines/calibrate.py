@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from adapters.engines.cache import cached
-from adapters.engines.export import LARGEST_INSIDE, need_onnx
-from adapters.sam import SamSegmenter
-from adapters.weights import sha256_of
-from evsam.errors import SambenchError
+from sambench.adapters.engines.cache import cached
+from sambench.adapters.engines.export import LARGEST_INSIDE, need_onnx
+from sambench.adapters.families.sam import SamSegmenter
+from sambench.adapters.weights.resolve import sha256_of
+from sambench.evsam.errors import SambenchError
 
 VARIABLE = "SAMBENCH_CALIBRATION"
 """Names the folder of images."""

@@ -20,11 +20,11 @@ import torch._dynamo
 import torch._inductor.config
 from torch import Tensor
 
-from adapters.engines.cuda_graph import Graphs
-from adapters.engines.eager import DTYPES
-from adapters.engines.parts import Parts, TorchParts
-from adapters.sam import SamSegmenter
-from evsam.transformer import ImageTokens
+from sambench.adapters.engines.cuda_graph import Graphs
+from sambench.adapters.engines.eager import DTYPES
+from sambench.adapters.engines.parts import Parts, TorchParts
+from sambench.adapters.families.sam import SamSegmenter
+from sambench.evsam.transformer import ImageTokens
 
 Sizes = Sequence[tuple[int, ...]]
 """For each argument, its dimensions whose sizes one compilation leaves free."""

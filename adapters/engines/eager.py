@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from adapters.engines.parts import Parts, TorchParts
-from adapters.sam import SamSegmenter
+from sambench.adapters.engines.parts import Parts, TorchParts
+from sambench.adapters.families.sam import SamSegmenter
 
 DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 """``tf32`` is fp32 whose matrix products may round their factors; `adapters.registry.create` allows it."""

@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
-from adapters.engines.graphs import Graph
-from evsam.errors import SambenchError
+from sambench.adapters.engines.graphs import Graph
+from sambench.evsam.errors import SambenchError
 
 OPSET = 20
 """Of ONNX: the first with Gelu in both forms."""

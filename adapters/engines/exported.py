@@ -9,9 +9,9 @@ from pathlib import Path
 
 from torch import Tensor
 
-from adapters.engines.artifacts import Artifacts
-from adapters.engines.graphs import Graph, Which
-from adapters.engines.parts import Parts
+from sambench.adapters.engines.artifacts import Artifacts
+from sambench.adapters.engines.graphs import Graph, Which
+from sambench.adapters.engines.parts import Parts
 
 Session = Callable[..., tuple[Tensor, ...]]
 """An opened graph: inputs in the graph's order to outputs in its order, which are the caller's to keep."""

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import torch
 
-from adapters.engines.artifacts import Artifacts
-from adapters.engines.calibrate import images, quantise
-from adapters.engines.graphs import TYPES, EncoderGraph, Graph, Types, Which
-from adapters.sam import SamSegmenter
-from evsam.errors import SambenchError
+from sambench.adapters.engines.artifacts import Artifacts
+from sambench.adapters.engines.calibrate import images, quantise
+from sambench.adapters.engines.graphs import TYPES, EncoderGraph, Graph, Types, Which
+from sambench.adapters.families.sam import SamSegmenter
+from sambench.evsam.errors import SambenchError
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ def _write_openvino(file: Path, graph: Graph, request: Request) -> None:
 
 
 def _write_tensorrt(file: Path, graph: Graph, request: Request) -> None:
-    from adapters.engines.tensorrt import build, library, shapes
+    from sambench.adapters.engines.tensorrt import build, library, shapes
 
     plan = build(library(), file, shapes(graph, request.batch), tf32=request.precision == "tf32")
     _remove(file)

@@ -19,9 +19,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from adapters.engines.parts import Network
-from evsam.mask_decoder import MASK_SIZE
-from evsam.neck import EMBED_DIM, EMBED_SIZE
+from sambench.adapters.engines.parts import Network
+from sambench.evsam.mask_decoder import MASK_SIZE
+from sambench.evsam.neck import EMBED_DIM, EMBED_SIZE
 
 MOST_PROMPTS, MOST_POINTS = 64, 12
 """Free sizes are promised up to here: prompts a call, and points a prompt (ten, and two corners of a box)."""

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from adapters.engines.artifacts import Artifacts
-from adapters.engines.exported import ExportedParts, Session
-from adapters.engines.graphs import TYPES, Graph
-from adapters.engines.parts import Parts
-from adapters.sam import SamSegmenter
-from evsam.errors import SambenchError
+from sambench.adapters.engines.artifacts import Artifacts
+from sambench.adapters.engines.exported import ExportedParts, Session
+from sambench.adapters.engines.graphs import TYPES, Graph
+from sambench.adapters.engines.parts import Parts
+from sambench.adapters.families.sam import SamSegmenter
+from sambench.evsam.errors import SambenchError
 
 NUMPY_TYPES = {torch.float32: np.float32, torch.float16: np.float16, torch.int64: np.int64}
 

@@ -13,13 +13,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from adapters.engines.artifacts import Artifacts
-from adapters.engines.cache import cache_folder
-from adapters.engines.exported import ExportedParts, Session
-from adapters.engines.graphs import EncoderGraph, Graph, Types
-from adapters.engines.parts import Parts
-from adapters.sam import SamSegmenter
-from evsam.errors import SambenchError
+from sambench.adapters.engines.artifacts import Artifacts
+from sambench.adapters.engines.cache import cache_folder
+from sambench.adapters.engines.exported import ExportedParts, Session
+from sambench.adapters.engines.graphs import EncoderGraph, Graph, Types
+from sambench.adapters.engines.parts import Parts
+from sambench.adapters.families.sam import SamSegmenter
+from sambench.evsam.errors import SambenchError
 
 FLOAT32 = Types(torch.float32, torch.float32, torch.float32)
 TYPES = {

@@ -1,7 +1,7 @@
 """The seam between a segmenter and what runs it: four calls, in tensors.
 
-A segmenter with SAM's structure (`adapters.sam.SamSegmenter`) owns the geometry, and leaves the arithmetic to
-its `Parts`. An engine replaces them; nothing else knows which one is at work.
+A segmenter with SAM's structure (`adapters.families.sam.SamSegmenter`) owns the geometry, and leaves the
+arithmetic to its `Parts`. An engine replaces them; nothing else knows which one is at work.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from evsam.transformer import ImageTokens
+from sambench.evsam.transformer import ImageTokens
 
 Image = Any
 """What an engine keeps of an encoded image to decode prompts against; it alone knows."""

@@ -16,13 +16,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from adapters.engines.artifacts import Artifacts
-from adapters.engines.cache import cache_folder, cached
-from adapters.engines.exported import ExportedParts, Session
-from adapters.engines.graphs import TYPES, Graph
-from adapters.engines.parts import Parts
-from adapters.sam import SamSegmenter
-from evsam.errors import SambenchError
+from sambench.adapters.engines.artifacts import Artifacts
+from sambench.adapters.engines.cache import cache_folder, cached
+from sambench.adapters.engines.exported import ExportedParts, Session
+from sambench.adapters.engines.graphs import TYPES, Graph
+from sambench.adapters.engines.parts import Parts
+from sambench.adapters.families.sam import SamSegmenter
+from sambench.evsam.errors import SambenchError
 
 MODULES = ("tensorrt", "tensorrt_rtx", "tensorrt_rtx_bindings")
 """Names under which it is imported, in order of preference; the last is that of the bare RTX wheels."""

@@ -20,10 +20,10 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from evsam.mask_decoder import MASK_TOKENS, TokenDecoder
-from evsam.neck import EMBED_DIM, EMBED_SIZE
-from evsam.prompt_encoder import PAD, PROMPT_FRAME, RandomPositionEncoding
-from evsam.transformer import MLP_DIM, TwoWayBlock, TwoWayTransformer
+from sambench.evsam.mask_decoder import MASK_TOKENS, TokenDecoder
+from sambench.evsam.neck import EMBED_DIM, EMBED_SIZE
+from sambench.evsam.prompt_encoder import PAD, PROMPT_FRAME, RandomPositionEncoding
+from sambench.evsam.transformer import MLP_DIM, TwoWayBlock, TwoWayTransformer
 
 SLOTS = 6
 """Points a prompt has, given or empty (``decoder_max_num_input_points``)."""

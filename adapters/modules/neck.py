@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import nn
 
-from evsam.layers import LayerNorm2d
-from evsam.neck import EMBED_DIM
+from sambench.evsam.layers import LayerNorm2d
+from sambench.evsam.neck import EMBED_DIM
 
 NORM_EPS = 1e-6
 """Epsilon of both norms (official ``modeling/common.py``)."""

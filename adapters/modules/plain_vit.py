@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from adapters.modules.neck import sam_neck
+from sambench.adapters.modules.neck import sam_neck
 
 PATCH = 16  # pixels a side
 MLP_RATIO = 4

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from adapters.modules.conv_bn import NORM_EPS, ConvBN, conv_stem
+from sambench.adapters.modules.conv_bn import NORM_EPS, ConvBN, conv_stem
 
 EXPAND = 2  # of the channel mixers
 SQUEEZE = 4  # channels of a map to those of its squeeze-and-excitation, rounded ...

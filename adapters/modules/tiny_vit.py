@@ -16,9 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from adapters.modules.conv_bn import NORM_EPS, ConvBN, conv_stem
-from adapters.modules.neck import sam_neck
-from adapters.modules.windows import from_windows, to_windows
+from sambench.adapters.modules.conv_bn import NORM_EPS, ConvBN, conv_stem
+from sambench.adapters.modules.neck import sam_neck
+from sambench.adapters.modules.windows import from_windows, to_windows
 
 HEAD_DIM = 32
 EXPAND = 4  # of the inverted bottlenecks and of the feed-forward layers

@@ -35,7 +35,7 @@ def fused(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     All tensors are (B, heads, 32, n), of any strides; the result lies in memory as (B, n, heads, 32), a map
     with its channels last. Sums are taken in float32.
     """
-    from evsam.kernels.linear_attention_triton import attend
+    from sambench.evsam.kernels.linear_attention_triton import attend
 
     return attend(q, k, v)
 

@@ -13,8 +13,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from evsam.attention import DIVISION_EPS
-from evsam.kernels.linear_attention import empty_result
+from sambench.evsam.attention import DIVISION_EPS
+from sambench.evsam.kernels.linear_attention import empty_result
 
 PART = 256
 """Pixels whose sums one program takes: for one image of 32 heads, 1024 pixels make 128 programs."""

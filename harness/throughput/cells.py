@@ -11,15 +11,15 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from adapters.profile import Profile, profile
-from evsam.errors import SambenchError
-from harness.provenance import git_state, versions
-from harness.throughput.explain import protocol_of
-from harness.throughput.marks import marks_among, marks_of
-from harness.throughput.plan import Measurement, Plan, Variant, cells_of
-from suites.results import CellResult, Status
-from suites.throughput.job import Scope
-from suites.throughput.statistics import Speed, paired_ratio, rate, summarise
+from sambench.adapters.profile import Profile, profile
+from sambench.evsam.errors import SambenchError
+from sambench.harness.provenance import git_state, versions
+from sambench.harness.throughput.explain import protocol_of
+from sambench.harness.throughput.marks import marks_among, marks_of
+from sambench.harness.throughput.plan import Measurement, Plan, Variant, cells_of
+from sambench.suites.results import CellResult, Status
+from sambench.suites.throughput.job import Scope
+from sambench.suites.throughput.statistics import Speed, paired_ratio, rate, summarise
 
 BASELINE = "sam_vit_h"
 """What the paper's speed-ups are against."""

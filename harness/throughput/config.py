@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from adapters.engines import ENGINES, PRECISIONS
-from adapters.registry import add, entry
-from evsam.errors import SambenchError, did_you_mean
-from harness.config import check_weights
-from harness.datasets import expanded, find, is_known, read_mapping
-from suites.throughput.job import MODES, PAPER, QUICK, SCOPES, Rule, Scope, parse_scope
+from sambench.adapters.engines import ENGINES, PRECISIONS
+from sambench.adapters.registry import add, entry
+from sambench.evsam.errors import SambenchError, did_you_mean
+from sambench.harness.config import check_weights
+from sambench.suites.data.named import expanded, find, is_known, read_mapping
+from sambench.suites.throughput.job import MODES, PAPER, QUICK, SCOPES, Rule, Scope, parse_scope
 
 DEFAULT_BATCH = {"cpu": (1,), "cuda": (1, 16)}
 """Latency, and on a GPU the paper's batch."""

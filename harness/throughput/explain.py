@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from harness.throughput.config import ThroughputConfig
-from suites.throughput.ceilings import COPY_MB, SIDE
-from suites.throughput.inputs import wanted
-from suites.throughput.job import FEWEST_BATCHES, Rule, Scope
-from suites.throughput.parity import least_iou
-from suites.throughput.scopes import READERS
+from sambench.harness.throughput.config import ThroughputConfig
+from sambench.suites.throughput.ceilings import COPY_MB, SIDE
+from sambench.suites.throughput.inputs import wanted
+from sambench.suites.throughput.job import FEWEST_BATCHES, Rule, Scope
+from sambench.suites.throughput.parity import least_iou
+from sambench.suites.throughput.scopes import READERS
 
 STATISTIC = (
     "img_s: images over the time of all measured batches, by round; the median of the rounds, and as its "

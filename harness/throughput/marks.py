@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from suites.throughput.statistics import UNSTEADY
+from sambench.suites.throughput.statistics import UNSTEADY
 
 AUDIT_LIMIT = 3.0
 """Percent gained by repeating one batch above which something may remember its input (protocol 4.3.3)."""

@@ -10,17 +10,17 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from adapters.base import Weights
-from adapters.engines import ENGINES, check
-from adapters.engines.calibrate import calibrated_on
-from adapters.registry import check_device, entry, has_parameters
-from adapters.weights import resolve, sha256_of
-from evsam.errors import SambenchError
-from harness.provenance import code_digest, versions
-from harness.throughput.config import ThroughputConfig
-from suites.results import load_results
-from suites.throughput.inputs import choose, wanted
-from suites.throughput.job import Job, Scope
+from sambench.adapters.base import Weights
+from sambench.adapters.engines import ENGINES, check
+from sambench.adapters.engines.calibrate import calibrated_on
+from sambench.adapters.registry import check_device, entry, has_parameters
+from sambench.adapters.weights.resolve import resolve, sha256_of
+from sambench.evsam.errors import SambenchError
+from sambench.harness.provenance import code_digest, versions
+from sambench.harness.throughput.config import ThroughputConfig
+from sambench.suites.results import load_results
+from sambench.suites.throughput.inputs import choose, wanted
+from sambench.suites.throughput.job import Job, Scope
 
 SCHEMA = 1
 """Of the measurements on disk."""
@@ -208,7 +208,7 @@ def _folder(plan: Plan, variant: Variant, job: Job, what: str) -> Path:
         "weights": {k: v for k, v in asdict(weights).items() if k != "path"} if weights else job.weights,
         "device_name": plan.device,
         "inputs_sha256": plan.inputs_sha256,
-        "code_sha256": code_digest(target, engine.target, "suites.throughput.worker"),
+        "code_sha256": code_digest(target, engine.target, "sambench.suites.throughput.worker"),
         "calibrated_on": calibrated_on(variant.precision),
         "versions": versions(*entry(variant.model).libraries, *engine.libraries),
     }

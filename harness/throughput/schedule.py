@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.store import write_results
-from harness.throughput.cells import Outcome, make_cells
-from harness.throughput.cooling import Cooling
-from harness.throughput.plan import Measurement, Plan, Variant
-from harness.throughput.progress import ThroughputProgress
-from harness.throughput.worker_process import read_result, run_job
-from suites.results import CellResult
-from suites.throughput.job import Job
+from sambench.harness.cli.throughput_progress import ThroughputProgress
+from sambench.harness.store import write_results
+from sambench.harness.throughput.cells import Outcome, make_cells
+from sambench.harness.throughput.cooling import Cooling
+from sambench.harness.throughput.plan import Measurement, Plan, Variant
+from sambench.harness.throughput.worker_process import read_result, run_job
+from sambench.suites.results import CellResult
+from sambench.suites.throughput.job import Job
 
 
 def run(plan: Plan, progress: ThroughputProgress, command: str, cooling: Cooling | None) -> list[CellResult]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -11,11 +10,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from evsam.errors import SambenchError
-from suites.throughput.job import Job
+from sambench.evsam.errors import SambenchError
+from sambench.suites.throughput.job import Job
 
-ROOT = Path(__file__).resolve().parents[2]
-COMMAND = (sys.executable, "-m", "suites.throughput.worker")
+COMMAND = (sys.executable, "-m", "sambench.suites.throughput.worker")
 
 
 def run_job(job: Job, stem: Path) -> dict[str, Any]:
@@ -28,11 +26,9 @@ def run_job(job: Job, stem: Path) -> dict[str, Any]:
     stem.parent.mkdir(parents=True, exist_ok=True)
     file = stem.with_name(f"{stem.name}.json")
     file.unlink(missing_ok=True)
-    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     done = subprocess.run(
         [*COMMAND, str(stem)],
         input=json.dumps(job.to_json()),
-        env=os.environ | {"PYTHONPATH": path},
         capture_output=True,
         text=True,
         check=False,

@@ -9,12 +9,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from adapters.base import Prepared, Segmenter, Size
-from evsam.errors import SambenchError
-from suites.coco import AnnotationRecord, CocoDataset, Entry
-from suites.images import read_image
-from suites.sample import ahead, draw
-from suites.throughput.job import FEWEST_BATCHES, INPUT_IMAGES
+from sambench.adapters.base import Prepared, Segmenter, Size
+from sambench.evsam.errors import SambenchError
+from sambench.suites.data.coco import AnnotationRecord, CocoDataset, Entry
+from sambench.suites.data.images import read_image
+from sambench.suites.data.sample import ahead, draw
+from sambench.suites.throughput.job import FEWEST_BATCHES, INPUT_IMAGES
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from evsam.errors import SambenchError
+from sambench.evsam.errors import SambenchError
 
 MODES = ("pipelined", "serial", "compute")
 """How transfers are counted; `suites.throughput.timing` says what each means."""

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import torch
 
-from suites.throughput.carry import SLOTS, Slots, Tensors
-from suites.throughput.scopes import Step
+from sambench.suites.throughput.carry import SLOTS, Slots, Tensors
+from sambench.suites.throughput.scopes import Step
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from adapters.base import Embedding, Prompts, Segmenter
-from suites.images import read_image
-from suites.throughput.inputs import Image
+from sambench.adapters.base import Embedding, Prompts, Segmenter
+from sambench.suites.data.images import read_image
+from sambench.suites.throughput.inputs import Image
 
 LEAST_IOU = {"fp32": 0.999}
 """Mean mask IoU with the reference that a precision must reach; the others, `LEAST_IOU_LOW`."""

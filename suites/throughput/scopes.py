@@ -14,11 +14,11 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 from torch import Tensor
 
-from adapters.base import Prepared, Prompts, Segmenter
-from suites.rle import encode
-from suites.throughput.carry import Tensors
-from suites.throughput.inputs import Image, Ring, load, make_ring, prepare, prompt_boxes, rotation
-from suites.throughput.job import FEWEST_BATCHES, Scope
+from sambench.adapters.base import Prepared, Prompts, Segmenter
+from sambench.suites.data.rle import encode
+from sambench.suites.throughput.carry import Tensors
+from sambench.suites.throughput.inputs import Image, Ring, load, make_ring, prepare, prompt_boxes, rotation
+from sambench.suites.throughput.job import FEWEST_BATCHES, Scope
 
 READERS = 8
 """Threads that read the images of a batch; JPEGs take a GPU's time otherwise."""

@@ -22,9 +22,9 @@ from dataclasses import dataclass, field
 
 import torch
 
-from suites.throughput.job import Rule
-from suites.throughput.loops import Sample, loop
-from suites.throughput.scopes import Step
+from sambench.suites.throughput.job import Rule
+from sambench.suites.throughput.loops import Sample, loop
+from sambench.suites.throughput.scopes import Step
 
 
 @dataclass(frozen=True)

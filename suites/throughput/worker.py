@@ -1,4 +1,4 @@
-"""A process of its own that does one job: ``python -m suites.throughput.worker STEM``, the job on stdin.
+"""A process that does one job: ``python -m sambench.suites.throughput.worker STEM``, the job on stdin.
 
 It leaves ``STEM.json``, whatever happened: a result, or a reason. Samples go to ``STEM.parquet`` (one row a
 batch) and ``STEM-monitor.parquet`` (one row a reading). Only a process that is killed leaves nothing.
@@ -21,19 +21,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from adapters.base import Segmenter
-from adapters.registry import add, check_device, create
-from evsam.errors import SambenchError
-from evsam.memory import keep_freed_memory
-from suites.files import write_atomic
-from suites.throughput import parity
-from suites.throughput.ceilings import measure_ceilings
-from suites.throughput.inputs import choose
-from suites.throughput.job import Job, from_json, parse_scope
-from suites.throughput.memory import peak_mb, reset_peak
-from suites.throughput.monitor import Monitor, Sensors, sensors
-from suites.throughput.scopes import Step, make_step
-from suites.throughput.timing import Measured, measure
+from sambench.adapters.base import Segmenter
+from sambench.adapters.registry import add, check_device, create
+from sambench.evsam.errors import SambenchError
+from sambench.evsam.memory import keep_freed_memory
+from sambench.suites.files import write_atomic
+from sambench.suites.throughput import parity
+from sambench.suites.throughput.ceilings import measure_ceilings
+from sambench.suites.throughput.inputs import choose
+from sambench.suites.throughput.job import Job, from_json, parse_scope
+from sambench.suites.throughput.memory import peak_mb, reset_peak
+from sambench.suites.throughput.monitor import Monitor, Sensors, sensors
+from sambench.suites.throughput.scopes import Step, make_step
+from sambench.suites.throughput.timing import Measured, measure
 
 SAMPLES = pa.schema(
     [

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-import adapters
-from adapters.base import Capabilities, Prompts
-from evsam.errors import SambenchError
+from sambench import adapters
+from sambench.adapters.base import Capabilities, Prompts
+from sambench.evsam.errors import SambenchError
 
 BOXES = torch.tensor([[1.0, 2, 3, 4], [5, 6, 7, 8]])
 POINTS, LABELS = torch.rand(2, 3, 2), torch.tensor([[1, 0, -1], [1, 1, 1]])

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-import adapters.sam
-from adapters.base import Prompts
-from evsam.fuse import fuse_norms
+from sambench import adapters
+from sambench.adapters.base import Prompts
+from sambench.adapters.families import sam
+from sambench.evsam.fuse import fuse_norms
 from tests.golden import golden, official
 
 RTOL = 3e-5  # numerical noise is 1e-5 or less; a wrong norm epsilon gives 5e-5
@@ -32,7 +33,7 @@ class Official:
 
     def __init__(self, model, folder):
         path = official.write_checkpoint(model, folder)
-        with mock.patch.object(adapters.sam, "fuse_norms", self.note_and_fuse):
+        with mock.patch.object(sam, "fuse_norms", self.note_and_fuse):
             self.subject = adapters.create(model, weights=str(path))
         os.remove(path)
         self.gold = official.outputs(model)

@@ -11,11 +11,11 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from adapters.hf import create_model as create_model_of_library
-from adapters.profile import Macs, count_macs, profile
-from adapters.registry import entry
-from evsam.errors import SambenchError
-from reports.published import lookup, models_of
+from sambench.adapters.families.hf import create_model as create_model_of_library
+from sambench.adapters.profile import Macs, count_macs, profile
+from sambench.adapters.registry import entry
+from sambench.evsam.errors import SambenchError
+from sambench.reports.published import lookup, models_of
 from tests.golden import official
 
 

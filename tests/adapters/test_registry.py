@@ -2,11 +2,11 @@
 
 import pytest
 
-import adapters
-from adapters.registry import REGISTRY
-from adapters.weights import sha256_of, weights_folder
-from evsam.errors import SambenchError
-from evsam.zoo import VARIANTS
+from sambench import adapters
+from sambench.adapters.registry import REGISTRY
+from sambench.adapters.weights.resolve import sha256_of, weights_folder
+from sambench.evsam.errors import SambenchError
+from sambench.evsam.zoo import VARIANTS
 
 
 def test_every_variant_is_registered():

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 import torch
 
-from adapters import ultralytics_models, ultralytics_sam
+from sambench.adapters.families import ultralytics_models, ultralytics_sam
 from tests.conftest import missing
 from tests.golden import golden
 

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from adapters.modules.conv_bn import ConvBN
-from adapters.modules.repvit import NormedTokenMixer, TokenMixer
-from evsam.attention import EfficientViTBlock
-from evsam.fuse import fuse_norms
-from evsam.layers import FusedMBConv, MBConv, ResBlock
+from sambench.adapters.modules.conv_bn import ConvBN
+from sambench.adapters.modules.repvit import NormedTokenMixer, TokenMixer
+from sambench.evsam.attention import EfficientViTBlock
+from sambench.evsam.fuse import fuse_norms
+from sambench.evsam.layers import FusedMBConv, MBConv, ResBlock
 from tests.golden import golden
 
 MODULES = {

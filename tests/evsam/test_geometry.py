@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from evsam import geometry
+from sambench.evsam import geometry
 
 SIZES = [(480, 640), (640, 427), (333, 500), (1024, 1024), (37, 1000), (1500, 2250), (1, 3)]
 

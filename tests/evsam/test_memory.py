@@ -8,7 +8,7 @@ import pytest
 
 FAULTS = """
 import resource, sys, torch
-from evsam.memory import keep_freed_memory
+from sambench.evsam.memory import keep_freed_memory
 if sys.argv[1] == "keep":
     assert keep_freed_memory()
 def work():

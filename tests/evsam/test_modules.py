@@ -4,11 +4,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from evsam.attention import LiteMLA, relu_linear_attention
-from evsam.layers import LayerNorm2d
-from evsam.mask_decoder import MaskDecoder, expand_pixels
-from evsam.prompt_encoder import PromptEncoder
-from evsam.transformer import HEADS, ImageToToken, TokenToImage, TwoWayTransformer
+from sambench.evsam.attention import LiteMLA, relu_linear_attention
+from sambench.evsam.layers import LayerNorm2d
+from sambench.evsam.mask_decoder import MaskDecoder, expand_pixels
+from sambench.evsam.prompt_encoder import PromptEncoder
+from sambench.evsam.transformer import HEADS, ImageToToken, TokenToImage, TwoWayTransformer
 
 
 @pytest.fixture(autouse=True)
@@ -177,7 +177,7 @@ def test_masks_are_downscaled_to_the_embedding():
 
 
 def test_gradients_reach_every_parameter_that_is_used():
-    import evsam
+    from sambench import evsam
 
     with torch.enable_grad():
         model = evsam.create_model("efficientvit_sam_l0").train()
@@ -210,7 +210,7 @@ def test_gradients_reach_every_parameter_that_is_used():
 
 
 def test_bicubic_resize_of_the_neck_is_skipped_at_its_own_size_only():
-    from evsam.neck import ToEmbedSize
+    from sambench.evsam.neck import ToEmbedSize
 
     x = torch.randn(1, 4, 64, 64)
     assert torch.equal(ToEmbedSize()(x), F.interpolate(x, (64, 64), mode="bicubic", align_corners=False))

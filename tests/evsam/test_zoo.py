@@ -7,9 +7,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from evsam.checkpoint import load_checkpoint
-from evsam.errors import SambenchError
-from evsam.zoo import create_model
+from sambench.evsam.checkpoint import load_checkpoint
+from sambench.evsam.errors import SambenchError
+from sambench.evsam.zoo import create_model
 
 
 @pytest.fixture(scope="module")

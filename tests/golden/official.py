@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from adapters.upstream import upstreams
+from sambench.adapters.weights.upstream import upstreams
 from tests.golden import golden
 
 HERE = Path(__file__).parent

@@ -19,7 +19,8 @@ from unittest import mock
 import pyarrow.parquet as pq
 from tiny_coco import TinyCoco
 
-from harness import cli, profile_cli
+from sambench.harness.cli import app as cli
+from sambench.harness.cli import profile as profile_cli
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 120.0  # seconds for something to happen in another process
@@ -27,7 +28,7 @@ PATIENCE = 120.0  # seconds for something to happen in another process
 # Ctrl-C must work also where the tests run in the background of a shell, which ignores it there.
 START = (
     "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    "from harness.cli import main; main()"
+    "from sambench.harness.cli import main; main()"
 )
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from tiny_coco import TinyCoco, make_tiny
 
-from suites.shapes import make_shapes
+from sambench.suites.data.shapes import make_shapes
 
 DRAWN, TIMES = 16, 4
 
@@ -58,7 +58,7 @@ def tiny(tmp_path: Path) -> TinyCoco:
 @pytest.fixture(scope="session")
 def l0_state() -> dict[str, torch.Tensor]:
     """A state dict that fits efficientvit_sam_l0."""
-    import evsam
+    from sambench import evsam
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(5)

@@ -6,7 +6,7 @@ import signal
 import torch
 from torch.nn.functional import interpolate
 
-from adapters.base import Capabilities, Embedding, Prediction, Prepared, Segmenter, Weights
+from sambench.adapters.base import Capabilities, Embedding, Prediction, Prepared, Segmenter, Weights
 
 SIDE, LOW = 32, 64
 

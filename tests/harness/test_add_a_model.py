@@ -9,7 +9,7 @@ import pytest
 import torch
 from command import call, cell_of, cells_of, flags, shards_of
 
-from adapters import plugins, registry
+from sambench.adapters import plugins, registry
 from tests.golden import golden
 
 DOC = Path(__file__).parents[2] / "docs" / "add-a-model.md"
@@ -87,7 +87,7 @@ def test_a_changed_file_is_computed_anew(tiny, write, tmp_path):
     sys.modules.pop(plugins.load(f"{colour}:Colour").__module__)
     registry._added.clear()
     colour.write_text(colour.read_text().replace("SIDE = 128", "SIDE = 64"))
-    from harness.provenance import code_digest
+    from sambench.harness.provenance import code_digest
 
     code_digest.cache_clear()
     assert call(*command).code == 0
@@ -98,7 +98,7 @@ def test_a_changed_file_is_computed_anew(tiny, write, tmp_path):
 
 
 def test_what_an_adapter_imports_from_beside_it_decides_its_cells_too(write):
-    from harness.provenance import code_digest
+    from sambench.harness.provenance import code_digest
 
     adapter = write("mine.py", "from helper import SIDE\nfrom .package import part\n")
     helper = write("helper.py", "SIDE = 1\n")
@@ -170,7 +170,9 @@ def test_an_installed_package_announces_its_model(tiny, write, tmp_path, monkeyp
     assert '"my_colour"' in listed
     assert "installed package colour-package" in listed
     assert "colour_package" not in sys.modules  # nothing is imported before it is used
-    assert registry.entry("box").target == "adapters.baselines:Box"  # and no package replaces ours
+    assert (
+        registry.entry("box").target == "sambench.adapters.families.baselines:Box"
+    )  # and no package replaces ours
     done = call(*flags(tiny, tmp_path / "run", "my_colour", "gt_box"))
     assert done.code == 0, done.err
     assert cell_of(tmp_path / "run", model="my_colour")["status"] == "done"

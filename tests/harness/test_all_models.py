@@ -3,7 +3,7 @@
 import pytest
 from command import call, cell_of, cells_of
 
-from reports.published import models_of
+from sambench.reports.published import models_of
 from tests.golden import official
 
 THERE = ("mobile_sam", "edge_sam", "efficient_sam_ti", "efficientvit_sam_l0")

@@ -65,7 +65,7 @@ def test_neither_order_nor_batches_nor_shards_move_a_number(command, tmp_path, b
         random.Random(7).shuffle(rows)
         shuffled[name] = tmp_path / f"{name}.json"
         shuffled[name].write_text(json.dumps(rows))
-    monkeypatch.setattr("harness.plan.SHARD_IMAGES", 3)
+    monkeypatch.setattr("sambench.harness.plan.SHARD_IMAGES", 3)
     assert command(tmp_path / "b", "--batch-size", "4", detections=shuffled).code == 0
     assert len(shards_of(tmp_path / "b")) > len(shards_of(tmp_path / "a"))
     for name in DETECTORS:

@@ -156,7 +156,7 @@ def test_a_segmentation_that_cannot_be_decoded(tiny: TinyCoco, segmentation: obj
 def test_a_wrong_image_met_late_keeps_the_shards_before_it(
     tiny: TinyCoco, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harness.plan.SHARD_IMAGES", 1)
+    monkeypatch.setattr("sambench.harness.plan.SHARD_IMAGES", 1)
     Image.fromarray(noise((8, 8))).save(tiny.file(4))
     assert str(tiny.file(4)) in stopped(tiny)
     kept = [file.name for file in (tmp_path / "out").rglob("*.parquet")]

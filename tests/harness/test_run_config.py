@@ -10,9 +10,9 @@ import pytest
 import yaml
 from command import call
 
-from evsam.errors import SambenchError
-from harness.config import DatasetConfig, RunConfig, load_config
-from suites.protocol import PRESETS
+from sambench.evsam.errors import SambenchError
+from sambench.harness.config import DatasetConfig, RunConfig, load_config
+from sambench.suites.protocol import PRESETS
 
 FULL: dict[str, Any] = {
     "models": ["box", "efficientvit_sam_l0"],
@@ -60,7 +60,7 @@ class Recorder:
 @pytest.fixture
 def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
     recorder = Recorder()
-    monkeypatch.setattr("harness.plan.make_plan", recorder)
+    monkeypatch.setattr("sambench.harness.plan.make_plan", recorder)
     return recorder
 
 

@@ -9,11 +9,11 @@ import pytest
 from command import call, cell_of, cells_of, flags, metrics, shards_of, times
 from tiny_coco import TinyCoco
 
-from adapters.base import Capabilities
-from adapters.baselines import Ellipse
-from suites.base import Suite
-from suites.click import Click
-from suites.gt_box import GtBox
+from sambench.adapters.base import Capabilities
+from sambench.adapters.families.baselines import Ellipse
+from sambench.suites.base import Suite
+from sambench.suites.click.suite import Click
+from sambench.suites.gt_box import GtBox
 
 BOTH = [(model, suite) for model in ("box", "ellipse") for suite in ("gt_box", "click")]
 
@@ -62,7 +62,7 @@ def test_a_failure_leaves_the_unfinished_shards_of_the_other_suite_computed(
     tiny: TinyCoco, fresh: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Clicks have shards 0 and 1; gt_box fails in shard 0: clicks still need shards 2 and 3."""
-    monkeypatch.setattr("harness.plan.SHARD_IMAGES", 1)
+    monkeypatch.setattr("sambench.harness.plan.SHARD_IMAGES", 1)
     call(*flags(tiny, fresh, "box", "click"))
     numbers = metrics(fresh)
     for name in sorted(times(fresh))[2:]:

@@ -24,8 +24,8 @@ from command import (
 )
 from tiny_coco import TinyCoco
 
-from adapters.base import Segmenter
-from adapters.registry import create
+from sambench.adapters.base import Segmenter
+from sambench.adapters.registry import create
 
 GRABCUT = ["run", "--models", "grabcut", "--suites", "gt_box"]  # slow enough to be caught in the act
 SHARDS = 4  # of the 64 images
@@ -39,7 +39,7 @@ exit $code
 """
 TINY_FILES = """
 import resource, sys
-from harness import cli
+from sambench.harness.cli import app as cli
 resource.setrlimit(resource.RLIMIT_FSIZE, (2000, resource.RLIM_INFINITY))
 cli.main()
 """
@@ -112,7 +112,7 @@ def test_ctrl_c_between_models_keeps_the_first_and_says_what_is_unfinished(
             raise KeyboardInterrupt
         return create(name, **options)
 
-    monkeypatch.setattr("harness.runner.create", create_or_stop)
+    monkeypatch.setattr("sambench.harness.work.create", create_or_stop)
     command = ["run", "--models", "box,ellipse", "--suites", "gt_box", *tiny.flags, "--out", tmp_path / "out"]
     assert call(*command).code == 130
     assert [(c["model"], c["status"]) for c in cells_of(tmp_path / "out")] == [
@@ -141,7 +141,7 @@ def test_a_disk_that_fills_up_stops_the_run_which_goes_on_when_there_is_space(
 ) -> None:
     out = tmp_path / "out"
     command = ["run", "--models", "box", "--suites", "gt_box,click", *tiny.flags, "--out", out]
-    monkeypatch.setattr("harness.plan.SHARD_IMAGES", 1)
+    monkeypatch.setattr("sambench.harness.plan.SHARD_IMAGES", 1)
     assert call(*command[:-1], tmp_path / "unbroken").code == 0
     sync, synced = os.fsync, []
 
@@ -177,7 +177,17 @@ def test_a_really_full_disk_leaves_nothing_half_written(many: list[str], tmp_pat
         pytest.skip("no unshare or mount here")
     if probe.returncode:
         pytest.skip(f"may not mount: {probe.stderr.decode().strip()}")
-    command = [sys.executable, "-m", "harness.cli", "run", "--models", "box", "--suites", "gt_box", *many]
+    command = [
+        sys.executable,
+        "-m",
+        "sambench.harness",
+        "run",
+        "--models",
+        "box",
+        "--suites",
+        "gt_box",
+        *many,
+    ]
     done = subprocess.run(
         ["unshare", "-m", "sh", "-c", FULL_DISK, "sh", *command, "--out", str(disk / "out")],
         cwd=ROOT,

@@ -14,14 +14,14 @@ from command import assert_nothing_half_written, call
 from PIL import Image
 from tiny_coco import HEIGHT, WIDTH, TinyCoco, make_tiny, noise
 
-from adapters.base import Weights
-from evsam.errors import SambenchError
-from harness import provenance
-from harness.config import DatasetConfig, RunConfig
-from harness.plan import Plan, make_plan
-from suites.coco import Entry, ImageRecord
-from suites.protocol import PRESETS, make_protocol
-from suites.sample import draw
+from sambench.adapters.base import Weights
+from sambench.evsam.errors import SambenchError
+from sambench.harness import provenance
+from sambench.harness.config import DatasetConfig, RunConfig
+from sambench.harness.plan import Plan, make_plan
+from sambench.suites.data.coco import Entry, ImageRecord
+from sambench.suites.data.sample import draw
+from sambench.suites.protocol import PRESETS, make_protocol
 
 ENTRIES = [Entry(ImageRecord(id=10 * i), Path(f"{i}.jpg"), ()) for i in range(50)]
 
@@ -152,7 +152,7 @@ def test_another_program_or_machine_names_another_folder(
     tiny: TinyCoco, monkeypatch: pytest.MonkeyPatch, what: str, value: object
 ) -> None:
     before = folder(config_of(tiny))
-    monkeypatch.setattr(f"harness.plan.{what}", value)
+    monkeypatch.setattr(f"sambench.harness.plan.{what}", value)
     assert folder(config_of(tiny)) != before
 
 
@@ -191,7 +191,7 @@ def test_order_and_company_of_models_decide_nothing(tiny: TinyCoco) -> None:
 
 
 def test_shards_hold_every_image_once_in_order(tiny: TinyCoco, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.plan.SHARD_IMAGES", 3)
+    monkeypatch.setattr("sambench.harness.plan.SHARD_IMAGES", 3)
     shards = make_plan(config_of(tiny)).groups[0].data.shards()
     assert [[e.record.id for e in shard] for shard in shards] == [[1, 2, 3], [4]]
 
@@ -220,7 +220,7 @@ def test_a_dry_run_shows_the_plan_and_writes_nothing(tiny: TinyCoco, tmp_path: P
 def test_a_dry_run_shows_the_shards_that_are_done(
     tiny: TinyCoco, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harness.plan.SHARD_IMAGES", 2)
+    monkeypatch.setattr("sambench.harness.plan.SHARD_IMAGES", 2)
     flags = ["--models", "box", "--suites", "gt_box", *tiny.flags, "--out", tmp_path / "out"]
     assert call("run", *flags).code == 0
     before = tree(tmp_path)
@@ -277,8 +277,10 @@ def test_an_adapters_digest_follows_what_it_imports_and_nothing_else(
     def digests() -> tuple[str, str]:
         provenance.code_digest.cache_clear()
         return (
-            provenance.code_digest("adapters.efficientvit_sam", "suites.click"),
-            provenance.code_digest("adapters.baselines", "suites.gt_box"),
+            provenance.code_digest(
+                "sambench.adapters.families.efficientvit_sam", "sambench.suites.click.suite"
+            ),
+            provenance.code_digest("sambench.adapters.families.baselines", "sambench.suites.gt_box"),
         )
 
     def touch(name: str) -> tuple[bool, bool]:
@@ -290,12 +292,12 @@ def test_an_adapters_digest_follows_what_it_imports_and_nothing_else(
 
     try:
         assert touch("evsam/attention.py") == (True, False)
-        assert touch("suites/clicker.py") == (True, False)
-        assert touch("adapters/baselines.py") == (False, True)
-        assert touch("suites/masks.py") == (True, True)
+        assert touch("suites/click/clicker.py") == (True, False)
+        assert touch("adapters/families/baselines.py") == (False, True)
+        assert touch("suites/data/masks.py") == (True, True)
         assert touch("adapters/base.py") == (True, True)
         assert touch("adapters/registry.py") == (False, False)
-        assert touch("suites/shapes.py") == (False, False)
+        assert touch("suites/data/shapes.py") == (False, False)
     finally:
         provenance.code_digest.cache_clear()
 
@@ -316,9 +318,9 @@ def test_a_named_checkpoint_is_tried_on_the_cpu_whatever_is_to_run_it(
         asked.append(options)
         return SimpleNamespace(weights=Weights("file", path="l0.pt", sha256="0"))
 
-    monkeypatch.setattr("harness.plan.create", create)
-    monkeypatch.setattr("harness.plan.check_device", lambda name: SimpleNamespace(type="cuda"))
-    monkeypatch.setattr("harness.plan.device_name", lambda name: "a GPU")
+    monkeypatch.setattr("sambench.harness.plan.create", create)
+    monkeypatch.setattr("sambench.harness.plan.check_device", lambda name: SimpleNamespace(type="cuda"))
+    monkeypatch.setattr("sambench.harness.plan.device_name", lambda name: "a GPU")
     config = config_of(make_tiny(tmp_path), models=("efficientvit_sam_l0",), device="cuda")
     weights = {"efficientvit_sam_l0": "l0.pt"}
     plan = make_plan(dataclasses.replace(config, engine="tensorrt", precision="fp16", weights=weights))

@@ -14,10 +14,10 @@ import pyarrow.parquet as pq
 import pytest
 from command import assert_nothing_half_written
 
-from evsam.errors import SambenchError
-from harness.store import CellStore, write_atomic, write_results
-from suites.gt_box import SCHEMA
-from suites.results import CellResult, load_results
+from sambench.evsam.errors import SambenchError
+from sambench.harness.store import CellStore, write_atomic, write_results
+from sambench.suites.gt_box import SCHEMA
+from sambench.suites.results import CellResult, load_results
 
 CELL = CellResult("box", "eager", "fp32", "cpu", "gt_box", "coco", {"preset": "paper"}, {"miou": 50.0})
 

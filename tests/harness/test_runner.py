@@ -24,8 +24,8 @@ from command import (
 )
 from tiny_coco import TinyCoco, make_tiny
 
-from suites.click import Click
-from suites.gt_box import GtBox
+from sambench.suites.click.suite import Click
+from sambench.suites.gt_box import GtBox
 
 CELL_KEYS = {
     *("model", "engine", "precision", "device", "suite", "dataset", "protocol", "metrics", "intervals"),
@@ -144,7 +144,7 @@ def test_provenance_says_what_made_the_numbers(full: tuple[list[str], Path], sha
 
 
 def test_provenance_has_the_commit_of_the_checkout(full: tuple[list[str], Path]) -> None:
-    from harness import provenance
+    from sambench.harness import provenance
 
     head = subprocess.run(
         ["git", "-C", str(ROOT), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
@@ -162,7 +162,7 @@ def test_provenance_has_the_commit_of_the_checkout(full: tuple[list[str], Path])
 def test_provenance_is_without_git_outside_of_a_checkout(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from harness import provenance
+    from sambench.harness import provenance
 
     monkeypatch.setattr(provenance, "ROOT", tmp_path)
     assert provenance.git_state.__wrapped__() == {}
@@ -197,7 +197,7 @@ def test_a_finished_run_again_creates_no_model_and_keeps_its_timing(
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("a model was created")
 
-    monkeypatch.setattr("harness.runner.create", refuse)
+    monkeypatch.setattr("sambench.harness.work.create", refuse)
     assert call(*command).code == 0
     assert all(timing["images"] == 16 for timing in before)
     assert [cell["timing"] for cell in cells_of(out)] == before
@@ -215,7 +215,7 @@ def test_a_model_that_joins_later_computes_only_itself(tiny: TinyCoco, fresh: Pa
 def test_a_missing_shard_is_the_only_one_computed(
     tiny: TinyCoco, fresh: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harness.plan.SHARD_IMAGES", 1)
+    monkeypatch.setattr("sambench.harness.plan.SHARD_IMAGES", 1)
     call(*flags(tiny, fresh))
     shards, numbers, before = shards_of(fresh), metrics(fresh), times(fresh)
     assert len(shards) == 4 * 4
@@ -238,7 +238,7 @@ def test_shards_and_batches_that_do_not_fit_lose_no_image(
     fresh: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tiny = make_tiny(tmp_path / "seven", images=7)
-    monkeypatch.setattr("harness.plan.SHARD_IMAGES", 3)
+    monkeypatch.setattr("sambench.harness.plan.SHARD_IMAGES", 3)
     call(*flags(tiny, fresh, "box", "gt_box"), "--batch-size", 2)
     rows = rows_of(fresh, cell_of(fresh, model="box"))
     assert [r["image_id"] for r in rows] == [1, 2, 3, 4, 5, 6, 7]

@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from suites.protocol import PRESETS
-from suites.results import SCHEMA, CellResult
+from sambench.suites.protocol import PRESETS
+from sambench.suites.results import SCHEMA, CellResult
 
 PAPER = PRESETS["paper"].to_json()
 STRICT = PRESETS["strict"].to_json()

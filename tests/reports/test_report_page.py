@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from fake_runs import cell, mini, write_records, write_run
 
-from evsam.errors import SambenchError
-from reports.cells import read_runs
-from reports.records import read_iou
-from reports.report import write_report
+from sambench.evsam.errors import SambenchError
+from sambench.reports.cells import read_runs
+from sambench.reports.records import read_iou
+from sambench.reports.report import write_report
 
 HOSTILE = '<script>alert("x")</script>|$a_b$ & `c`'
 VOID = {"meta", "link", "br", "hr", "img", "input"}

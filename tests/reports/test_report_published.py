@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reports.published import full_set, lookup, models_of, printed_by
+from sambench.reports.published import full_set, lookup, models_of, printed_by
 
 TABLE_2 = {  # 1, 3 and 5 clicks
     ("coco", "sam_vit_h"): (58.4, 69.6, 71.4),

@@ -8,12 +8,12 @@ import re
 import pytest
 from fake_runs import cell, mini, provenance, write_run
 
-from reports import speed
-from reports.cells import read_runs
-from reports.report import write_report
-from reports.speed_made import describe
-from reports.words import figures
-from suites.results import CellResult
+from sambench.reports import speed
+from sambench.reports.cells import read_runs
+from sambench.reports.report import write_report
+from sambench.reports.speed_made import describe
+from sambench.reports.words import figures
+from sambench.suites.results import CellResult
 
 MONITOR = {"load": [0.1, 0.4, 0.9], "mhz": [2000.0, 2500.0, 3000.0], "absent": "", "disturbances": []}
 

@@ -8,11 +8,11 @@ from typing import get_args, get_type_hints
 import pytest
 from fake_runs import PAPER, STRICT, cell, mini, provenance, write_run
 
-from reports import words
-from reports.cells import not_comparable, read_runs, warnings
-from reports.made import commands, describe
-from reports.tables import build_tables
-from suites.protocol import Protocol, make_protocol
+from sambench.reports import words
+from sambench.reports.cells import not_comparable, read_runs, warnings
+from sambench.reports.made import commands, describe
+from sambench.reports.tables import build_tables
+from sambench.suites.protocol import Protocol, make_protocol
 
 
 def entries(tmp_path, *cells):

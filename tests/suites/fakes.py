@@ -5,10 +5,10 @@ import pyarrow as pa
 import torch
 from torch.nn.functional import interpolate
 
-from adapters.base import Capabilities, Embedding, Prediction, Prepared, Segmenter, Weights
-from suites.base import Stopwatch
-from suites.masks import to_window
-from suites.sample import Sample, Target
+from sambench.adapters.base import Capabilities, Embedding, Prediction, Prepared, Segmenter, Weights
+from sambench.suites.base import Stopwatch
+from sambench.suites.data.masks import to_window
+from sambench.suites.data.sample import Sample, Target
 
 
 class Fake(Segmenter):

@@ -14,11 +14,11 @@ from pycocotools import mask as rle_tools
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from suites.base import Setting, Stopwatch
-from suites.coco import CocoDataset
-from suites.det_box import SCHEMA, DetBox
-from suites.protocol import PRESETS
-from suites.sample import load_sample
+from sambench.suites.base import Setting, Stopwatch
+from sambench.suites.data.coco import CocoDataset
+from sambench.suites.data.sample import load_sample
+from sambench.suites.det_box import SCHEMA, DetBox
+from sambench.suites.protocol import PRESETS
 
 STRICT = PRESETS["strict"]
 

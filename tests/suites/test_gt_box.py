@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from fakes import Fake, as_logits, evaluate, in_order, rectangle, sample_of, table, target
 
-from adapters import create
-from adapters.base import Capabilities
-from suites.base import kept, left_out
-from suites.coco import CocoDataset
-from suites.gt_box import GtBox
-from suites.protocol import make_protocol
-from suites.registry import suite_class
-from suites.sample import load_sample
+from sambench.adapters import create
+from sambench.adapters.base import Capabilities
+from sambench.suites.base import kept, left_out
+from sambench.suites.data.coco import CocoDataset
+from sambench.suites.data.sample import load_sample
+from sambench.suites.gt_box import GtBox
+from sambench.suites.protocol import make_protocol
+from sambench.suites.registry import suite_class
 
 SIZE = (40, 60)
 SUITE = GtBox()

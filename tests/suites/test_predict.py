@@ -8,12 +8,12 @@ from fakes import Fake, rectangle
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.base import Prediction, Prompts
-from evsam.errors import SambenchError
-from suites.base import Stopwatch
-from suites.masks import to_window
-from suites.predict import choose, count_on_device, mask_iou, predict, stability
-from suites.protocol import make_protocol
+from sambench.adapters.base import Prediction, Prompts
+from sambench.evsam.errors import SambenchError
+from sambench.suites.base import Stopwatch
+from sambench.suites.data.masks import to_window
+from sambench.suites.predict import choose, count_on_device, mask_iou, predict, stability
+from sambench.suites.protocol import make_protocol
 
 STABLE = [[9.0, 9.0], [-9.0, -9.0]]  # cut at +1 and at -1: 2 and 2 pixels
 SHAKY = [[9.0, 0.5], [-0.5, -9.0]]  # 1 and 3

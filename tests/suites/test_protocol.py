@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from evsam.errors import SambenchError
-from suites.protocol import MEDIUM_AREA, PRESETS, SMALL_AREA, for_suite, make_protocol
+from sambench.evsam.errors import SambenchError
+from sambench.suites.protocol import MEDIUM_AREA, PRESETS, SMALL_AREA, for_suite, make_protocol
 
 
 def refused(spec):

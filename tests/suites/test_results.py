@@ -5,9 +5,9 @@ import json
 
 import pytest
 
-from evsam.errors import SambenchError
-from suites.protocol import make_protocol
-from suites.results import SCHEMA, CellResult, load_results
+from sambench.evsam.errors import SambenchError
+from sambench.suites.protocol import make_protocol
+from sambench.suites.results import SCHEMA, CellResult, load_results
 
 PLAIN = CellResult("box", "eager", "fp32", "cpu", "gt_box", "coco", make_protocol("strict").to_json())
 FULL = CellResult(

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from pycocotools import mask as official
 
-from suites.average_precision import Results
-from suites.rle import encode
+from sambench.suites.data.rle import encode
+from sambench.suites.metrics.average_precision import Results
 
 SIZE = 120  # the side of toy images; masks of all three sizes fit
 OFFICIAL = {"coco": "pycocotools", "lvis": "lvis"}

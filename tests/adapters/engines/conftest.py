@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from adapters import registry
-from adapters.sam import SamSegmenter
+from sambench.adapters import registry
+from sambench.adapters.families.sam import SamSegmenter
 
 SMALL = "efficientvit_sam_l0"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from adapters.engines.cache import cache_folder, cached, is_whole
+from sambench.adapters.engines.cache import cache_folder, cached, is_whole
 
 
 @pytest.fixture(autouse=True)

@@ -8,8 +8,8 @@ import pytest
 import torch
 from conftest import noise
 
-from adapters.engines import calibrate
-from evsam.errors import SambenchError
+from sambench.adapters.engines import calibrate
+from sambench.evsam.errors import SambenchError
 
 
 @pytest.fixture

@@ -5,15 +5,15 @@ import torch
 from torch import nn
 from torch._dynamo.testing import CompileCounter
 
-import adapters
-from adapters.base import Prompts
-from adapters.engines.compiled import Compiled, CompiledParts
-from adapters.engines.parts import TorchParts
-from evsam.backbone import Backbone, Stage
-from evsam.neck import ImageEncoder, Neck
-from evsam.zoo import create_model
-from suites.coco import CocoDataset
-from suites.sample import load_sample
+from sambench import adapters
+from sambench.adapters.base import Prompts
+from sambench.adapters.engines.compiled import Compiled, CompiledParts
+from sambench.adapters.engines.parts import TorchParts
+from sambench.evsam.backbone import Backbone, Stage
+from sambench.evsam.neck import ImageEncoder, Neck
+from sambench.evsam.zoo import create_model
+from sambench.suites.data.coco import CocoDataset
+from sambench.suites.data.sample import load_sample
 from tests.golden import official
 
 TINY = (Stage(8, 1, "res"), Stage(16, 1, "fmb"), Stage(32, 1, "mb"), Stage(32, 1, "att"))

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-import adapters
-from adapters.base import Prompts
-from adapters.engines.cuda_graph import Graphs, fill, padded_shape
+from sambench import adapters
+from sambench.adapters.base import Prompts
+from sambench.adapters.engines.cuda_graph import Graphs, fill, padded_shape
 from tests.golden import golden, official
 
 

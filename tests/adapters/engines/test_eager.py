@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-import adapters
-from adapters.base import Prompts, best_of
-from adapters.engines import ENGINES, PRECISIONS, check
-from evsam.errors import SambenchError
-from suites.coco import CocoDataset
-from suites.sample import load_sample
+from sambench import adapters
+from sambench.adapters.base import Prompts, best_of
+from sambench.adapters.engines import ENGINES, PRECISIONS, check
+from sambench.evsam.errors import SambenchError
+from sambench.suites.data.coco import CocoDataset
+from sambench.suites.data.sample import load_sample
 
 
 @pytest.fixture(scope="module")

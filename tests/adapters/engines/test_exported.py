@@ -6,10 +6,10 @@ import pytest
 import torch
 from conftest import noise, prompts
 
-from adapters import registry
-from adapters.engines import artifacts, export, exported
-from adapters.engines.exported import ExportedParts
-from evsam.errors import SambenchError
+from sambench.adapters import registry
+from sambench.adapters.engines import artifacts, export, exported
+from sambench.adapters.engines.exported import ExportedParts
+from sambench.evsam.errors import SambenchError
 
 ENGINES = ("openvino", "onnxruntime")
 CLOSE = {"rtol": 1e-4, "atol": 2e-4}

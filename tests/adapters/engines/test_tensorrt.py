@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from adapters.engines import tensorrt
-from adapters.engines.artifacts import Artifacts
-from adapters.engines.graphs import TYPES
-from evsam.errors import SambenchError
+from sambench.adapters.engines import tensorrt
+from sambench.adapters.engines.artifacts import Artifacts
+from sambench.adapters.engines.graphs import TYPES
+from sambench.evsam.errors import SambenchError
 from tests.conftest import missing
 
 
@@ -23,7 +23,7 @@ def rtx():
 
 @pytest.fixture(scope="module")
 def artifacts(engine_cache):
-    from adapters import registry
+    from sambench.adapters import registry
 
     return Artifacts(registry.create("efficientvit_sam_l0", weights="random"), TYPES["fp16"])
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from adapters.base import Capabilities, Embedding, Prediction, Prepared, Segmenter, Weights
-from suites.throughput.scopes import Step
+from sambench.adapters.base import Capabilities, Embedding, Prediction, Prepared, Segmenter, Weights
+from sambench.suites.throughput.scopes import Step
 
 SIDE = 32
 LOW = 64

@@ -9,11 +9,11 @@ import pytest
 import torch
 from speed_fakes import Counting
 
-from suites.throughput import carry
-from suites.throughput.ceilings import measure_ceilings
-from suites.throughput.job import MODES
-from suites.throughput.loops import loop
-from suites.throughput.memory import peak_mb, reset_peak
+from sambench.suites.throughput import carry
+from sambench.suites.throughput.ceilings import measure_ceilings
+from sambench.suites.throughput.job import MODES
+from sambench.suites.throughput.loops import loop
+from sambench.suites.throughput.memory import peak_mb, reset_peak
 
 
 class Stream:

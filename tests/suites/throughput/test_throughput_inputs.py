@@ -8,12 +8,12 @@ import pytest
 import torch
 from speed_fakes import SIDE, Known
 
-from evsam.errors import SambenchError
-from suites.coco import CocoDataset
-from suites.images import read_image
-from suites.throughput.inputs import choose, make_ring, prompt_boxes, rotation
-from suites.throughput.job import FEWEST_BATCHES, Scope
-from suites.throughput.scopes import make_step
+from sambench.evsam.errors import SambenchError
+from sambench.suites.data.coco import CocoDataset
+from sambench.suites.data.images import read_image
+from sambench.suites.throughput.inputs import choose, make_ring, prompt_boxes, rotation
+from sambench.suites.throughput.job import FEWEST_BATCHES, Scope
+from sambench.suites.throughput.scopes import make_step
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from suites.throughput.ceilings import Ceilings, measure_ceilings
-from suites.throughput.memory import peak_mb, reset_peak
-from suites.throughput.monitor import CpuSensors, Monitor, NoSensors, NvmlSensors, sensors
+from sambench.suites.throughput.ceilings import Ceilings, measure_ceilings
+from sambench.suites.throughput.memory import peak_mb, reset_peak
+from sambench.suites.throughput.monitor import CpuSensors, Monitor, NoSensors, NvmlSensors, sensors
 
 
 class UnsupportedError(Exception):

@@ -7,9 +7,9 @@ import pytest
 import torch
 from speed_fakes import Known
 
-from adapters.base import Prediction
-from suites.throughput.inputs import choose
-from suites.throughput.parity import Gate, compare, iou, masks_of, refusal
+from sambench.adapters.base import Prediction
+from sambench.suites.throughput.inputs import choose
+from sambench.suites.throughput.parity import Gate, compare, iou, masks_of, refusal
 
 
 @pytest.fixture(scope="module")

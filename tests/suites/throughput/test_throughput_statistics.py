@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from suites.throughput.statistics import paired_ratio, rate, spread, summarise, variation
+from sambench.suites.throughput.statistics import paired_ratio, rate, spread, summarise, variation
 
 seconds = st.lists(st.floats(1e-4, 10.0), min_size=1, max_size=30)
 

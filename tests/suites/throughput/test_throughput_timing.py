@@ -12,12 +12,12 @@ import pytest
 import torch
 from speed_fakes import Counting, Known, box_logits
 
-from suites.throughput.inputs import choose
-from suites.throughput.job import MODES, QUICK, Scope, parse_scope
-from suites.throughput.loops import loop
-from suites.throughput.scopes import make_step
-from suites.throughput.statistics import rate
-from suites.throughput.timing import is_stable, measure
+from sambench.suites.throughput.inputs import choose
+from sambench.suites.throughput.job import MODES, QUICK, Scope, parse_scope
+from sambench.suites.throughput.loops import loop
+from sambench.suites.throughput.scopes import make_step
+from sambench.suites.throughput.statistics import rate
+from sambench.suites.throughput.timing import is_stable, measure
 
 CPU = torch.device("cpu")
 RULE = replace(
@@ -108,7 +108,7 @@ def test_an_encoder_that_is_not_to_be_had_alone_is_timed_through_embed_and_says_
 
 
 def test_the_application_begins_with_files_and_ends_with_masks_at_the_images_size(coco_mini, monkeypatch):
-    from suites.throughput import scopes
+    from sambench.suites.throughput import scopes
 
     encoded = []
     monkeypatch.setattr(scopes, "encode", encoded.append)

@@ -1,0 +1,184 @@
+"""What the models share that differ from SAM in their image encoder alone: geometry, prompts, decoder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sambench.adapters.base import (
+    Best,
+    Capabilities,
+    Embedding,
+    Prediction,
+    Prepared,
+    Prompts,
+    Segmenter,
+    Size,
+    Weights,
+)
+from sambench.adapters.engines.parts import Image, Parts, TorchParts
+from sambench.adapters.weights.resolve import resolve
+from sambench.evsam import geometry
+from sambench.evsam.checkpoint import load_checkpoint
+from sambench.evsam.errors import SambenchError
+from sambench.evsam.fuse import fuse_norms
+from sambench.evsam.mask_decoder import MASK_SIZE, MaskDecoder
+from sambench.evsam.model import Sam
+from sambench.evsam.prompt_encoder import PROMPT_FRAME, PromptEncoder, as_points
+from sambench.evsam.transformer import TwoWayTransformer
+
+NORM_EPS = 1e-5
+"""Epsilon of the layer norms in SAM's two-way transformer (torch's default, official ``transformer.py``)."""
+
+PROMPT_BATCH = {"cpu": 16, "cuda": 64}
+"""On a CPU larger batches gain little and take some 25 MB a prompt; a GPU wants many at once."""
+
+Model = TypeVar("Model", bound=nn.Module)
+
+
+@dataclass(frozen=True)
+class SamEmbedding(Embedding):
+    """An embedding with the decoder's image side, computed once for all prompts without a mask."""
+
+    image: Image
+
+
+class SamSegmenter(Segmenter):
+    """Boxes, points and masks to three masks or one, in the geometry of SAM.
+
+    The arithmetic is its `parts`, which an engine may replace (`adapters.engines`).
+
+    Args:
+        name: the registry's name.
+        model: with its weights loaded; moved to the device and set to eval mode.
+        weights: where they come from.
+        device: where to compute.
+    """
+
+    capabilities = Capabilities()
+    single: Literal["token", "best"] = "token"
+    """Where one mask is wanted: that of mask token 0, or the best of the three."""
+
+    def __init__(self, name: str, model: Any, weights: Weights, device: torch.device) -> None:
+        self.name = name
+        self.weights = weights
+        self.device = device
+        self.model = model.to(device).eval().requires_grad_(False)
+        fuse_norms(self.model)
+        self.model.image_encoder.to(memory_format=torch.channels_last)
+        self.prompt_batch = PROMPT_BATCH[device.type]
+        self.position: Tensor = self.model.prompt_encoder.get_dense_pe()
+        self.parts: Parts = TorchParts(self.model, self.position)
+
+    def prepare(self, image: np.ndarray) -> Prepared:
+        """Resize to the input size, normalise, pad: (3, S, S) float32."""
+        return Prepared(geometry.preprocess(image, self.model.input_size), (image.shape[0], image.shape[1]))
+
+    @torch.inference_mode()
+    def run_encoder(self, pixels: Tensor) -> Tensor:
+        """Compute the image encoder alone."""
+        return self.parts.encode(pixels)
+
+    @torch.inference_mode()
+    def embed(self, prepared: Sequence[Prepared]) -> list[Embedding]:
+        """Encode a batch and project each image for the decoder."""
+        pixels = torch.stack([p.pixels for p in prepared]).to(self.device, non_blocking=True)
+        features = self.parts.encode(pixels)
+        return [
+            SamEmbedding(f, p.size, self.parts.project(f[None]))
+            for f, p in zip(features, prepared, strict=True)
+        ]
+
+    @torch.inference_mode()
+    def decode_batch(self, embedding: Embedding, prompts: Prompts, multimask: bool) -> Prediction:
+        """Bring the prompts into the model's frame and decode: logits (N, 3 or 1, 256, 256)."""
+        if not multimask and self.single == "best":
+            best = self.decode_best(embedding, prompts)
+            return Prediction(best.logits[:, None], best.iou[:, None])
+        image, prompts = self._image(embedding, prompts)
+        return Prediction(*self.parts.decode(image, *self.to_points(prompts, embedding.size), multimask))
+
+    @torch.inference_mode()
+    def decode_best(self, embedding: Embedding, prompts: Prompts) -> Best:
+        """Decode as `decode_batch`, up to the choice; one mask from there."""
+        image, prompts = self._image(embedding, prompts)
+        return Best(*self.parts.decode_best(image, *self.to_points(prompts, embedding.size)))
+
+    @torch.inference_mode()
+    def decode_each(self, embeddings: Sequence[Embedding], prompts: Prompts) -> Best:
+        """Decode one prompt on each of N images in a single call, where the engine can."""
+        images = [one.image for one in embeddings if isinstance(one, SamEmbedding)]
+        image = self.parts.join(images) if prompts.masks is None else None
+        if image is None:
+            return super().decode_each(embeddings, prompts)
+        prompts = prompts.to(self.device)
+        points = [self.to_points(prompts[i : i + 1], one.size) for i, one in enumerate(embeddings)]
+        xy, labels = (torch.cat(part) for part in zip(*points, strict=True))
+        return Best(*self.parts.decode_best(image, xy, labels))
+
+    def to_points(self, prompts: Prompts, size: Size) -> tuple[Tensor, Tensor]:
+        """Write prompts on an image of ``size`` as points in the 1024 frame: xy (N, T, 2), labels (N, T)."""
+        boxes = points = None
+        if prompts.boxes is not None:
+            corners = prompts.boxes.float().reshape(-1, 2, 2)
+            boxes = geometry.to_prompt_frame(corners, size).reshape(-1, 4)
+        if prompts.points is not None and prompts.labels is not None:
+            points = (geometry.to_prompt_frame(prompts.points.float(), size), prompts.labels)
+        return as_points(points, boxes)
+
+    def _image(self, embedding: Embedding, prompts: Prompts) -> tuple[Image, Prompts]:
+        """Return the image to decode against, the prompts' masks in it, and the prompts on the device."""
+        assert isinstance(embedding, SamEmbedding)
+        prompts = prompts.to(self.device)
+        if prompts.masks is None:
+            return embedding.image, prompts
+        if prompts.masks.shape[-2:] != (MASK_SIZE, MASK_SIZE):
+            raise SambenchError(
+                f"{self.name}: prompts have masks of {tuple(prompts.masks.shape[-2:])}; it takes the logits "
+                f"of an earlier round, {MASK_SIZE} x {MASK_SIZE}."
+            )
+        return self.parts.project(embedding.features[None], prompts.masks), prompts
+
+    def upsample(self, logits: Tensor, size: Size) -> Tensor:
+        """Resize to the 1024 frame, crop the padding, resize to the image."""
+        return geometry.upsample(logits, size)
+
+
+def build_sam(image_encoder: nn.Module) -> Sam:
+    """Give an image encoder, (B, 3, 1024, 1024) to (B, 256, 64, 64), SAM's own prompt encoder and decoder."""
+    model = Sam(
+        image_encoder=image_encoder,
+        prompt_encoder=PromptEncoder(),
+        mask_decoder=MaskDecoder(TwoWayTransformer(norm_eps=NORM_EPS)),
+        input_size=PROMPT_FRAME,
+    )
+    return model.eval()
+
+
+def create_sam(
+    create_model: Callable[[str], Sam], name: str, *, weights: str | None, device: torch.device
+) -> Segmenter:
+    """Build a model and give it the weights asked for (see `adapters.registry.create`)."""
+    found = resolve(name, weights)
+    model = with_weights(lambda: create_model(name), found)
+    return SamSegmenter(name, model, found, device)
+
+
+def with_weights(create_model: Callable[[], Model], weights: Weights) -> Model:
+    """Build a module with weights from a checkpoint, or from the seed of a random initialisation.
+
+    Raises:
+        SambenchError: the checkpoint is damaged or belongs to another model.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(weights.seed or 0)
+        model = create_model()
+    if weights.path is not None:
+        load_checkpoint(model, Path(weights.path))
+    return model

@@ -1,0 +1,199 @@
+"""``sambench data``: drawing a data set, listing those known by name, and finding what is wrong with one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from sambench.evsam.errors import SambenchError, did_you_mean
+
+if TYPE_CHECKING:
+    from sambench.suites.data.checks.verify import Report
+    from sambench.suites.data.named import DatasetFile
+
+data = typer.Typer(help="Data sets.", no_args_is_help=True, rich_markup_mode="markdown")
+out_console = Console(markup=False, highlight=False)
+err_console = Console(stderr=True, markup=False, highlight=False)
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+
+
+@data.command()
+def make(
+    name: Annotated[str, typer.Argument(help="Which data set: shapes.")],
+    out: Annotated[Path, typer.Option(help="Folder to make; must be new, or hold the same data set.")],
+    images: Annotated[int, typer.Option(help="How many images.")] = 24,
+    seed: Annotated[int, typer.Option(help="Another seed draws other images.")] = 0,
+) -> None:
+    """Draw a small data set, seeded and offline: textured shapes with exact masks, COCO and LVIS style."""
+    from sambench.suites.data.shapes import make_shapes
+
+    if name != "shapes":
+        raise SambenchError(f"no data set {name!r} to make; there is shapes.{did_you_mean(name, ['shapes'])}")
+    with _bar("Drawing", images) as advance:
+        summary = make_shapes(out, images, seed, on_image=lambda done: advance(done, images))
+    what = "is there already" if summary.reused else "made"
+    out_console.print(
+        f"{summary.out}: {what}, {summary.images} images, {summary.annotations} objects "
+        f"({summary.small} small, {summary.medium} medium, {summary.large} large, {summary.crowds} crowds)",
+        soft_wrap=True,
+    )
+
+
+@data.command("list")
+def list_(
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[FILE.yaml]...", help="Data sets of your own, to list too."),
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """List the data sets that can be named with --dataset, and whether they are there."""
+    from sambench.suites.data.named import known, read
+
+    rows = [
+        _row(read(file), str(file) in map(str, files or [])) for file in [*known().values(), *(files or [])]
+    ]
+    if as_json:
+        print(json.dumps(rows, indent=1))
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("name", "title", "state"):
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(row["name"], row["title"], row["state"])
+    out_console.print(table)
+
+
+def _row(file: DatasetFile, own: bool) -> dict[str, Any]:
+    """Describe a data set; one of the user's own goes by its file's path."""
+    try:
+        paths = file.paths()
+    except SambenchError as error:
+        state = str(error).removeprefix(f"{file.source}: ")
+    else:
+        missing = [str(path) for path in paths if not path.exists()]
+        state = f"missing: {', '.join(missing)}" if missing else "there"
+    facts = {key: getattr(file, key) for key in ("title", "images", "annotations", "format", "note")}
+    return {"name": str(file.source) if own else file.source.stem, "state": state, **facts}
+
+
+@data.command()
+def verify(
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="ANNOTATIONS|NAME|FILE.yaml",
+            help="JSON in COCO's or LVIS's format, or a data set; see 'sambench data list'.",
+        ),
+    ],
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of its images; without it, the annotations alone are checked.")
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, help="Look at the files and masks of so many images, those of 'run --limit'."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of that sample.")] = 0,
+    fast: Annotated[
+        bool, typer.Option("--fast", help="Read the headers of images, and not whether they are cut off.")
+    ] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Find everything that is wrong with a data set, in one pass.
+
+    An **error** would make a run fail or some of its numbers false, a **warning** is worth knowing;
+    docs/data.md explains each. The exit code is 2 where there are errors.
+
+    **Example**: sambench data verify annotations/instances_val2017.json --images val2017
+    """
+    from sambench.suites.data.checks.verify import verify as check
+
+    annotations, folder, lvis = _named(what)
+    with _bar("Checking") as advance:
+        report = check(
+            annotations,
+            images or folder,
+            lvis=lvis,
+            limit=limit,
+            seed=seed,
+            decode=not fast,
+            on_image=advance,
+        )
+    if as_json:
+        print(json.dumps(_as_json(report, annotations, images or folder), indent=1))
+    else:
+        _show(report, annotations, images or folder)
+    if report.errors:
+        raise typer.Exit(2)
+
+
+def _named(what: str) -> tuple[Path, Path | None, bool | None]:
+    """Return annotations, images and whether LVIS's fields are expected (``None``: if the file has some)."""
+    from sambench.suites.data.named import find, is_known
+
+    path = Path(what).expanduser()
+    if not is_known(what) and (path.suffix == ".json" or path.exists()):
+        return path, None, None
+    file = find(what)
+    images, annotations = file.paths()
+    return annotations, images, None if file.format is None else file.format == "lvis"
+
+
+def _show(report: Report, annotations: Path, images: Path | None) -> None:
+    for problem in report.problems:
+        kind = problem.kind
+        style = "bold red" if kind.severity == "error" else "bold yellow"
+        out_console.print(f"{kind.severity}: {kind.what} ({problem.count:,})", style=style, soft_wrap=True)
+        for example in problem.examples:
+            out_console.print(f"    {example}", soft_wrap=True)
+        if problem.count > len(problem.examples):
+            out_console.print(f"    and {problem.count - len(problem.examples):,} more")
+        out_console.print(f"  {kind.remedy}\n", soft_wrap=True)
+    errors = len(report.errors)
+    found = f"{_counted(errors, 'error')}, {_counted(len(report.problems) - errors, 'warning')}"
+    out_console.print(
+        f"{annotations}: {report.images:,} images, {report.annotations:,} annotations, "
+        f"{report.categories:,} categories: {found if report.problems else 'nothing is wrong'}",
+        soft_wrap=True,
+    )
+    if images is None:
+        out_console.print("Image files were not looked at; --images DIR does that.")
+    if report.looked_at < report.images:
+        out_console.print(f"Masks and files of {report.looked_at:,} images were looked at.")
+
+
+def _counted(count: int, kind: str) -> str:
+    return f"no {kind}s" if not count else f"1 kind of {kind}" if count == 1 else f"{count} kinds of {kind}s"
+
+
+def _as_json(report: Report, annotations: Path, images: Path | None) -> dict[str, Any]:
+    return {
+        "annotations_file": str(annotations),
+        "images_folder": None if images is None else str(images),
+        "images": report.images,
+        "annotations": report.annotations,
+        "categories": report.categories,
+        "looked_at": report.looked_at,
+        "errors": sum(p.count for p in report.errors),
+        "warnings": sum(p.count for p in report.problems if p.kind.severity == "warning"),
+        "problems": [p.to_json() for p in report.problems],
+    }
+
+
+@contextmanager
+def _bar(title: str, total: int | None = None) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar of images where there is a terminal; give what to call with images done and their total."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    terminal = err_console.is_terminal
+    with Progress(*columns, console=err_console, disable=not terminal, transient=True) as bar:
+        task = bar.add_task(title, total=total)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

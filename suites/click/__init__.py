@@ -1,0 +1,1 @@
+"""The suite ``click``, and the simulated user who clicks."""

@@ -1,0 +1,138 @@
+"""Clicks (the paper's Table 2): click where the mask is most wrong, five times, score after each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from sambench.adapters.base import Capabilities, Embedding, Prompts, Segmenter
+from sambench.suites.base import (
+    INSTANCE_COLUMNS,
+    InstanceSuite,
+    Record,
+    Stopwatch,
+    describe,
+    kept,
+    score_instances,
+)
+from sambench.suites.click.clicker import Clicker
+from sambench.suites.data.sample import Sample, Target
+from sambench.suites.metrics.iou import Scores
+from sambench.suites.predict import ChosenMasks, mask_iou, predict
+from sambench.suites.protocol import Protocol
+
+CLICKS = 5
+REPORTED = (1, 3, 5)  # the rounds that the paper's Table 2 prints
+
+SCHEMA = pa.schema(
+    [
+        *INSTANCE_COLUMNS,
+        pa.field("points", pa.list_(pa.list_(pa.int32(), 2)), nullable=False),
+        pa.field("labels", pa.list_(pa.int8()), nullable=False),
+        pa.field("iou", pa.list_(pa.float64()), nullable=False),
+    ]
+)
+
+
+@dataclass
+class _Session:
+    """One object being clicked on."""
+
+    target: Target
+    clicker: Clicker
+    iou: list[float] = field(default_factory=list)
+    logits: Tensor | None = None
+    """Low-resolution mask of the last round, (h, w); kept only where the protocol sends it back."""
+    done: bool = False
+
+
+class Click(InstanceSuite):
+    """Five rounds of clicks; metrics ``miou_1``, ``miou_3``, ``miou_5`` and the same by size.
+
+    All clicks so far go into each prompt. The objects of an image take each round together.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("click", SCHEMA)
+
+    def refusal(self, capabilities: Capabilities, protocol: Protocol) -> str | None:
+        """Need five points of both kinds, and mask input where masks are fed back."""
+        if not capabilities.points:
+            return "it takes no points"
+        if capabilities.max_points is not None and capabilities.max_points < CLICKS:
+            return f"it takes at most {capabilities.max_points} points, the suite gives {CLICKS}"
+        if not capabilities.background_points:
+            return "it takes no background points"
+        if protocol.mask_feedback == "previous" and not capabilities.mask_input:
+            return "it takes no mask of an earlier round, which mask_feedback 'previous' sends"
+        return None
+
+    def evaluate(
+        self,
+        segmenter: Segmenter,
+        embedding: Embedding,
+        sample: Sample,
+        protocol: Protocol,
+        watch: Stopwatch,
+    ) -> list[Record]:
+        """Click on all objects of the image, round by round; a record an object."""
+        sessions = [_Session(t, Clicker(t.mask)) for t in kept(sample.targets, protocol)]
+        with watch("click"):
+            for session in sessions:
+                session.clicker.click()
+        for round_ in range(1, CLICKS + 1):
+            active = [s for s in sessions if not s.done]
+            if not active:
+                break
+            start = 0
+            for chosen in predict(segmenter, embedding, _prompts(active), protocol, watch):
+                batch = active[start : start + len(chosen.masks)]
+                start += len(batch)
+                _take_round(batch, chosen, protocol, watch, last=round_ == CLICKS)
+        return [_record(sample.image_id, s) for s in sessions]
+
+    def score(self, records: pa.Table, protocol: Protocol) -> Scores:
+        """Average over objects after 1, 3 and 5 clicks."""
+        rounds = records["iou"].combine_chunks().flatten().to_numpy().reshape(-1, CLICKS)
+        iou = {f"miou_{k}": rounds[:, k - 1] for k in REPORTED}
+        return score_instances(iou, records, protocol)
+
+
+def _prompts(sessions: list[_Session]) -> Prompts:
+    """All clicks so far of each session; the sessions of a round have as many."""
+    clicks = [s.clicker.clicks for s in sessions]
+    points = torch.tensor([[(c.x, c.y) for c in row] for row in clicks], dtype=torch.float32)
+    labels = torch.tensor([[int(c.positive) for c in row] for row in clicks])
+    back = [s.logits for s in sessions if s.logits is not None]
+    return Prompts(points=points, labels=labels, masks=torch.stack(back)[:, None] if back else None)
+
+
+def _take_round(
+    sessions: list[_Session], chosen: ChosenMasks, protocol: Protocol, watch: Stopwatch, *, last: bool
+) -> None:
+    """Score a round of some sessions, and click again on what is still wrong."""
+    with watch("score", chosen.masks.device):
+        iou = mask_iou(chosen.masks, [s.target.mask for s in sessions])
+        masks = np.asarray(chosen.masks.cpu())
+    for i, session in enumerate(sessions):
+        session.iou.append(float(iou[i]))
+        if protocol.mask_feedback == "previous":
+            session.logits = chosen.logits[i]
+        session.done = last or (iou[i] == 1 and protocol.perfect == "stop")
+        if not session.done:
+            with watch("click"):
+                session.clicker.click(masks[i])
+
+
+def _record(image_id: int, session: _Session) -> Record:
+    """Describe a session; where it stopped early, the last IoU stands for the rounds that were not needed."""
+    clicks = session.clicker.clicks
+    return describe(image_id, session.target) | {
+        "points": [[c.x, c.y] for c in clicks],
+        "labels": [int(c.positive) for c in clicks],
+        "iou": session.iou + session.iou[-1:] * (CLICKS - len(session.iou)),
+    }

@@ -1,0 +1,61 @@
+"""Reading an image file as the pixels its annotations were drawn on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from sambench.evsam.errors import SambenchError
+
+Size = tuple[int, int]
+
+
+def read_image(path: Path, size: Size | None = None) -> np.ndarray:
+    """Read any image as RGB, (H, W, 3) uint8.
+
+    Grayscale, palette, CMYK and 16-bit images are converted, transparency is dropped. An image with an EXIF
+    rotation is taken in the orientation whose size the annotations state; as stored where both fit.
+
+    Args:
+        path: the file.
+        size: (height, width) as the annotations state it; ``None`` takes the image as stored.
+
+    Raises:
+        SambenchError: missing, damaged or cut off, of a kind that is not an image, or of another size.
+    """
+    try:
+        with Image.open(path) as image:
+            image.load()
+            oriented = _orient(image, size)
+            pixels = _to_rgb(oriented)
+    except FileNotFoundError:
+        raise SambenchError(f"{path}: no such image.") from None
+    except UnidentifiedImageError:
+        raise SambenchError(f"{path}: not an image that Pillow can read. Get the file again.") from None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise SambenchError(f"{path}: damaged or cut off ({error}). Get the file again.") from None
+    if size is not None and pixels.shape[:2] != size:
+        height, width = pixels.shape[:2]
+        raise SambenchError(
+            f"{path}: is {width} x {height} pixels, but its annotations are for {size[1]} x {size[0]}. "
+            "Is --images the folder that belongs to --annotations?"
+        )
+    return pixels
+
+
+def _orient(image: Image.Image, size: Size | None) -> Image.Image:
+    if size is None or (image.height, image.width) == size:
+        return image
+    return ImageOps.exif_transpose(image)
+
+
+def _to_rgb(image: Image.Image) -> np.ndarray:
+    if image.mode.startswith("I") or image.mode == "F":  # Pillow would clip 16 bits at 255
+        values = np.asarray(image).astype(np.float64)
+        deep = image.mode.startswith("I;16") or values.max(initial=0) > 255
+        scale = 257 if deep else 1  # 65535 / 255
+        gray = np.rint(values / scale).clip(0, 255).astype(np.uint8)
+        return np.repeat(gray[:, :, None], 3, axis=2)
+    return np.array(image.convert("RGB"))

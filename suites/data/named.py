@@ -1,0 +1,129 @@
+"""Data sets by name: YAML files that say where one lies, so that a command can say ``coco`` for two paths."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sambench.evsam.errors import SambenchError, did_you_mean
+
+FOLDER = Path(__file__).with_name("sets")
+"""Of the files that come with sambench; a data set of one's own is named by its file's path."""
+FORMATS = ("coco", "lvis")
+ENDINGS = (".yaml", ".yml")
+
+
+@dataclass(frozen=True)
+class DatasetFile:
+    """Where a data set lies. The fields but the first are the keys of the YAML file."""
+
+    source: Path
+    """The YAML file."""
+    name: str
+    images: str
+    """Folder of the images; ``${VAR}`` and ``~`` are not expanded yet."""
+    annotations: str
+    """JSON file, likewise."""
+    title: str = ""
+    format: str | None = None
+    """``lvis`` expects LVIS's own fields too; ``None`` if the file has some."""
+    note: str = ""
+    """Where to get it, and its licence."""
+
+    def paths(self) -> tuple[Path, Path]:
+        """Return images and annotations.
+
+        Raises:
+            SambenchError: a variable is not set.
+        """
+        where = str(self.source)
+        return expanded(self.images, "images", where), expanded(self.annotations, "annotations", where)
+
+
+def known() -> dict[str, Path]:
+    """Return the data sets that come with sambench: name to YAML file."""
+    return {file.stem: file for file in sorted(FOLDER.glob("*.yaml"))}
+
+
+def is_known(word: str) -> bool:
+    """Tell whether a word is such a name, or the path of a YAML file."""
+    return word.endswith(ENDINGS) or word in known()
+
+
+def find(word: str) -> DatasetFile:
+    """Read the data set of a name, or of a YAML file's path.
+
+    Raises:
+        SambenchError: there is none, or the file is wrong.
+    """
+    if word.endswith(ENDINGS):  # a path, whether the file is there or not
+        return read(Path(word).expanduser())
+    files = known()
+    if word not in files:
+        raise SambenchError(
+            f"no data set {word!r}; there are {', '.join(files)}.{did_you_mean(word, files)} "
+            "Name one of these, a YAML file (docs/data.md), or give --images DIR and --annotations FILE."
+        )
+    return read(files[word])
+
+
+def read(file: Path) -> DatasetFile:
+    """Read a YAML file, strictly.
+
+    Raises:
+        SambenchError: it is not there or not YAML, has an unknown key, lacks one, or a value is wrong.
+    """
+    content = read_mapping(file, "file for a data set", "a data set", "docs/data.md")
+    keys = [f.name for f in dataclasses.fields(DatasetFile) if f.name != "source"]
+    for key, value in content.items():
+        if key not in keys:
+            near = did_you_mean(str(key), keys)
+            raise SambenchError(f"{file}: no key {key!r}.{near} There are {', '.join(keys)}.")
+        if not isinstance(value, str):
+            raise SambenchError(f"{file}: {key} must be text, not {value!r}.")
+    for key in ("name", "images", "annotations"):
+        if not content.get(key):
+            raise SambenchError(f"{file}: the data set has no {key}. Write it into the file.")
+    if content.get("format", FORMATS[0]) not in FORMATS:
+        near = did_you_mean(content["format"], FORMATS)
+        raise SambenchError(f"{file}: format {content['format']!r}; there is {', '.join(FORMATS)}.{near}")
+    return DatasetFile(source=file, **content)
+
+
+def read_mapping(file: Path, kind: str, what: str, examples: str) -> dict[str, Any]:
+    """Read a YAML file that holds keys and values; the words are for the messages.
+
+    Raises:
+        SambenchError: it is not there, not YAML, or holds something else.
+    """
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SambenchError(f"{file}: no such {kind}.") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise SambenchError(f"{file}: cannot be read as YAML. {error}") from None
+    if not isinstance(content, dict):
+        raise SambenchError(f"{file}: {what} is a mapping of keys to values, see {examples}.")
+    return content
+
+
+def expanded(value: Any, key: str, where: str) -> Path:
+    """Return a path with ``${VAR}`` and ``~`` expanded.
+
+    Raises:
+        SambenchError: it is not a path, or a variable is not set.
+    """
+    if not isinstance(value, str | Path):
+        raise SambenchError(f"{where}: {key} must be a path, not {value!r}.")
+    path = os.path.expandvars(value)
+    if unset := re.search(r"\$\{?(\w+)", path):
+        raise SambenchError(
+            f"{where}: {key} is {str(value)!r}, but {unset[1]} is not set in the environment."
+        )
+    return Path(path).expanduser()

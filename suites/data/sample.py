@@ -1,0 +1,95 @@
+"""One image with its objects, ready to be scored; and the workers that make samples ahead of the model."""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from sambench.suites.data.coco import Entry
+from sambench.suites.data.images import read_image
+from sambench.suites.data.masks import WindowMask, decode_segmentation, to_window
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+
+@dataclass(frozen=True)
+class Target:
+    """One annotated object."""
+
+    ann_id: int
+    category_id: int
+    box: tuple[float, float, float, float]
+    """x0, y0, x1, y1 in pixels, as annotated."""
+    area: float
+    """As annotated, square pixels."""
+    iscrowd: bool
+    mask: WindowMask
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One image with its objects."""
+
+    image_id: int
+    image: np.ndarray
+    """(H, W, 3) uint8 RGB."""
+    targets: tuple[Target, ...]
+    """In the order of the annotation file."""
+
+
+def load_sample(entry: Entry) -> Sample:
+    """Read an entry's image and rasterise its annotations.
+
+    Raises:
+        SambenchError: the image or an annotation is damaged, or their sizes disagree.
+    """
+    record = entry.record
+    stated = (record.height, record.width) if record.height and record.width else None
+    image = read_image(entry.file, stated)
+    size = (image.shape[0], image.shape[1])
+    targets = []
+    for a in entry.annotations:
+        mask = decode_segmentation(
+            a.segmentation, size, f"{entry.source}: annotation {a.id} of image {record.id}"
+        )
+        x, y, w, h = a.bbox
+        targets.append(
+            Target(a.id, a.category_id, (x, y, x + w, y + h), a.area, bool(a.iscrowd), to_window(mask))
+        )
+    return Sample(record.id, image, tuple(targets))
+
+
+def draw(items: Sequence[T], limit: int | None, seed: int) -> list[T]:
+    """Draw a seeded sample, kept in order; a larger limit keeps the items of a smaller one."""
+    if limit is None or limit >= len(items):
+        return list(items)
+    order = list(range(len(items)))
+    random.Random(seed).shuffle(order)
+    return [items[i] for i in sorted(order[:limit])]
+
+
+def ahead(work: Callable[[T], U], items: Iterable[T], workers: int = 2) -> Iterator[U]:
+    """Map ``work`` over items in threads, in order, at most ``2 * workers`` results ahead of the consumer.
+
+    Decoding JPEGs, resizing and rasterising release Python's lock, so threads suffice. An error is raised
+    where its item's turn comes.
+    """
+    with ThreadPoolExecutor(workers, thread_name_prefix="sambench-load") as pool:
+        pending: deque[Future[U]] = deque()
+        try:
+            for item in items:
+                pending.append(pool.submit(work, item))
+                if len(pending) > 2 * workers:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            for future in pending:
+                future.cancel()

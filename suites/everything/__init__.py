@@ -1,0 +1,1 @@
+"""The suite ``everything``, and the generator of all masks of an image."""

@@ -1,0 +1,1 @@
+"""Counted how: IoU, sizes, intervals, average precision, recall."""

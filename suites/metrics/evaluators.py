@@ -1,0 +1,159 @@
+"""Three libraries that compute average precision: hotcoco, and the official pycocotools and lvis.
+
+Each function takes the annotations and the results, best first and ties settled, and returns the numbers as
+the library has them: fractions, -1 where no category has an object.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+
+from sambench.evsam.errors import SambenchError
+from sambench.suites.metrics.ground_truth import Truth
+from sambench.suites.metrics.iou import BOOTSTRAP_SEED, CONFIDENCE
+
+IouType = Literal["segm", "bbox"]
+
+AP_RESAMPLES = 500
+"""Resamples of an interval of AP. Each sums all matches anew: 20 s for COCO val2017 with 100,000 results."""
+MANY_RESULTS, FEW_RESAMPLES = 500_000, 100
+"""Above so many results, and for LVIS's 1,203 categories, so many resamples: each takes 15 times as long."""
+
+LVIS_MAX_DETS = 300  # an image, over all categories (lvis results.py)
+COCO_STATS = (  # in the order of pycocotools' summary
+    *("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large"),
+    *("ar1", "ar10", "ar100", "ar_small", "ar_medium", "ar_large"),
+)
+LVIS_STATS = {
+    **{"AP": "ap", "AP50": "ap50", "AP75": "ap75", "APs": "ap_small", "APm": "ap_medium", "APl": "ap_large"},
+    **{"APr": "ap_r", "APc": "ap_c", "APf": "ap_f"},
+    **{"AR@300": "ar300", "ARs@300": "ar_small", "ARm@300": "ar_medium", "ARl@300": "ar_large"},
+}
+
+
+def by_hotcoco(truth: Truth, results: list[dict[str, Any]], iou_type: IouType) -> dict[str, float]:
+    """Evaluate in hotcoco, either style."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        job = _job(truth, results, iou_type)
+        job.accumulate()
+        job.summarize()
+    if truth.style == "lvis":
+        return _named(job.get_results())
+    return dict(zip(COCO_STATS, job.stats, strict=True))
+
+
+def intervals_by_hotcoco(
+    truth: Truth, results: list[dict[str, Any]], nothing: list[dict[str, Any]], iou_type: IouType
+) -> dict[str, tuple[float, float]]:
+    """Bootstrap over images: metric to low and high.
+
+    hotcoco resamples the difference of two evaluations; the other one here scores ``nothing``, which is 0 in
+    every resample.
+    """
+    import hotcoco
+
+    found = hotcoco.compare(
+        _job(truth, nothing, iou_type),
+        _job(truth, results, iou_type),
+        n_bootstrap=FEW_RESAMPLES if truth.style == "lvis" or len(results) > MANY_RESULTS else AP_RESAMPLES,
+        seed=BOOTSTRAP_SEED,
+        confidence=CONFIDENCE / 100,
+    )["ci"]
+    return {
+        ours: (found[theirs]["lower"], found[theirs]["upper"])
+        for theirs, ours in LVIS_STATS.items()
+        if theirs in found
+    }
+
+
+def _job(truth: Truth, results: list[dict[str, Any]], iou_type: IouType) -> Any:
+    """Match results with annotations in hotcoco."""
+    import hotcoco
+
+    with contextlib.redirect_stdout(io.StringIO()):
+        if truth.style == "lvis":
+            found = hotcoco.LVISResults(truth.hotcoco, results, LVIS_MAX_DETS)
+        else:
+            found = truth.hotcoco.load_res(results)
+        job = hotcoco.COCOeval(truth.hotcoco, found, iou_type, lvis_style=truth.style == "lvis")
+        job.evaluate()
+    return job
+
+
+def by_pycocotools(truth: Truth, results: list[dict[str, Any]], iou_type: IouType) -> dict[str, float]:
+    """Evaluate in pycocotools, COCO's style."""
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    with contextlib.redirect_stdout(io.StringIO()):
+        annotations = COCO()
+        annotations.dataset = msgspec.json.decode(truth.content)
+        annotations.createIndex()
+        job = COCOeval(annotations, annotations.loadRes(results), iou_type)
+        job.evaluate()
+        job.accumulate()
+        job.summarize()
+    return dict(zip(COCO_STATS, job.stats, strict=True))
+
+
+def by_lvis(truth: Truth, results: list[dict[str, Any]], iou_type: IouType) -> dict[str, float]:
+    """Evaluate in lvis, its own style.
+
+    Raises:
+        SambenchError: the package is not installed.
+    """
+    with lvis_at_work():
+        try:
+            from lvis import LVIS, LVISEval, LVISResults
+        except ImportError as error:
+            raise SambenchError(
+                f"evaluator 'lvis': {error}. Take 'hotcoco', or"
+                " 'pip install --no-deps lvis==0.5.3 matplotlib'."
+            ) from None
+
+        class InMemory(LVIS):
+            """Annotations that need no file."""
+
+            def _load_json(self, content: bytes) -> Any:
+                return msgspec.json.decode(content)
+
+        annotations = InMemory(truth.content)
+        job = LVISEval(annotations, LVISResults(annotations, results, LVIS_MAX_DETS), iou_type)
+        job.run()
+    return _named(job.get_results())
+
+
+@contextlib.contextmanager
+def lvis_at_work() -> Iterator[None]:
+    """Let lvis 0.5.3 run beside a NumPy that has no ``numpy.float`` any more, and without a word.
+
+    On import it also configures the root logger. All is put back at the end.
+    """
+    root, own = logging.getLogger(), logging.getLogger("lvis")
+    handlers, root_level, own_level = list(root.handlers), root.level, own.level
+    lacking = "float" not in vars(np)
+    own.setLevel(logging.ERROR)
+    if lacking:
+        np.float = float  # type: ignore[attr-defined]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            yield
+    finally:
+        if lacking:
+            del np.float  # type: ignore[attr-defined]
+        root.handlers[:] = handlers
+        root.setLevel(root_level)
+        own.setLevel(own_level)
+
+
+def _named(results: dict[str, float]) -> dict[str, float]:
+    return {ours: results[theirs] for theirs, ours in LVIS_STATS.items()}

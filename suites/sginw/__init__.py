@@ -1,0 +1,1 @@
+"""The suite ``sginw``, Segmentation in the Wild, and its 25 data sets."""

@@ -1,0 +1,164 @@
+"""Average precision, judged by the official evaluators, by published numbers and by what must not matter."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pycocotools import mask as official
+from toy_annotations import (
+    OFFICIAL,
+    annotation,
+    annotations,
+    assert_perfect,
+    assert_same,
+    columns,
+    perfect,
+    results,
+    taken,
+)
+
+from sambench.suites.data.rle import encode
+from sambench.suites.metrics.average_precision import Results, Truth, evaluate
+from sambench.suites.metrics.evaluators import by_hotcoco, by_pycocotools
+
+# Published numbers and real files
+
+
+@pytest.mark.parametrize("run", [by_hotcoco, by_pycocotools])
+@pytest.mark.parametrize("iou_type", ["bbox", "segm"])
+def test_the_numbers_that_coco_published_come_out(data_root, run, iou_type):
+    folder = data_root / "cocoapi-oracle"
+    published = (folder / "val2014_fake_eval_res.txt").read_text().partition(f"type={iou_type}\n")[2]
+    want = [float(line.rpartition("=")[2]) for line in published.splitlines() if line.startswith(" Average")]
+    truth = Truth(folder / "instances_val2014_100.json")
+    found = json.loads((folder / f"instances_val2014_fake{iou_type}100_results.json").read_text())
+    assert [round(float(v), 3) for v in run(truth, found, iou_type).values()] == want[:12]
+
+
+@pytest.mark.parametrize("iou_type", ["bbox", "segm"])
+def test_settling_ties_moves_the_published_numbers_by_little(data_root, iou_type):
+    folder = data_root / "cocoapi-oracle"
+    want = json.loads((folder / "reproduced_with_pycocotools.json").read_text())["stats"][iou_type]
+    truth = Truth(folder / "instances_val2014_100.json")
+    found = columns(folder / f"instances_val2014_fake{iou_type}100_results.json")
+    by = {e: evaluate(truth, found, iou_type=iou_type, evaluator=e) for e in ("hotcoco", "pycocotools")}
+    assert_same(by["hotcoco"], by["pycocotools"])
+    assert np.abs(np.array(list(by["hotcoco"].values())) - 100 * np.array(want)).max() < 0.1
+
+
+@pytest.mark.parametrize("evaluator", ["hotcoco", "pycocotools"])
+@pytest.mark.parametrize("name", ["vitdet", "yolov8", "groundingdino"])
+def test_box_ap_of_the_coco_files_is_as_their_readme_has_it(data_root, coco_mini, name, evaluator):
+    quality = json.loads((data_root / "detections/quality.json").read_text())[f"coco-mini/{name}_like"]
+    found = columns(data_root / f"detections/synthetic/coco-mini/coco_SYNTHETIC_{name}_like.json")
+    assert len(found) == quality["n"]
+    metrics = evaluate(Truth(coco_mini.annotations), found, iou_type="bbox", evaluator=evaluator)
+    assert [round(v / 100, 4) for v in list(metrics.values())[:6]] == quality["bbox_AP_AP50_AP75_S_M_L"]
+
+
+@pytest.mark.parametrize("evaluator", ["hotcoco", "lvis"])
+def test_box_ap_of_the_lvis_file_is_as_its_readme_has_it(data_root, lvis_mini, evaluator):
+    want = json.loads((data_root / "detections/quality.json").read_text())["lvis-mini/vitdet_like"]["bbox"]
+    found = columns(data_root / "detections/synthetic/lvis-mini/lvis_SYNTHETIC_vitdet_like.json")
+    metrics = evaluate(
+        Truth(lvis_mini.annotations, style="lvis"), found, iou_type="bbox", evaluator=evaluator
+    )
+    values = [-1.0 if v is None else round(v / 100, 4) for v in list(metrics.values())[:9]]
+    assert values == list(want.values())
+    assert metrics["ap_r"] is None
+
+
+def test_a_real_detector_scores_the_same_by_both_evaluators(data_root, coco_mini):
+    truth = Truth(coco_mini.annotations)
+    found = columns(data_root / "detections/genuine_yolov8n_int8_coco-mini.json")
+    by = [evaluate(truth, found, iou_type="bbox", evaluator=e) for e in ("hotcoco", "pycocotools")]
+    assert_same(*by)
+    assert round(by[0]["ap"] / 100, 3) == 0.400
+
+
+@pytest.mark.parametrize("name", ["lvis_v0.5_val_100_full_annotations_only", "lvis_v1_val"])
+def test_lvis_masks_score_the_same_by_both_evaluators(data_root, name):
+    truth = Truth(data_root / f"lvis-mini/annotations/{name}.json", style="lvis")
+    found, rng = perfect(truth), np.random.default_rng(0)
+    whole = evaluate(truth, found, iou_type="segm")
+    assert_perfect(whole)
+    # Half of them, and further masks of their images under the names of other categories
+    half = rng.choice(len(found), len(found) // 2, replace=False)
+    rows = np.concatenate([half, np.arange(len(found))])
+    noisy = taken(found, rows)
+    category_ids = np.where(
+        np.arange(len(rows)) < len(half), noisy.category_ids, rng.permutation(noisy.category_ids)
+    )
+    both = Results(noisy.image_ids, category_ids, rng.random(len(rows)).round(1), noisy.masks)
+    by = [evaluate(truth, both, iou_type="segm", evaluator=e) for e in ("hotcoco", "lvis")]
+    assert_same(*by)
+    assert 5 < by[0]["ap"] < 95
+
+
+def test_results_moved_about_score_the_same_by_both_evaluators_on_coco_mini(coco_mini):
+    truth = Truth(coco_mini.annotations)
+    found, rng = perfect(truth), np.random.default_rng(0)
+    moved = [
+        encode(np.roll(official.decode(m), rng.integers(-9, 10), axis=1)[None].astype(bool))[0]
+        for m in found.masks
+    ]
+    noisy = Results(found.image_ids, found.category_ids, rng.random(len(found)).round(1), moved)
+    by = [evaluate(truth, noisy, iou_type="segm", evaluator=e) for e in ("hotcoco", "pycocotools")]
+    assert_same(*by)
+    assert 5 < by[0]["ap"] < 95
+
+
+# Random worlds
+
+boxes = st.tuples(*[st.integers(0, 3).map(lambda v: 6 * v)] * 2, *[st.sampled_from([6, 30, 40, 100])] * 2)
+ids = st.integers(1, 3)
+worlds = st.fixed_dictionaries(
+    {
+        "truth": st.lists(st.tuples(ids, st.integers(1, 3), st.booleans(), boxes), max_size=8),
+        "found": st.lists(st.tuples(ids, ids, st.sampled_from([0.2, 0.5, 0.9]), boxes), max_size=14),
+        "negative": st.sets(ids),
+        "not_exhaustive": st.sets(ids),
+        "frequency": st.lists(st.sampled_from("rcf"), min_size=4, max_size=4),
+        "shuffled": st.randoms(use_true_random=False),
+    }
+)
+
+
+def built(world, folder, style):
+    """Write a random world; category 4 has neither objects nor results."""
+    made = [
+        annotation(i, box, image=image, category=category, crowd=int(crowd))
+        for i, (image, category, crowd, box) in enumerate(world["truth"], start=1)
+    ]
+    content = annotations(made, images=(3, 1, 2), categories=(1, 2, 3, 4))
+    for image in content["images"]:
+        image["neg_category_ids"] = sorted(world["negative"])
+        image["not_exhaustive_category_ids"] = sorted(world["not_exhaustive"])
+    for category, frequency in zip(content["categories"], world["frequency"], strict=True):
+        category["frequency"] = frequency
+    file = folder / "world.json"
+    file.write_text(json.dumps(content))
+    return Truth(file, style=style)
+
+
+@pytest.mark.parametrize("iou_type", ["segm", "bbox"])
+@pytest.mark.parametrize("style", ["coco", "lvis"])
+@settings(max_examples=60)
+@given(worlds)
+def test_random_worlds_score_the_same_by_both_evaluators_in_any_order(
+    tmp_path_factory, style, iou_type, world
+):
+    truth = built(world, tmp_path_factory.mktemp("world"), style)
+    found = results(world["found"])
+    first = evaluate(truth, found, iou_type=iou_type)
+    assert_same(first, evaluate(truth, found, iou_type=iou_type, evaluator=OFFICIAL[style]))
+    order = list(range(len(found)))
+    world["shuffled"].shuffle(order)
+    for evaluator in ("hotcoco", OFFICIAL[style]):
+        again = evaluate(truth, taken(found, order), iou_type=iou_type, evaluator=evaluator)
+        same = evaluate(truth, found, iou_type=iou_type, evaluator=evaluator)
+        assert again == same  # to the last digit
+    assert all(v is None or (0 <= v <= 100 + 1e-9 and math.isfinite(v)) for v in first.values())

@@ -1,0 +1,138 @@
+"""Segmentation in the Wild: the registry, ids that do not clash, the mean of all 25 or none, submissions."""
+
+import json
+import zipfile
+
+import pyarrow as pa
+import pytest
+from fakes import Fake
+from test_det_box import boxes_of, filled_box, oracle
+
+from sambench.evsam.errors import SambenchError
+from sambench.suites.base import Setting, Stopwatch
+from sambench.suites.data.sample import load_sample
+from sambench.suites.protocol import PRESETS, for_suite
+from sambench.suites.sginw.registry import registry
+from sambench.suites.sginw.suite import ANNOTATIONS, SPLIT, Sginw, SginwData
+
+SCORER = {"Elephants": 25.25, "Cows": 81.09, "Fruits": 93.43, "HouseHold-Items": 89.77}
+"""Perfect masks by pycocotools, which cannot match the object of id 0 in each (sginw-mini/README.md)."""
+
+
+@pytest.fixture(scope="module")
+def root(data_root):
+    return data_root / "sginw-mini" / "seginw"
+
+
+@pytest.fixture(scope="module")
+def data(root):
+    return SginwData(root)
+
+
+@pytest.fixture(scope="module")
+def detections(root, tmp_path_factory):
+    """The annotated boxes as a detector's, in files of either naming."""
+    folder = tmp_path_factory.mktemp("boxes")
+    for i, name in enumerate(SCORER):
+        content = json.loads((root / name / SPLIT / ANNOTATIONS).read_text())
+        boxes_of(content["annotations"], folder / f"seginw{'_-'[i % 2]}{name}_val.json")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def suite(data, detections):
+    return Sginw.on(Setting(data.annotations, tuple(e.record.id for e in data.entries), detections))
+
+
+def records_of(suite, data, segmenter, preset):
+    rows = []
+    for entry in data.entries:
+        sample = load_sample(entry)
+        fake = segmenter(sample)
+        (embedding,) = fake.encode([sample.image])
+        protocol = for_suite(PRESETS[preset], "sginw")
+        rows += suite.evaluate(fake, embedding, sample, protocol, Stopwatch())
+    return pa.Table.from_pylist(rows, schema=suite.schema)
+
+
+@pytest.fixture(scope="module")
+def perfect(suite, data):
+    return records_of(suite, data, oracle, "strict")
+
+
+def test_the_registry_has_the_25_data_sets_in_the_official_order():
+    assert len(registry()) == 25
+    assert list(registry())[:2] == ["Elephants", "Hand-Metal"]
+    assert list(registry())[-1] == "Ginger-Garlic"
+    assert len(registry()["Trash"]) == 22
+
+
+def test_the_data_sets_that_are_there_are_one_and_the_others_are_named(data):
+    assert list(data.parts) == [name for name in registry() if name in SCORER]
+    assert len(data.missing) == 21
+    ids = [entry.record.id for entry in data.entries]
+    assert len(set(ids)) == len(ids) == sum(len(part) for part in data.parts.values())
+    data.check_files(data.entries)
+
+
+@pytest.mark.parametrize("preset", ["strict", "paper"])
+def test_perfect_masks_score_100_or_what_the_scorer_makes_of_them(preset, suite, perfect):
+    metrics = suite.score(perfect, for_suite(PRESETS[preset], "sginw")).metrics
+    for name, scored in SCORER.items():
+        assert metrics[f"ap_{name}"] == pytest.approx(100 if preset == "strict" else scored, abs=0.01)
+    mean = 100 if preset == "strict" else sum(SCORER.values()) / 4
+    assert metrics["ap_of_those_there"] == pytest.approx(mean, abs=0.01)
+
+
+def test_a_mean_of_four_is_not_passed_off_as_that_of_25(suite, perfect):
+    scores = suite.score(perfect, PRESETS["strict"])
+    assert scores.metrics["ap"] is None
+    assert scores.metrics["ap_median"] is None
+    assert scores.metrics["ap_Trash"] is None
+    assert scores.counts["data_sets"] == 4
+    assert scores.counts["images_Elephants"] == 2
+
+
+def test_the_presets_take_the_single_mask_as_the_official_script_does(suite, data):
+    assert for_suite(PRESETS["paper"], "sginw").select == "single"
+    asked = []
+
+    def watched(sample):
+        fake = Fake(filled_box)
+        asked.append(fake)
+        return fake
+
+    records_of(suite, data, watched, "paper")
+    assert {mode for fake in asked for mode in fake.multimask} == {False}
+
+
+def test_the_submission_is_in_the_scorers_naming_and_the_data_sets_own_ids(suite, perfect, root, tmp_path):
+    suite.export(perfect, tmp_path)
+    first = (tmp_path / "submission.zip").read_bytes()
+    with zipfile.ZipFile(tmp_path / "submission.zip") as archive:
+        assert archive.namelist() == [f"seginw_{name}_val.json" for name in registry() if name in SCORER]
+        results = json.loads(archive.read("seginw_Cows_val.json"))
+    truth = json.loads((root / "Cows" / SPLIT / ANNOTATIONS).read_text())
+    assert {r["image_id"] for r in results} <= {i["id"] for i in truth["images"]}
+    assert len(results) == len(truth["annotations"])
+    assert set(results[0]) == {"image_id", "category_id", "segmentation", "score"}
+    suite.export(perfect, tmp_path)
+    assert (tmp_path / "submission.zip").read_bytes() == first
+
+
+def test_what_is_not_there_is_named(data, tmp_path):
+    ids = tuple(e.record.id for e in data.entries)
+    with pytest.raises(SambenchError, match="no detections of Elephants"):
+        Sginw.on(Setting(data.annotations, ids, tmp_path))
+    with pytest.raises(SambenchError, match="has none of the 25 data sets"):
+        SginwData(tmp_path)
+
+
+def test_other_categories_than_the_registrys_are_refused(root, tmp_path):
+    folder = tmp_path / "Elephants" / SPLIT
+    folder.mkdir(parents=True)
+    content = json.loads((root / "Elephants" / SPLIT / ANNOTATIONS).read_text())
+    content["categories"] = [{"id": 0, "name": "elephants-placeholder"}, {"id": 1, "name": "elephant"}]
+    (folder / ANNOTATIONS).write_text(json.dumps(content))
+    with pytest.raises(SambenchError, match="placeholder category removed"):
+        SginwData(tmp_path)
