@@ -16,8 +16,7 @@ import torch
 from torch import Tensor
 
 from sambench.evsam.errors import SambenchError
-
-Size = tuple[int, int]
+from sambench.evsam.size import Size
 
 
 @dataclass(frozen=True)

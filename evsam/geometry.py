@@ -15,11 +15,10 @@ from PIL import Image
 from torch import Tensor
 
 from sambench.evsam.prompt_encoder import PROMPT_FRAME
+from sambench.evsam.size import Size
 
 PIXEL_MEAN = (123.675, 116.28, 103.53)  # RGB, ImageNet's mean and deviation on the scale 0..255
 PIXEL_STD = (58.395, 57.12, 57.375)
-
-Size = tuple[int, int]
 
 
 def resized(size: Size, side: int) -> Size:

@@ -17,13 +17,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from sambench.adapters.base import Size, Weights
+from sambench.adapters.base import Weights
 from sambench.adapters.detectors import grounding_dino_py
 from sambench.adapters.detectors.base import Category, Detector, ImageBoxes, find_weights
 from sambench.adapters.detectors.captions import Caption, Tokenizer, captions
 from sambench.adapters.families import hf
 from sambench.adapters.weights.upstream import weights_folder
 from sambench.evsam.errors import SambenchError, did_you_mean
+from sambench.evsam.size import Size
 
 # ``RandomResize([800], max_size=1333)`` and ``Normalize`` of the authors' demo/test_ap_on_coco.py.
 SHORTEST = 800

@@ -14,16 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sambench.adapters.base import (
-    Capabilities,
-    Embedding,
-    Prediction,
-    Prepared,
-    Prompts,
-    Segmenter,
-    Size,
-    Weights,
-)
+from sambench.adapters.base import Capabilities, Embedding, Prediction, Prepared, Prompts, Segmenter, Weights
+from sambench.evsam.size import Size
 
 REACH = 1 / 16
 """Radius of what a lone click stands for, as a share of the image's longest side: 40 pixels of 640, which

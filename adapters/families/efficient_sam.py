@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sambench.adapters.base import Capabilities, Prepared, Prompts, Segmenter, Size
+from sambench.adapters.base import Capabilities, Prepared, Prompts, Segmenter
 from sambench.adapters.families.sam import SamSegmenter, with_weights
 from sambench.adapters.modules.efficient_decoder import NOWHERE, SLOTS, MaskDecoder, PromptEncoder
 from sambench.adapters.modules.plain_vit import PlainViT
@@ -20,6 +20,7 @@ from sambench.adapters.weights.resolve import resolve
 from sambench.evsam.errors import SambenchError, did_you_mean
 from sambench.evsam.geometry import PIXEL_MEAN, PIXEL_STD
 from sambench.evsam.prompt_encoder import BOTTOM_RIGHT, PROMPT_FRAME, TOP_LEFT
+from sambench.evsam.size import Size
 from sambench.evsam.transformer import ImageTokens
 
 DEPTH = 12  # blocks of either encoder (official ``build_efficient_sam.py``)

@@ -20,18 +20,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sambench.adapters.base import (
-    Capabilities,
-    Embedding,
-    Prediction,
-    Prepared,
-    Prompts,
-    Segmenter,
-    Size,
-    Weights,
-)
+from sambench.adapters.base import Capabilities, Embedding, Prediction, Prepared, Prompts, Segmenter, Weights
 from sambench.adapters.families.sam import PROMPT_BATCH
 from sambench.evsam import geometry
+from sambench.evsam.size import Size
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,6 @@ from sambench.adapters.base import (
     Prepared,
     Prompts,
     Segmenter,
-    Size,
     Weights,
 )
 from sambench.adapters.engines.parts import Image, Parts, TorchParts
@@ -31,6 +30,7 @@ from sambench.evsam.fuse import fuse_norms
 from sambench.evsam.mask_decoder import MASK_SIZE, MaskDecoder
 from sambench.evsam.model import Sam
 from sambench.evsam.prompt_encoder import PROMPT_FRAME, PromptEncoder, as_points
+from sambench.evsam.size import Size
 from sambench.evsam.transformer import TwoWayTransformer
 
 NORM_EPS = 1e-5

@@ -10,18 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sambench.adapters.base import (
-    Capabilities,
-    Embedding,
-    Prediction,
-    Prepared,
-    Prompts,
-    Segmenter,
-    Size,
-    Weights,
-)
+from sambench.adapters.base import Capabilities, Embedding, Prediction, Prepared, Prompts, Segmenter, Weights
 from sambench.adapters.families.sam import PROMPT_BATCH
 from sambench.evsam import geometry
+from sambench.evsam.size import Size
 
 FAST_SAM_SIDE = 1024  # longest side; the three values of FastSAM's page in the documentation of ultralytics
 CONFIDENCE = 0.4  # an instance's least

@@ -15,9 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sambench.adapters.base import Size
 from sambench.adapters.modules.neck import sam_neck
 from sambench.adapters.modules.windows import from_windows, to_windows
+from sambench.evsam.size import Size
 
 PATCH = 16  # pixels
 GRID = 64  # patches along a side: images are 1024 x 1024

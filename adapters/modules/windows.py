@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from sambench.adapters.base import Size
+from sambench.evsam.size import Size
 
 
 def to_windows(x: Tensor, side: int) -> Tensor:

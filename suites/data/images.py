@@ -8,8 +8,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from sambench.evsam.errors import SambenchError
-
-Size = tuple[int, int]
+from sambench.evsam.size import Size
 
 
 def read_image(path: Path, size: Size | None = None) -> np.ndarray:

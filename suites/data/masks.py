@@ -9,8 +9,7 @@ import msgspec
 import numpy as np
 
 from sambench.evsam.errors import SambenchError
-
-Size = tuple[int, int]
+from sambench.evsam.size import Size
 
 FARTHEST = 1e6  # pixels; a corner beyond belongs to no image
 

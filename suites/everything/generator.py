@@ -17,8 +17,9 @@ import torch
 from pycocotools import mask as rle
 from torch import Tensor
 
-from sambench.adapters.base import Embedding, Prompts, Segmenter, Size
+from sambench.adapters.base import Embedding, Prompts, Segmenter
 from sambench.evsam.errors import SambenchError
+from sambench.evsam.size import Size
 from sambench.suites.base import Stopwatch
 from sambench.suites.data.rle import as_json, encode
 from sambench.suites.everything.parts import (

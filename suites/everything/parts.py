@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from torch import Tensor
 
-from sambench.adapters.base import Size
+from sambench.evsam.size import Size
 
 EDGE_TOLERANCE = 20  # pixels (amg.py, ``is_box_near_crop_edge``)
 

@@ -11,8 +11,9 @@ from typing import Any, Literal, get_args
 import msgspec
 
 from sambench.evsam.errors import SambenchError
+from sambench.evsam.size import Size
 from sambench.suites.data.coco import AnnotationRecord
-from sambench.suites.data.masks import FARTHEST, Size, decode_segmentation
+from sambench.suites.data.masks import FARTHEST, decode_segmentation
 
 Style = Literal["coco", "lvis"]
 Ids = Literal["as_given", "from_one"]

@@ -9,8 +9,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from sambench.adapters.base import Prepared, Segmenter, Size
+from sambench.adapters.base import Prepared, Segmenter
 from sambench.evsam.errors import SambenchError
+from sambench.evsam.size import Size
 from sambench.suites.data.coco import AnnotationRecord, CocoDataset, Entry
 from sambench.suites.data.images import read_image
 from sambench.suites.data.sample import ahead, draw

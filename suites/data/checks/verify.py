@@ -18,10 +18,10 @@ from PIL import Image, UnidentifiedImageError
 from PIL.ExifTags import Base as Tag
 
 from sambench.evsam.errors import SambenchError
+from sambench.evsam.size import Size
 from sambench.suites.data.checks.problems import REFUSED, Finding, Problem, Problems
 from sambench.suites.data.checks.verify_masks import check_object, is_finite, is_number
 from sambench.suites.data.coco import CocoDataset, image_file
-from sambench.suites.data.masks import Size
 from sambench.suites.data.sample import ahead, draw
 
 Record = dict[str, Any]

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as rle
 
+from sambench.evsam.size import Size
 from sambench.suites.data.checks.problems import Finding
-from sambench.suites.data.masks import FARTHEST, Size, uncompressed
+from sambench.suites.data.masks import FARTHEST, uncompressed
 
 Box = tuple[float, float, float, float]
 """x, y, width, height in pixels."""
