@@ -9,8 +9,13 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+import inspect
+import json
+import os
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -20,6 +25,10 @@ from typing import Any
 from sambench.evsam.errors import SambenchError, did_you_mean
 
 GROUP = "sambench.adapters"
+
+_KEYS = ("name", "class", "options")
+_NAME = re.compile(r"\w[\w.+-]*")
+_MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
 
 @cache
@@ -40,20 +49,75 @@ def announced() -> dict[str, tuple[str, str]]:
     return found
 
 
-def from_file(spec: str) -> tuple[str, str]:
-    """Check ``path/to/file.py:Class``, and return the class's name with its target.
+@dataclass(frozen=True)
+class AdapterSpec:
+    """A model of the user's own: its class, what it is called, and the settings it is created with."""
 
-    The file is run, as an import would.
+    target: str
+    """``path/to/file.py:Class``, or ``package.module:Class`` of an installed package."""
+    name: str
+    """Of its rows in tables; two settings of one class are two names."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Keyword arguments beside ``weights`` and ``device``, plain values; part of what decides its numbers."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the specification as a configuration file has it."""
+        return {"name": self.name, "class": self.target, "options": dict(self.options)}
+
+
+def parse_adapter(given: str | Mapping[str, Any]) -> AdapterSpec:
+    """Read ``[NAME=]path/to/file.py:Class``, or a mapping of ``class``, ``name`` and ``options``.
+
+    Nothing is imported. A file's path becomes absolute, so that any process finds it.
 
     Raises:
-        SambenchError: the file or the class is not there, or the file fails.
+        SambenchError: it is neither, or an option is no plain value.
     """
-    path, colon, name = spec.rpartition(":")
-    if not colon or not path.endswith(".py") or not name.isidentifier():
-        raise SambenchError(f"adapter {spec!r}: say path/to/file.py:Class.")
-    target = f"{Path(path).expanduser().resolve()}:{name}"
-    load(target)
-    return name, target
+    if isinstance(given, str):
+        name, equals, target = given.partition("=")
+        given = {"name": name, "class": target} if equals and _NAME.fullmatch(name) else {"class": given}
+    if not isinstance(given, Mapping) or not isinstance(given.get("class"), str):
+        raise SambenchError(f"adapter {given!r}: say [NAME=]FILE.py:Class, or class, name and options.")
+    for key in given:
+        if key not in _KEYS:
+            raise SambenchError(
+                f"adapter {given['class']}: no key {key!r}.{did_you_mean(str(key), _KEYS)} There are "
+                f"{', '.join(_KEYS)}."
+            )
+    where, colon, attribute = given["class"].rpartition(":")
+    if not colon or not attribute.isidentifier() or not (where.endswith(".py") or _MODULE.fullmatch(where)):
+        raise SambenchError(f"adapter {given['class']!r}: say path/to/file.py:Class or package.module:Class.")
+    if where.endswith(".py"):
+        where = str(Path(os.path.expandvars(where)).expanduser().resolve())
+    name, options = given.get("name") or attribute, given.get("options") or {}
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise SambenchError(f"adapter name {name!r}: use letters, digits, -, +, . and _.")
+    if not isinstance(options, Mapping) or not _is_plain(options):
+        raise SambenchError(f"adapter {name}: options map names to plain values, not {options!r}.")
+    return AdapterSpec(f"{where}:{attribute}", name, dict(options))
+
+
+def check_options(spec: AdapterSpec) -> None:
+    """Import a model of the user's own, and see that its class takes the options.
+
+    Raises:
+        SambenchError: there is no such class, the file fails, or an option is none of its arguments.
+    """
+    found = inspect.signature(load(spec.target))
+    try:
+        found.bind(spec.name, weights=None, device=None, **spec.options)
+    except TypeError as error:
+        raise SambenchError(
+            f"adapter {spec.name}: {spec.target.rpartition(':')[2]}{found} cannot be called with the name, "
+            f"weights, device and options {dict(spec.options)}: {error}."
+        ) from None
+
+
+def _is_plain(options: Mapping[str, Any]) -> bool:
+    try:
+        return all(str(key).isidentifier() for key in options) and bool(json.dumps(options))
+    except (TypeError, ValueError):
+        return False
 
 
 def load(target: str) -> Callable[..., Any]:

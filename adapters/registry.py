@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from sambench.adapters import engines, plugins
+from sambench.adapters.plugins import AdapterSpec
 from sambench.adapters.weights.upstream import upstreams
 from sambench.evsam.errors import SambenchError, did_you_mean
 
@@ -31,6 +32,8 @@ class Entry:
     """The distributions whose code computes it, where that is not sambench alone; they decide numbers."""
     plugin: bool = False
     """Whether it comes from outside; it then says itself what its weights are."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Further keyword arguments of the target, where the user gave some."""
 
 
 _EFFICIENTVIT = "github.com/mit-han-lab/efficientvit, arXiv 2402.05008"
@@ -115,18 +118,22 @@ def known() -> Mapping[str, Entry]:
     return REGISTRY | packages | _added
 
 
-def add(spec: str) -> str:
-    """Add the model ``path/to/file.py:Class`` and return its name, which is the class's.
+def add(given: str | Mapping[str, Any] | AdapterSpec) -> str:
+    """Add a model of the user's own (see `plugins.parse_adapter`), and return its name.
 
     Raises:
-        SambenchError: file or class is not there or fails, or another model has that name.
+        SambenchError: file, class or options are wrong, or another model has that name.
     """
-    name, target = plugins.from_file(spec)
-    added = Entry(target, name, target.rpartition(":")[0], plugin=True)
-    if known().get(name, added) != added:
-        raise SambenchError(f"adapter {spec}: there is a model {name!r} already. Rename the class.")
-    _added[name] = added
-    return name
+    spec = given if isinstance(given, AdapterSpec) else plugins.parse_adapter(given)
+    plugins.check_options(spec)
+    added = Entry(spec.target, spec.name, spec.target.rpartition(":")[0], plugin=True, options=spec.options)
+    if known().get(spec.name, added) != added:
+        raise SambenchError(
+            f"adapter {spec.target}: there is a model {spec.name!r} already. Name this one otherwise: "
+            f"NAME={spec.target}."
+        )
+    _added[spec.name] = added
+    return spec.name
 
 
 def entry(name: str) -> Entry:
@@ -180,7 +187,7 @@ def create(
     if weights is not None and not has_parameters(name):
         raise SambenchError(f"{name} has no parameters: leave its weights ({weights!r}) out.")
     _allow_tf32(precision == "tf32")
-    segmenter: Segmenter = plugins.load(found.target)(name, weights=weights, device=where)
+    segmenter: Segmenter = plugins.load(found.target)(name, weights=weights, device=where, **found.options)
     return engines.attach(segmenter, engine, precision)
 
 

@@ -8,6 +8,7 @@ import importlib.util
 import platform
 import subprocess
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -123,6 +124,28 @@ def device_name(device: str) -> str:
     if device.startswith("cuda"):
         return str(torch.cuda.get_device_name(device))
     return f"{_cpu_model()}, {torch.get_num_threads()} threads"
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """What a worker computes on, as it sees it itself."""
+
+    device: str
+    """Its name (`device_name`)."""
+    host: str
+    """The machine's."""
+    threads: int
+    """Of torch, on the CPU."""
+    cpu_capability: str
+    """The instruction set that torch's kernels take, such as ``AVX512``."""
+
+
+def hardware(device: str) -> Hardware:
+    """Return what this process computes on."""
+    import torch
+
+    capability = torch.backends.cpu.get_cpu_capability()
+    return Hardware(device_name(device), platform.node(), torch.get_num_threads(), capability)
 
 
 def _cpu_model() -> str:

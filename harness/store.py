@@ -1,8 +1,7 @@
-"""Files of a run: records in shards that are written once and whole, and ``results.json``."""
+"""Records in shards that are written once and whole."""
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import json
 from collections import Counter
@@ -16,9 +15,24 @@ import pyarrow.parquet as pq
 
 from sambench.evsam.errors import SambenchError
 from sambench.suites.files import write_atomic
-from sambench.suites.results import SCHEMA, CellResult, load_results
 
 LEFT_OUT = b"sambench.left_out"  # Parquet metadata: objects not scored, by reason
+
+
+def encode_shard(
+    records: Sequence[Mapping[str, Any]], left_out: Mapping[str, int], schema: pa.Schema
+) -> bytes:
+    """Return the file of a shard: the same records give the same bytes.
+
+    Args:
+        records: in order.
+        left_out: objects that are not scored, by reason.
+        schema: of the records.
+    """
+    schema = schema.with_metadata({LEFT_OUT: json.dumps(left_out, sort_keys=True)})
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(list(records), schema=schema), buffer, compression="zstd")
+    return buffer.getvalue()
 
 
 @dataclass(frozen=True)
@@ -50,14 +64,9 @@ class CellStore:
         text = json.dumps(key, indent=2, sort_keys=True) + "\n"
         write_atomic(self.folder / "cell.json", text.encode())
 
-    def write(
-        self, shard: int, records: Sequence[Mapping[str, Any]], left_out: Mapping[str, int], schema: pa.Schema
-    ) -> None:
-        """Write a shard: the same records give the same bytes."""
-        schema = schema.with_metadata({LEFT_OUT: json.dumps(left_out, sort_keys=True)})
-        buffer = io.BytesIO()
-        pq.write_table(pa.Table.from_pylist(list(records), schema=schema), buffer, compression="zstd")
-        write_atomic(self.path(shard), buffer.getvalue())
+    def write(self, shard: int, content: bytes) -> None:
+        """Write a shard's file (see `encode_shard`)."""
+        write_atomic(self.path(shard), content)
 
     def read(self) -> tuple[pa.Table, Counter[str]]:
         """Return all records in order, and the objects left out by reason.
@@ -77,26 +86,3 @@ class CellStore:
             left_out.update(json.loads(table.schema.metadata[LEFT_OUT]))
             tables.append(table.replace_schema_metadata(None))
         return pa.concat_tables(tables), left_out
-
-
-def write_results(out: Path, cells: Sequence[CellResult]) -> None:
-    """Write ``results.json``: these cells, and those of earlier commands in the same folder."""
-    file = out / "results.json"
-    before = {_identity(c): c for c in load_results(file)} if file.exists() else {}
-    now = [_with_timing(cell, before.pop(_identity(cell), None)) for cell in cells]
-    content = {"schema": SCHEMA, "cells": [c.to_json() for c in (*before.values(), *now)]}
-    write_atomic(file, (json.dumps(content, indent=1) + "\n").encode())
-
-
-def _with_timing(cell: CellResult, earlier: CellResult | None) -> CellResult:
-    """Keep an earlier command's timing of the same records where this one computed nothing."""
-    if earlier is None or cell.timing or earlier.records != cell.records:
-        return cell
-    return dataclasses.replace(cell, timing=earlier.timing)
-
-
-def _identity(cell: CellResult) -> tuple[Any, ...]:
-    """What makes a later result replace an earlier one: the same question, answered anew."""
-    partial = tuple(sorted((cell.partial or {}).items()))
-    protocol = json.dumps(cell.protocol, sort_keys=True)
-    return (cell.model, cell.engine, cell.precision, cell.device, cell.suite, cell.dataset, protocol, partial)

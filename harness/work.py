@@ -1,266 +1,224 @@
-"""Doing what is planned, shard by shard, never one twice; where one cell fails, the others go on."""
+"""What a worker does: create one model, then evaluate shard after shard, each to the bytes of its files.
+
+It knows nothing of who gives it the work, of other groups or of folders. What it is given and what it gives
+back are plain values, so that it can be this process, another one, or another machine.
+"""
 
 from __future__ import annotations
 
-import collections
-import dataclasses
 import functools
 import itertools
-import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from sambench.adapters.base import Embedding, Prepared, Segmenter
-from sambench.adapters.registry import create
-from sambench.evsam.errors import SambenchError
+from sambench.adapters.spec import ModelSpec
 from sambench.evsam.memory import keep_freed_memory
-from sambench.harness.cli.progress import RunProgress
-from sambench.harness.plan import Cell, Group, Plan, records_folder
-from sambench.harness.provenance import device_name, git_state, versions
-from sambench.harness.store import write_results
-from sambench.suites.base import Record, Stopwatch
+from sambench.harness.provenance import Hardware, hardware
+from sambench.harness.store import encode_shard
+from sambench.suites.base import Record, Setting, Stopwatch, Suite
 from sambench.suites.data.coco import Entry
-from sambench.suites.data.sample import Sample, ahead, load_sample
-from sambench.suites.results import CellResult, Status
+from sambench.suites.data.prefetch import prefetch
+from sambench.suites.data.sample import Sample, load_sample
+from sambench.suites.failures import Failure
+from sambench.suites.protocol import Protocol
+from sambench.suites.registry import suite_class
 
 Loaded = tuple[Sample, Prepared | Exception]
 """A sample and what the model made of its image, or why it could not."""
 
 
-@dataclass
-class _Running:
-    """A cell while its group runs."""
+@dataclass(frozen=True)
+class SuiteSpec:
+    """A suite on some data, by name."""
 
-    cell: Cell
-    watch: Stopwatch = field(default_factory=Stopwatch)
-    images: int = 0
-    """Computed by this command."""
-    status: Status = "done"
-    reason: str | None = None
-    rows: list[Record] = field(default_factory=list)
-    """Records of the shard at hand."""
-    left_out: Counter[str] = field(default_factory=Counter)
+    name: str
+    setting: Setting
+    protocol: Protocol
 
-    def stop(self, status: Status, reason: str) -> None:
-        self.status, self.reason = status, reason
+    def open(self) -> Suite:
+        """Make the suite; a detector's boxes are read here."""
+        return suite_class(self.name).on(self.setting)
 
 
-def run(plan: Plan, progress: RunProgress, command: str) -> list[CellResult]:
-    """Run all groups; after each, ``results.json`` says what there is so far.
+@dataclass(frozen=True)
+class Work:
+    """What a worker is opened with."""
 
-    Returns:
-        The cells' results in the order of the plan.
+    model: ModelSpec
+    suites: tuple[SuiteSpec, ...]
+    batch_size: int
+    """Images an encoder call."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One shard."""
+
+    shard: int
+    entries: tuple[Entry, ...]
+    """Its images."""
+    suites: tuple[int, ...]
+    """Which of the worker's suites lack it."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The worker is ready, or says why it is not."""
+
+    hardware: Hardware
+    refusals: dict[int, str] = field(default_factory=dict)
+    """Suites that the model cannot take part in, with the reason."""
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """So many more images have been evaluated."""
+
+    images: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a task."""
+
+    shard: int
+    images: int
+    files: dict[int, bytes]
+    """By suite, a Parquet file; none of a suite that failed."""
+    failures: dict[int, Failure]
+    seconds: dict[str, float]
+    """By stage, of what the suites share."""
+    own_seconds: dict[int, dict[str, float]]
+    """By suite and stage."""
+
+
+Message = Opened | Evaluated | Outcome
+
+
+def work(given: Work, tasks: Iterable[Task]) -> Iterator[Message]:
+    """Open a worker and do tasks one after the other; each one's images are read ahead of the model.
+
+    Yields:
+        `Opened` first; where that has no failure, `Evaluated` as images are done and an `Outcome` a task.
+        Suites that fail or cannot take part are left out from there on; with none left, so is the rest.
 
     Raises:
-        SambenchError: the data cannot be read or the disk cannot be written; finished shards are kept.
+        SambenchError: an image or annotation is damaged, which is the user's to mend.
     """
     keep_freed_memory()
-    finished = {id(group): _so_far(group, plan, command) for group in plan.groups}
-    write_results(plan.config.out, [cell for cells in finished.values() for cell in cells])
-    for group in plan.groups:
-        work = _GroupRun(group, plan, progress, [_Running(cell) for cell in group.cells])
-        work.run()
-        if all(cell.status != "unfinished" for cell in finished[id(group)]):
-            continue  # all was there already, and has been scored
-        finished[id(group)] = [_result(r, group, plan, command, work.watch) for r in work.running]
-        write_results(plan.config.out, [cell for cells in finished.values() for cell in cells])
-    return [cell for cells in finished.values() for cell in cells]
-
-
-def _so_far(group: Group, plan: Plan, command: str) -> list[CellResult]:
-    """What to say of a group before its turn: cells that an earlier command finished are done."""
-    cells = [_Running(cell) for cell in group.cells]
-    for r in cells:
-        if r.cell.store.finished() < r.cell.store.shards:
-            r.stop("unfinished", "not run yet")
-    return [_result(r, group, plan, command, Stopwatch()) for r in cells]
+    try:
+        segmenter = given.model.create()
+        suites = [spec.open() for spec in given.suites]
+    except Exception as error:
+        yield Opened(hardware(given.model.device), failure=Failure.of(error))
+        return
+    pairs = enumerate(zip(suites, given.suites, strict=True))
+    reasons = {i: suite.refusal(segmenter.capabilities, spec.protocol) for i, (suite, spec) in pairs}
+    refusals = {i: f"{given.model.name}: {reason}" for i, reason in reasons.items() if reason}
+    yield Opened(hardware(given.model.device), refusals)
+    yield from _Session(given, segmenter, suites, out=set(refusals)).do(tasks)
 
 
 @dataclass
-class _GroupRun:
-    """A group at work: one model on one data set, for all suites at once."""
+class _Session:
+    """A worker that is open."""
 
-    group: Group
-    plan: Plan
-    progress: RunProgress
-    running: list[_Running]
+    given: Work
+    segmenter: Segmenter
+    suites: Sequence[Suite]
+    out: set[int]
+    """Suites that are left out."""
+
+    def do(self, tasks: Iterable[Task]) -> Iterator[Message]:
+        ahead, todo = itertools.tee(tasks)
+        loaded = prefetch(self._load, (entry for task in ahead for entry in task.entries))
+        for task in todo:
+            if len(self.out) == len(self.suites):
+                return
+            images = itertools.islice(loaded, len(task.entries))
+            yield from _Shard(self, task, [i for i in task.suites if i not in self.out]).do(images)
+
+    def _load(self, entry: Entry) -> Loaded:
+        sample = load_sample(entry)
+        try:
+            return sample, self.segmenter.prepare(sample.image)
+        except Exception as error:  # the model's fault, not the data's: it ends the cells, not the run
+            return sample, error
+
+    def embed(self, batch: Sequence[Loaded]) -> list[Embedding]:
+        """Encode a batch of images."""
+        prepared = []
+        for _, one in batch:
+            if isinstance(one, Exception):
+                raise one
+            prepared.append(one)
+        return self.segmenter.embed(prepared)
+
+
+@dataclass
+class _Shard:
+    """A shard at work."""
+
+    session: _Session
+    task: Task
+    suites: list[int]
+    rows: dict[int, list[Record]] = field(default_factory=dict)
+    left_out: dict[int, Counter[str]] = field(default_factory=dict)
+    failures: dict[int, Failure] = field(default_factory=dict)
     watch: Stopwatch = field(default_factory=Stopwatch)
-    """Stages that the suites share: waiting for data, encoding, writing."""
+    own: dict[int, Stopwatch] = field(default_factory=dict)
 
-    def run(self) -> None:
-        """Evaluate what is not done yet; every cell ends with a status."""
-        shards = self.group.data.shards()
-        done = [i for i in range(len(shards)) if all(r.cell.store.has(i) for r in self.running)]
-        title = f"{self.group.model} on {self.group.data.config.name}"
-        self.progress.start(title, len(self.group.data.entries), sum(len(shards[i]) for i in done))
-        if len(done) == len(shards):
-            return
-        segmenter = self._create()
-        if segmenter is None:
-            return
-        for r in self.running:
-            if reason := r.cell.suite.refusal(segmenter.capabilities, r.cell.protocol):
-                r.stop("not_applicable", f"{self.group.model}: {reason}")
-            else:
-                r.cell.store.describe(r.cell.key)
-        self._run_shards(segmenter, shards)
-
-    def _create(self) -> Segmenter | None:
-        """Create the model, or let the cells fail with the reason."""
-        config, weights = self.plan.config, self.group.weights
-        if weights is None:
-            for r in self.running:
-                r.stop("failed", self.group.reason or "no weights")
-            return None
-        work = functools.partial(
-            create,
-            self.group.model,
-            weights=weights.path or ("random" if weights.source == "random" else None),
-            device=config.device,
-            engine=config.engine,
-            precision=config.precision,
-        )
-        made: Segmenter | None = _guarded(work, self.running)
-        return made
-
-    def _run_shards(self, segmenter: Segmenter, shards: Sequence[Sequence[Entry]]) -> None:
-        """Compute the shards that some live cell lacks; workers read images and prepare pixels ahead."""
-
-        def lacking(shard: int) -> list[_Running]:
-            return [r for r in self.running if r.status == "done" and not r.cell.store.has(shard)]
-
-        def load(entry: Entry) -> Loaded:
-            sample = load_sample(entry)
-            try:
-                return sample, segmenter.prepare(sample.image)
-            except Exception as error:  # the model's fault, not the data's: it ends the cells, not the run
-                return sample, error
-
-        todo = [i for i in range(len(shards)) if lacking(i)]
-        loaded = ahead(load, (entry for i in todo for entry in shards[i]))
-        for shard in todo:
-            if all(r.status != "done" for r in self.running):
-                break
-            images = itertools.islice(loaded, len(shards[shard]))
-            cells = lacking(shard)
-            if not cells:  # those that lacked it have failed meanwhile
-                collections.deque(images, maxlen=0)
-                continue
-            self._run_shard(segmenter, cells, images)
-            with self.watch("write"):
-                for r in cells:
-                    if r.status == "done":
-                        r.cell.store.write(shard, r.rows, r.left_out, r.cell.suite.schema)
-                    r.rows, r.left_out = [], Counter()
-
-    def _run_shard(self, segmenter: Segmenter, cells: Sequence[_Running], loaded: Iterator[Loaded]) -> None:
-        """Encode the images of a shard, a batch at a time, and let every cell evaluate them."""
+    def do(self, loaded: Iterator[Loaded]) -> Iterator[Message]:
+        """Encode the images, a batch at a time, and let every suite evaluate them."""
+        for i in self.suites:
+            self.rows[i], self.left_out[i], self.own[i] = [], Counter(), Stopwatch()
         while True:
             with self.watch("wait"):
-                batch = list(itertools.islice(loaded, self.plan.config.images_per_batch))
+                batch = list(itertools.islice(loaded, self.session.given.batch_size))
             if not batch:
-                return
-            live = [r for r in cells if r.status == "done"]
-            if live:
-                with self.watch("encode", segmenter.device):
-                    embeddings = _guarded(functools.partial(_embed, segmenter, batch), live)
-                for (sample, _), embedding in zip(batch, embeddings or [], strict=False):
-                    for r in live:
-                        if r.status == "done":
-                            self._evaluate(r, segmenter, embedding, sample)
-            self.progress.advance(len(batch))
+                break
+            if self.live:
+                self._evaluate(batch)
+            yield Evaluated(len(batch))
+        with self.watch("write"):
+            files = {i: self._encode(i) for i in self.live}
+        self.session.out |= self.failures.keys()
+        own = {i: dict(watch.seconds) for i, watch in self.own.items()}
+        seconds = dict(self.watch.seconds)
+        yield Outcome(self.task.shard, len(self.task.entries), files, self.failures, seconds, own)
 
-    def _evaluate(self, r: _Running, segmenter: Segmenter, embedding: Embedding, sample: Sample) -> None:
-        protocol = r.cell.protocol
-        work = functools.partial(r.cell.suite.evaluate, segmenter, embedding, sample, protocol, r.watch)
-        r.rows.extend(_guarded(work, [r]) or [])
-        r.left_out.update(r.cell.suite.left_out(sample, protocol))
-        r.images += 1
+    @property
+    def live(self) -> list[int]:
+        """The suites that have not failed."""
+        return [i for i in self.suites if i not in self.failures]
 
+    def _evaluate(self, batch: Sequence[Loaded]) -> None:
+        with self.watch("encode", self.session.segmenter.device):
+            embeddings = self._guarded(functools.partial(self.session.embed, batch), self.live)
+        for (sample, _), embedding in zip(batch, embeddings or [], strict=False):
+            for i in self.live:
+                self._prompt(i, embedding, sample)
 
-def _embed(segmenter: Segmenter, batch: Sequence[Loaded]) -> list[Embedding]:
-    prepared = []
-    for _, one in batch:
-        if isinstance(one, Exception):
-            raise one
-        prepared.append(one)
-    return segmenter.embed(prepared)
+    def _prompt(self, i: int, embedding: Embedding, sample: Sample) -> None:
+        suite, protocol = self.session.suites[i], self.session.given.suites[i].protocol
+        prompt = functools.partial(
+            suite.evaluate, self.session.segmenter, embedding, sample, protocol, self.own[i]
+        )
+        self.rows[i].extend(self._guarded(prompt, [i]) or [])
+        self.left_out[i].update(suite.left_out(sample, protocol))
 
+    def _encode(self, i: int) -> bytes:
+        return encode_shard(self.rows[i], self.left_out[i], self.session.suites[i].schema)
 
-def _guarded(work: Callable[[], Any], cells: Sequence[_Running]) -> Any:
-    """Do some work for some cells; an error ends them with its reason, and nothing else."""
-    try:
-        return work()
-    except SambenchError as error:
-        reason = str(error)
-    except Exception as error:  # a model's bug or a lack of memory must not take the other models down
-        traceback.print_exc()
-        reason = f"{type(error).__name__}: {error}"
-    for r in cells:
-        r.stop("failed", reason)
-    return None
-
-
-def _result(r: _Running, group: Group, plan: Plan, command: str, shared: Stopwatch) -> CellResult:
-    config, data = plan.config, group.data
-    limited = len(data.entries) < data.available
-    result = CellResult(
-        model=group.model,
-        engine=config.engine,
-        precision=config.precision,
-        device=config.device,
-        suite=r.cell.suite.name,
-        dataset=r.cell.dataset,
-        protocol=r.cell.protocol.to_json(),
-        n_images=len(data.entries),
-        status=r.status,
-        reason=r.reason,
-        partial={"limit": len(data.entries), "of": data.available, "seed": config.seed} if limited else None,
-        provenance=_provenance(r.cell, group, plan, command),
-    )
-    if r.status != "done":
-        return result
-    read = _guarded(r.cell.store.read, [r])
-    scores = read and _guarded(functools.partial(r.cell.suite.score, read[0], r.cell.protocol), [r])
-    if scores is None:
-        return dataclasses.replace(result, status=r.status, reason=r.reason)
-    records, counted = read
-    r.cell.suite.export(records, r.cell.store.folder)
-    return dataclasses.replace(
-        result,
-        metrics=scores.metrics,
-        intervals=scores.intervals,
-        counts=scores.counts | dict(sorted(counted.items())),
-        n_instances=scores.counts.get("all", records.num_rows),
-        records=records_folder(r.cell, config.out),
-        timing=_timing(r, shared),
-    )
-
-
-def _timing(r: _Running, shared: Stopwatch) -> dict[str, float]:
-    """Seconds by stage; waiting for data and encoding are shared with the model's other suites."""
-    if not r.images:
-        return {}
-    stages = {f"{name}_s": seconds for name, seconds in (shared.seconds | r.watch.seconds).items()}
-    total = sum(stages.values())
-    return {"images": r.images, "seconds": total, "images_per_s": r.images / total, **stages}
-
-
-def _provenance(cell: Cell, group: Group, plan: Plan, command: str) -> dict[str, Any]:
-    data = group.data
-    return {
-        "weights": asdict(group.weights) if group.weights else {},
-        "annotations": {"path": data.config.annotations.as_posix(), "sha256": data.annotations_sha256},
-        "detections": cell.detections,
-        "images": {"path": data.config.images.as_posix(), "sha256": data.images_sha256},
-        "git": git_state(),
-        "code_sha256": cell.key["code_sha256"],
-        "versions": cell.key["versions"] | (versions("hotcoco") if cell.detections else {}),
-        "evaluator": plan.config.evaluator if cell.detections else None,
-        "device": device_name(plan.config.device),
-        "batch_size": plan.config.images_per_batch,
-        "tf32": plan.config.precision == "tf32",
-        "command": command,
-    }
+    def _guarded(self, do: Callable[[], Any], suites: Sequence[int]) -> Any:
+        """Do something for some suites; an error ends them with its reason, and nothing else."""
+        try:
+            return do()
+        except Exception as error:  # a model's bug or a lack of memory must not take the others down
+            failure = Failure.of(error)
+        self.failures |= dict.fromkeys(suites, failure)
+        return None

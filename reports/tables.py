@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sambench.reports import cells, published, words
 from sambench.reports.cells import Entry
-from sambench.suites.sginw.registry import registry
+from sambench.suites.metrics.scores import About, Metric
+from sambench.suites.registry import SUITES, suite_class
 
-SIZES = {"": "All objects", "_small": "Small", "_medium": "Medium", "_large": "Large"}
 STATUS = {"not_applicable": "n/a", "failed": "failed", "unfinished": "unfinished"}
 
 
@@ -22,8 +21,6 @@ class Column:
     title: str
     group: str = ""
     """The heading that it shares with its neighbours, if any."""
-    optional: bool = False
-    """Left out where no row has it, as the rare categories outside of LVIS."""
     published: str = ""
     """Who prints it for some model: ``paper``, ``script`` (the authors'), or nobody."""
 
@@ -106,7 +103,7 @@ class Table:
 
 def build_tables(entries: Sequence[Entry]) -> list[Table]:
     """Return one table per suite and dataset, the suites of the paper first."""
-    order = {suite: rank for rank, suite in enumerate(_LAYOUTS)}
+    order = {suite: rank for rank, suite in enumerate(SUITES)}
     pairs = dict.fromkeys((entry.cell.suite, entry.cell.dataset) for entry in entries)
     return [
         _build(suite, dataset, [e for e in entries if (e.cell.suite, e.cell.dataset) == (suite, dataset)])
@@ -115,12 +112,12 @@ def build_tables(entries: Sequence[Entry]) -> list[Table]:
 
 
 def _build(suite: str, dataset: str, entries: Sequence[Entry]) -> Table:
-    title, plain = _LAYOUTS.get(suite) or (suite, _plain_columns(entries))
+    about = _about(suite, entries)
     measured = {m for e in entries for m in e.cell.metrics}
-    plain = [c for c in plain if not c.optional or c.metric in measured]
     columns = [
-        dataclasses.replace(column, published=published.printed_by(suite, dataset, column.metric))
-        for column in plain
+        Column(m.name, m.title, m.group, published.printed_by(suite, dataset, m.name))
+        for m in about.metrics
+        if not m.optional or m.name in measured
     ]
     absent = [m for m in published.models_of(suite, dataset) if m not in {e.cell.model for e in entries}]
     notes: list[str] = []
@@ -129,7 +126,7 @@ def _build(suite: str, dataset: str, entries: Sequence[Entry]) -> Table:
     return Table(
         suite=suite,
         dataset=dataset,
-        title=title,
+        title=about.title,
         source=_source(suite, dataset),
         columns=tuple(columns),
         rows=tuple(rows),
@@ -220,53 +217,11 @@ def _source(suite: str, dataset: str) -> str:
     return f"{paper.source}" + (f": {full.name}, {full.images:,} images" if full else "")
 
 
-def _plain_columns(entries: Sequence[Entry]) -> list[Column]:
-    """Return the metrics of a suite without a layout, under their own names."""
-    return [Column(metric, metric) for metric in dict.fromkeys(m for e in entries for m in e.cell.metrics)]
-
-
-_CLICKS = {"1": "1 click", "3": "3 clicks", "5": "5 clicks"}
-_LAYOUTS = {
-    "gt_box": (
-        "Ground-truth boxes, mIoU",
-        [Column(f"miou{size}", title) for size, title in SIZES.items()],
-    ),
-    "click": (
-        "Clicks, mIoU",
-        [
-            Column(f"miou_{n}{size}", text, title)
-            for size, title in SIZES.items()
-            for n, text in _CLICKS.items()
-        ],
-    ),
-    "det_box": (
-        "Boxes of a detector, mask AP",
-        [
-            Column("ap", "All objects"),
-            Column("box_ap", "Boxes' own AP"),
-            *(Column(f"ap{size}", title) for size, title in SIZES.items() if size),
-            Column("ap50", "AP50"),
-            Column("ap75", "AP75"),
-            *(
-                Column(f"ap_{name[0].lower()}", name, optional=True)
-                for name in ("Rare", "Common", "Frequent")
-            ),
-        ],
-    ),
-    "everything": (
-        "Everything mode, average recall of 1,000 masks",
-        [
-            *(Column(f"ar_1000{size}", title) for size, title in SIZES.items()),
-            Column("masks_per_image", "Masks an image"),
-        ],
-    ),
-    "sginw": (
-        "Segmentation in the Wild, AP",
-        [
-            Column("ap", "Mean of 25"),
-            Column("ap_median", "Median"),
-            Column("ap_of_those_there", "Mean of those there"),
-            *(Column(f"ap_{name}", name) for name in registry()),
-        ],
-    ),
-}
+def _about(suite: str, entries: Sequence[Entry]) -> About:
+    """Return what a suite says of itself, as its results recorded it."""
+    if recorded := next((e.cell.about for e in entries if e.cell.about is not None), None):
+        return recorded
+    if suite in SUITES:  # a run of before suites were recorded
+        return suite_class(suite).about()
+    names = dict.fromkeys(m for e in entries for m in e.cell.metrics)
+    return About(suite, tuple(Metric(name, name, "", higher_is_better=True) for name in names))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sambench.evsam.errors import SambenchError
+from sambench.suites.metrics.scores import About
 
 SCHEMA = 1
 
@@ -48,10 +49,12 @@ class CellResult:
     """Seconds by stage, of the last command that computed something; never part of a record."""
     provenance: dict[str, Any] = field(default_factory=dict)
     """``weights``, ``annotations``, ``images``, ``git``, ``versions``, ``device`` and the ``command``."""
+    about: About | None = None
+    """The suite's title and metrics, which the file has once for all its cells; ``None`` in older files."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return the cell as a plain dictionary."""
-        return dataclasses.asdict(self)
+        """Return the cell as a plain dictionary, without what it says of its suite."""
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "about"}
 
 
 def load_results(path: Path) -> list[CellResult]:
@@ -71,9 +74,13 @@ def load_results(path: Path) -> list[CellResult]:
         raise SambenchError(
             f"{file}: not a results file of schema {SCHEMA}; make it again with 'sambench run'."
         )
-    known = {f.name for f in dataclasses.fields(CellResult)}
+    known = {f.name for f in dataclasses.fields(CellResult)} - {"about"}
     try:
-        return [CellResult(**{k: v for k, v in cell.items() if k in known}) for cell in content["cells"]]
+        about = {suite: About.from_json(one) for suite, one in content.get("suites", {}).items()}
+        return [
+            CellResult(**{k: v for k, v in cell.items() if k in known}, about=about.get(cell["suite"]))
+            for cell in content["cells"]
+        ]
     except (KeyError, TypeError, AttributeError) as error:
         raise SambenchError(
             f"{file}: a cell is incomplete ({error}); make it again with 'sambench run'."

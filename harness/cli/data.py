@@ -9,21 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from sambench.evsam.errors import SambenchError, did_you_mean
+from sambench.harness.cli import console, options
 
 if TYPE_CHECKING:
     from sambench.suites.data.checks.verify import Report
     from sambench.suites.data.named import DatasetFile
 
 data = typer.Typer(help="Data sets.", no_args_is_help=True, rich_markup_mode="markdown")
-out_console = Console(markup=False, highlight=False)
-err_console = Console(stderr=True, markup=False, highlight=False)
-
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
 
 @data.command()
@@ -41,7 +36,7 @@ def make(
     with _bar("Drawing", images) as advance:
         summary = make_shapes(out, images, seed, on_image=lambda done: advance(done, images))
     what = "is there already" if summary.reused else "made"
-    out_console.print(
+    console.out.print(
         f"{summary.out}: {what}, {summary.images} images, {summary.annotations} objects "
         f"({summary.small} small, {summary.medium} medium, {summary.large} large, {summary.crowds} crowds)",
         soft_wrap=True,
@@ -54,7 +49,7 @@ def list_(
         list[Path] | None,
         typer.Argument(metavar="[FILE.yaml]...", help="Data sets of your own, to list too."),
     ] = None,
-    as_json: JsonFlag = False,
+    as_json: options.Json = False,
 ) -> None:
     """List the data sets that can be named with --dataset, and whether they are there."""
     from sambench.suites.data.named import known, read
@@ -62,15 +57,7 @@ def list_(
     rows = [
         _row(read(file), str(file) in map(str, files or [])) for file in [*known().values(), *(files or [])]
     ]
-    if as_json:
-        print(json.dumps(rows, indent=1))
-        return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("name", "title", "state"):
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(row["name"], row["title"], row["state"])
-    out_console.print(table)
+    console.print_rows(rows, as_json, shown=("name", "title", "state"))
 
 
 def _row(file: DatasetFile, own: bool) -> dict[str, Any]:
@@ -106,7 +93,7 @@ def verify(
     fast: Annotated[
         bool, typer.Option("--fast", help="Read the headers of images, and not whether they are cut off.")
     ] = False,
-    as_json: JsonFlag = False,
+    as_json: options.Json = False,
 ) -> None:
     """Find everything that is wrong with a data set, in one pass.
 
@@ -152,23 +139,23 @@ def _show(report: Report, annotations: Path, images: Path | None) -> None:
     for problem in report.problems:
         kind = problem.kind
         style = "bold red" if kind.severity == "error" else "bold yellow"
-        out_console.print(f"{kind.severity}: {kind.what} ({problem.count:,})", style=style, soft_wrap=True)
+        console.out.print(f"{kind.severity}: {kind.what} ({problem.count:,})", style=style, soft_wrap=True)
         for example in problem.examples:
-            out_console.print(f"    {example}", soft_wrap=True)
+            console.out.print(f"    {example}", soft_wrap=True)
         if problem.count > len(problem.examples):
-            out_console.print(f"    and {problem.count - len(problem.examples):,} more")
-        out_console.print(f"  {kind.remedy}\n", soft_wrap=True)
+            console.out.print(f"    and {problem.count - len(problem.examples):,} more")
+        console.out.print(f"  {kind.remedy}\n", soft_wrap=True)
     errors = len(report.errors)
     found = f"{_counted(errors, 'error')}, {_counted(len(report.problems) - errors, 'warning')}"
-    out_console.print(
+    console.out.print(
         f"{annotations}: {report.images:,} images, {report.annotations:,} annotations, "
         f"{report.categories:,} categories: {found if report.problems else 'nothing is wrong'}",
         soft_wrap=True,
     )
     if images is None:
-        out_console.print("Image files were not looked at; --images DIR does that.")
+        console.out.print("Image files were not looked at; --images DIR does that.")
     if report.looked_at < report.images:
-        out_console.print(f"Masks and files of {report.looked_at:,} images were looked at.")
+        console.out.print(f"Masks and files of {report.looked_at:,} images were looked at.")
 
 
 def _counted(count: int, kind: str) -> str:
@@ -193,7 +180,7 @@ def _as_json(report: Report, annotations: Path, images: Path | None) -> dict[str
 def _bar(title: str, total: int | None = None) -> Iterator[Callable[[int, int], None]]:
     """Show a bar of images where there is a terminal; give what to call with images done and their total."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    terminal = err_console.is_terminal
-    with Progress(*columns, console=err_console, disable=not terminal, transient=True) as bar:
+    terminal = console.err.is_terminal
+    with Progress(*columns, console=console.err, disable=not terminal, transient=True) as bar:
         task = bar.add_task(title, total=total)
         yield lambda done, total: bar.update(task, completed=done, total=total)

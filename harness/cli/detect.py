@@ -1,4 +1,4 @@
-"""``sambench detect`` and ``sambench detectors``: boxes for the suites that are prompted by a detector's.
+"""``sambench detect``: boxes for the suites that are prompted by a detector's.
 
 A result is COCO result JSON, and has its provenance beside it. The same command again finds both and computes
 nothing; a file that another command made is never overwritten.
@@ -16,51 +16,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from sambench.evsam.errors import SambenchError
+from sambench.harness.cli import console, options
 
 if TYPE_CHECKING:
     from sambench.adapters.detectors.base import Detector, ImageBoxes
     from sambench.suites.data.coco import CocoDataset, Entry
 
-out_console = Console(markup=False, highlight=False)
-err_console = Console(stderr=True, markup=False, highlight=False)
 
 SCHEMA = 1
 
 MADE_BY = ("schema", "detector", "weights", "settings", "versions", "code", "device", "data")
 """What of a provenance decides the boxes; the rest tells where and how they came."""
-
-
-def detectors(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
-) -> None:
-    """List the detectors, and the options of each."""
-    from sambench.adapters.detectors.registry import DETECTORS
-
-    if as_json:
-        rows = [
-            {
-                "name": name,
-                "title": entry.title,
-                "weights": entry.weights,
-                "licence": entry.licence,
-                "source": entry.source,
-                "options": {key: option.text for key, option in entry.options.items()},
-            }
-            for name, entry in DETECTORS.items()
-        ]
-        print(json.dumps(rows, indent=1))
-        return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("name", no_wrap=True)
-    for column in ("title", "weights", "options"):
-        table.add_column(column, overflow="fold")
-    for name, entry in DETECTORS.items():
-        table.add_row(name, entry.title, entry.weights, ", ".join(entry.options) or "-")
-    out_console.print(table)
 
 
 def detect(
@@ -79,7 +47,7 @@ def detect(
             metavar="NAME=VALUE", help="Of the detector; repeatable. 'sambench detectors' has them."
         ),
     ] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:1.")] = "cpu",
+    device: options.OneDevice = "cpu",
     limit: Annotated[int | None, typer.Option(min=1, help="Take a seeded sample of so many images.")] = None,
     seed: Annotated[int, typer.Option(help="Of that sample.")] = 0,
 ) -> None:
@@ -103,19 +71,19 @@ def detect(
         raise SambenchError(f"{annotations}: lists no image.")
     dataset.check_files(entries)
     categories = [Category(id_, name) for id_, name in dataset.categories.items()]
-    with err_console.status(f"Loading {detector}"):
+    with console.err.status(f"Loading {detector}"):
         its = create(detector, categories=categories, weights=weights, device=device, **options)
     provenance = _provenance(its, dataset, entries, device)
     if _is_there(out, beside, provenance):
-        out_console.print(f"{out}: is there already, {_count(out)} boxes", soft_wrap=True)
+        console.out.print(f"{out}: is there already, {_count(out)} boxes", soft_wrap=True)
         return
     try:
         rows = _rows(its, entries)
     except KeyboardInterrupt:
-        err_console.print("Stopped; nothing was written.")
+        console.err.print("Stopped; nothing was written.")
         raise typer.Exit(130) from None
     _write(out, beside, rows, provenance)
-    out_console.print(f"{out}: {len(rows)} boxes in {len(entries)} images", soft_wrap=True)
+    console.out.print(f"{out}: {len(rows)} boxes in {len(entries)} images", soft_wrap=True)
 
 
 def _provenance_file(out: Path) -> Path:
@@ -130,14 +98,14 @@ def _rows(detector: Detector, entries: Sequence[Entry]) -> list[dict[str, Any]]:
     from sambench.suites.data.images import read_image
 
     rows: list[dict[str, Any]] = []
-    with RunProgress(err_console) as progress:
-        progress.start(detector.name, len(entries), 0)
+    with RunProgress(console.err) as progress:
+        progress.group_started(detector.name, len(entries), 0)
         for entry in entries:
             record = entry.record
             stated = (record.height, record.width) if record.height and record.width else None
             (found,) = detector.detect([read_image(entry.file, stated)])
             rows += _rows_of(record.id, found)
-            progress.advance(1)
+            progress.images_done(1)
     rows.sort(key=lambda row: (row["image_id"], -row["score"], row["category_id"], row["bbox"]))
     return rows
 

@@ -3,56 +3,60 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from sambench.evsam.errors import SambenchError
+from sambench.harness.cli import console, options
 
-console = Console(markup=False, highlight=False)
-
-MASKS = ("best", "three", "single")
-PARTS = {"both": ("encoder", "decoder"), "encoder": ("encoder",), "decoder": ("decoder",)}
+if TYPE_CHECKING:
+    from sambench.harness.config.export import ExportConfig
 
 
 def export(
-    model: Annotated[str, typer.Argument(help="A model with SAM's encoder and decoder; 'sambench models'.")],
-    out: Annotated[
-        Path, typer.Option(help="Folder to write to; or, of one part, a file with the format's suffix.")
+    context: typer.Context,
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL|FILE.yaml",
+            help="A model with SAM's encoder and decoder ('sambench models'), or a YAML file; its keys are the "
+            "flags, with _ for - (docs/configuration.md).",
+        ),
     ],
-    format_: Annotated[
-        str, typer.Option("--format", help="onnx (.onnx), openvino (.xml, .bin) or tensorrt (.engine).")
-    ] = "onnx",
-    weights: Annotated[
+    adapter: options.Adapters = None,
+    weights: options.Weights = None,
+    device: options.Device = None,
+    precision: Annotated[
         str | None,
         typer.Option(
-            metavar="PATH|random",
-            help="Checkpoint, or a random initialisation; by default the "
-            "registered file ('sambench weights list').",
+            "--precision",
+            "--precisions",
+            help="fp32 (default), bf16, fp16, tf32 (tensorrt) or int8 (the encoder's; calibrated on the "
+            "images in $SAMBENCH_CALIBRATION).",
         ),
     ] = None,
-    precision: Annotated[
-        str,
-        typer.Option(
-            help="fp32, bf16, fp16, tf32 (tensorrt) or int8 (the encoder's; calibrated on the images "
-            "in $SAMBENCH_CALIBRATION)."
-        ),
-    ] = "fp32",
-    batch: Annotated[
+    batch_size: Annotated[
         int | None,
         typer.Option(min=1, max=64, help="Images an encoder call; free by default, of TensorRT 1."),
     ] = None,
+    format_: Annotated[
+        str | None,
+        typer.Option("--format", help="onnx (.onnx, default), openvino (.xml, .bin) or tensorrt (.engine)."),
+    ] = None,
     masks: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="What the decoder returns a prompt: the best of three by predicted IoU, all three, or "
-            "the single mask of token 0."
+            help="What the decoder returns a prompt: the best of three by predicted IoU (default), all "
+            "three, or the single mask of token 0."
         ),
-    ] = "best",
-    parts: Annotated[str, typer.Option(help="encoder, decoder or both.")] = "both",
-    device: Annotated[str, typer.Option(help="Where to export: cpu, cuda or cuda:1.")] = "cpu",
-    force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
+    ] = None,
+    parts: Annotated[str | None, typer.Option(help="encoder, decoder or both (default).")] = None,
+    force: Annotated[bool | None, typer.Option("--force", help="Replace files that are there.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder to write to; or, of one part, a file with the format's suffix."),
+    ] = None,
 ) -> None:
     """Write a model's image encoder and mask decoder for another runtime.
 
@@ -64,26 +68,31 @@ def export(
 
     **Example**: sambench export mobile_sam --format openvino --precision bf16 --parts encoder --out m.xml
     """
-    _check("--masks", masks, MASKS)
-    _check("--parts", parts, PARTS)
+    from sambench.harness.config.export import load_export
 
-    from sambench.adapters import registry
+    file = Path(model) if model.endswith((".yaml", ".yml")) else None
+    flags = context.params | {"format": format_, "model": None if file else model}
+    config, content = load_export(file, flags)
+    console.note_unread(content, "export")
+    for one in config.models:
+        for kind in config.precisions:
+            _write(config, one, kind)
+
+
+def _write(config: ExportConfig, model: str, precision: str) -> None:
+    """Export a model in one precision; several precisions have a folder each."""
     from sambench.adapters.engines.files import Request, format_of, loading, write
     from sambench.adapters.families.sam import SamSegmenter
+    from sambench.adapters.spec import ModelSpec
 
-    if format_ == "tensorrt":
-        batch = batch or 1
-    request = Request(format_, precision, batch, masks, PARTS[parts])  # type: ignore[arg-type]  # checked above
+    batch = config.batch_size or (1 if config.format == "tensorrt" else None)
+    request = Request(config.format, precision, batch, config.masks, config.parts)  # type: ignore[arg-type]
     format_of(request)
-    segmenter = registry.create(model, weights=weights, device=device)
+    segmenter = ModelSpec(model, config.weights.get(model), config.device).create()
     if not isinstance(segmenter, SamSegmenter):
         raise SambenchError(f"{model} cannot be exported: it has not SAM's encoder and decoder.")
-    files = write(segmenter, request, out, force=force)
+    out = config.out if len(config.precisions) == 1 else config.out / precision
+    files = write(segmenter, request, out, force=config.force)
     for file in files:
-        console.print(f"{file}  {file.stat().st_size / 1e6:.1f} MB", soft_wrap=True)
-    console.print("\nIn Python:\n" + loading(request, files), soft_wrap=True)
-
-
-def _check(option: str, value: str, choices: tuple[str, ...] | dict[str, tuple[str, ...]]) -> None:
-    if value not in choices:
-        raise SambenchError(f"{option}: no {value!r}; there is {', '.join(choices)}.")
+        console.out.print(f"{file}  {file.stat().st_size / 1e6:.1f} MB", soft_wrap=True)
+    console.out.print("\nIn Python:\n" + loading(request, files), soft_wrap=True)

@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
+
+from sambench.harness.cli import console, options
 
 if TYPE_CHECKING:
     from sambench.adapters.profile import Module, Profile
 
-console = Console(markup=False, highlight=False)
 
 PAPER = ("efficiency", "coco")
 """Where `reports.published` keeps the paper's Table 1."""
@@ -26,7 +25,7 @@ def profile(
     depth: Annotated[
         int, typer.Option(min=0, help="Also list the encoder's modules, so many levels deep.")
     ] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
+    as_json: options.Json = False,
 ) -> None:
     """Count parameters and the image encoder's multiply-accumulates.
 
@@ -81,9 +80,8 @@ def _show(profiles: Sequence[Profile]) -> None:
     from sambench.reports.published import footnote, lookup
     from sambench.reports.words import model_name
 
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1))
-    for column in ("model", "input", "params M", "paper", "encoder M", "MACs G", "paper", "plain G"):
-        table.add_column(column, justify="left" if column == "model" else "right", no_wrap=True)
+    numbers = ("input", "params M", "paper", "encoder M", "MACs G", "paper", "plain G")
+    table = console.plain_table("model", *numbers, right=numbers)
     notes: list[str] = []
     for one in profiles:
         paper = lookup(*PAPER, one.model)
@@ -106,23 +104,20 @@ def _show(profiles: Sequence[Profile]) -> None:
             macs,
             _giga(one.encoder.macs.plain),
         )
-    console.print(table)
+    console.out.print(table)
     for number, note in enumerate(notes, 1):
-        console.print(f"[{number}] {note}")
+        console.out.print(f"[{number}] {note}")
 
 
 def _show_modules(one: Profile, depth: int) -> None:
-    table = Table(title=one.model, title_justify="left", box=None, pad_edge=False, header_style="bold")
-    for column in ("module", "params M", "MACs G", "share", "plain G"):
-        table.add_column(
-            column, justify="left" if column == "module" else "right", no_wrap=column != "module"
-        )
+    numbers = ("params M", "MACs G", "share", "plain G")
+    table = console.plain_table("module", *numbers, title=one.model, right=numbers)
     whole = one.encoder.macs.paper
     for m in _down_to(one, depth):
         share = f"{100 * m.macs.paper / whole:.1f}%"
         table.add_row(m.name, f"{m.params / 1e6:.2f}", _giga(m.macs.paper), share, _giga(m.macs.plain))
-    console.print()
-    console.print(table)
+    console.out.print()
+    console.out.print(table)
 
 
 def _down_to(one: Profile, depth: int) -> list[Module]:

@@ -17,6 +17,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from sambench.harness.events import Listener
+
 LINE_EVERY = 15.0  # seconds between lines where there is no terminal to draw a bar on
 
 
@@ -28,7 +30,7 @@ class _Speed(ProgressColumn):
         return Text("" if speed is None else f"{speed:5.1f} img/s", style="progress.data.speed")
 
 
-class RunProgress:
+class RunProgress(Listener):
     """Progress of a run, one group of cells after the other, on standard error."""
 
     def __init__(self, console: Console) -> None:
@@ -51,15 +53,15 @@ class RunProgress:
     def __exit__(self, *error: type[BaseException] | BaseException | TracebackType | None) -> None:
         self._bar.stop()
 
-    def start(self, title: str, total: int, done: int) -> None:
-        """Begin a group of ``total`` images, of which ``done`` were finished by an earlier command."""
-        self._title, self._total, self._done, self._fresh = title, total, done, 0
+    def group_started(self, title: str, images: int, done: int) -> None:
+        """Begin a group."""
+        self._title, self._total, self._done, self._fresh = title, images, done, 0
         self._began = self._said = time.monotonic()
-        self._task = self._bar.add_task(title, total=total, completed=done)
+        self._task = self._bar.add_task(title, total=images, completed=done)
         if not self.console.is_terminal:
             self._say()
 
-    def advance(self, images: int) -> None:
+    def images_done(self, images: int) -> None:
         """Count finished images."""
         self._done += images
         self._fresh += images

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from sambench.evsam.errors import SambenchError, did_you_mean
+from sambench.harness.cli import console, options
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from sambench.adapters.base import Embedding, Prompts, Segmenter
     from sambench.reports.pictures import Cell, Row
 
-out_console = Console(markup=False, highlight=False)
-err_console = Console(stderr=True, markup=False, highlight=False)
 
 MODES = ("point", "box", "everything")
 BOX_SHARE = 0.6  # of the image's sides, for a box that was not given
@@ -63,7 +61,7 @@ def show(
     points_per_side: Annotated[
         int, typer.Option(min=1, help="Of everything mode's grid; 32 are 1,024 clicks.")
     ] = 32,
-    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:1.")] = "cpu",
+    device: options.OneDevice = "cpu",
 ) -> None:
     """Draw what models make of an image: by a point, by a box, and everything.
 
@@ -87,7 +85,7 @@ def show(
     request = _request(image, mode, point, box, points_per_side)
     rows = [_row(name, given.get(name), device, request) for name in names]
     write_atomic(out, draw(request.pixels, rows))
-    out_console.print(str(out), soft_wrap=True)
+    console.out.print(str(out), soft_wrap=True)
 
 
 def _request(image: Path, mode: str, point: str | None, box: str | None, points_per_side: int) -> _Request:
@@ -111,9 +109,9 @@ def _split(text: str, option: str) -> tuple[str, ...]:
 
 
 def _weights(given: Sequence[str], names: Sequence[str]) -> dict[str, str]:
-    from sambench.harness.config import parse_weights
+    from sambench.harness.config.content import weights_by_model
 
-    pairs = parse_weights(given)
+    pairs = weights_by_model(given, "command line")
     for name, path in pairs.items():
         if name not in names:
             raise SambenchError(
@@ -178,7 +176,7 @@ def _row(name: str, weights: str | None, device: str, request: _Request) -> Row:
     from sambench.suites.base import Stopwatch
 
     watch = Stopwatch()
-    with err_console.status(f"{name}: encoding"):
+    with console.err.status(f"{name}: encoding"):
         segmenter = create(name, weights=weights, device=device)
         with watch("encode", segmenter.device):
             (embedding,) = segmenter.encode([request.pixels])
@@ -234,8 +232,8 @@ def _everything(segmenter: Segmenter, embedding: Embedding, request: _Request) -
     watch = Stopwatch()
     settings = GeneratorSettings(points_per_side=request.points_per_side)
     clicks = request.points_per_side**2
-    if not err_console.is_terminal:
-        err_console.print(f"{segmenter.name}: everything, {clicks:,} clicks", soft_wrap=True)
+    if not console.err.is_terminal:
+        console.err.print(f"{segmenter.name}: everything, {clicks:,} clicks", soft_wrap=True)
     with _bar() as bar:
         task = bar.add_task(f"{segmenter.name}: everything", total=clicks)
         masks = generate(
@@ -257,7 +255,7 @@ def _bar() -> Progress:
         BarColumn(bar_width=30),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        console=err_console,
-        disable=not err_console.is_terminal,
+        console=console.err,
+        disable=not console.err.is_terminal,
         transient=True,
     )

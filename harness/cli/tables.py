@@ -7,23 +7,29 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
+from sambench.harness.cli.console import plain_table
 from sambench.harness.plan import Plan
+from sambench.suites.metrics.scores import About, Metric
 from sambench.suites.results import CellResult
+
+MOST_COLUMNS = 5
+"""Metrics that a terminal has room for; the report has all."""
 
 
 def show_plan(plan: Plan, console: Console) -> None:
     """Print what a run would do, and what of it is done."""
-    table = Table(title="Plan", title_justify="left", box=None, pad_edge=False, header_style="bold")
-    for column in ("model", "weights", "suite", "data set", "images", "objects", "shards done"):
-        table.add_column(
-            column, justify="right" if column in ("images", "objects", "shards done") else "left"
-        )
+    numbers = ("images", "objects", "shards done")
+    table = plain_table(
+        "model", "engine", "weights", "suite", "data set", *numbers, title="Plan", right=numbers
+    )
     for group in plan.groups:
-        source = group.weights.source if group.weights else "missing"
+        variant = group.variant
+        source = variant.weights.source if variant.weights else "missing"
         objects = sum(len(e.annotations) for e in group.data.entries)
         for cell in group.cells:
             table.add_row(
-                group.model,
+                variant.model,
+                f"{variant.engine} {variant.precision}",
                 source,
                 cell.suite.name,
                 cell.dataset,
@@ -33,69 +39,54 @@ def show_plan(plan: Plan, console: Console) -> None:
             )
     console.print(table)
     config = plan.config
-    console.print(
-        f"protocol {config.protocol.preset}, {config.engine}, {config.precision}, {config.device}, "
-        f"out {config.out}",
-        soft_wrap=True,
-    )
-    for group in plan.groups:
-        if group.reason:
-            console.print(f"will fail: {group.reason}", soft_wrap=True)
+    console.print(f"protocol {config.protocol.preset}, {config.device}, out {config.out}", soft_wrap=True)
+    for reason in dict.fromkeys(group.variant.reason for group in plan.groups):
+        if reason:
+            console.print(f"will have no number: {reason}", soft_wrap=True)
 
 
 def show_results(cells: Sequence[CellResult], console: Console) -> None:
     """Print the overall metrics of each cell, their intervals beneath them, a table a suite."""
+    engines = len({(cell.engine, cell.precision) for cell in cells}) > 1
     for suite in dict.fromkeys(cell.suite for cell in cells):
         mine = [cell for cell in cells if cell.suite == suite]
-        names = _shown(mine)
-        title = f"{suite}: {_UNITS.get(suite, 'in percent')}"
-        table = Table(title=title, title_justify="left", box=None)
-        counted = "boxes" if "ap" in names else "objects"
-        for column in ("model", "data set", counted, *(_title(name) for name in names)):
-            name = column in ("model", "data set")
-            table.add_column(column, justify="left" if name else "right", no_wrap=not name, overflow="fold")
+        metrics = _shown(mine)
+        table = Table(title=_title(mine, metrics), title_justify="left", box=None)
+        for column in ("model", *(["engine"] if engines else []), "data set"):
+            table.add_column(column, overflow="fold")
+        for column in ("rows", *(metric.title for metric in metrics)):
+            table.add_column(column, justify="right", no_wrap=True)
         for cell in mine:
-            values = [_value(cell, name) for name in names] if cell.status == "done" else [_status(cell)]
-            table.add_row(cell.model, cell.dataset, str(cell.n_instances), *values)
+            run_by = [f"{cell.engine} {cell.precision}"] if engines else []
+            values = [_value(cell, m.name) for m in metrics] if cell.status == "done" else [_status(cell)]
+            table.add_row(cell.model, *run_by, cell.dataset, str(cell.n_instances), *values)
         console.print(table)
-        for cell in mine:
-            if cell.reason:
-                console.print(f"{cell.model}, {suite}: {cell.reason}", soft_wrap=True)
+        for reason in dict.fromkeys(f"{c.model}, {suite}: {c.reason}" for c in mine if c.reason):
+            console.print(reason, soft_wrap=True)
 
 
-def _shown(cells: Sequence[CellResult]) -> list[str]:
-    """The metrics that a terminal has room for; the report has all."""
-    names = dict.fromkeys(n for cell in cells for n in cell.metrics if n.islower())
-    if "box_ap" in names:
-        return ["ap", "box_ap", *(("ap_r", "ap_c", "ap_f") if "ap_r" in names else ("ap50", "ap75"))]
-    return [name for name in names if not name.endswith(_SIZES)]
+def _about(cells: Sequence[CellResult]) -> About:
+    return next((cell.about for cell in cells if cell.about is not None), About("", ()))
 
 
-_UNITS = {
-    "gt_box": "mIoU in percent, 95% interval",
-    "click": "mIoU in percent, 95% interval",
-    "det_box": "AP in percent",
-    "sginw": "AP in percent; the mean needs all 25 data sets",
-    "everything": "average recall of 1,000 masks in percent, 95% interval",
-}
-_SIZES = ("_small", "_medium", "_large")
+def _shown(cells: Sequence[CellResult]) -> list[Metric]:
+    measured = {name for cell in cells for name in cell.metrics}
+    return [m for m in _about(cells).metrics if m.brief and m.name in measured][:MOST_COLUMNS]
+
+
+def _title(cells: Sequence[CellResult], metrics: Sequence[Metric]) -> str:
+    interval = ", 95% interval" if any(m.name in c.intervals for c in cells for m in metrics) else ""
+    return f"{cells[0].suite}: {_about(cells).title}{interval}"
 
 
 def _status(cell: CellResult) -> str:
     return "n/a" if cell.status == "not_applicable" else cell.status
 
 
-def _title(metric: str) -> str:
-    if not metric.startswith("miou"):
-        return metric.replace("_", " ").replace("ap", "AP")
-    clicks = metric.removeprefix("miou").lstrip("_")
-    return f"{clicks} click{'s' * (clicks != '1')}" if clicks else "mIoU"
-
-
 def _value(cell: CellResult, name: str) -> str:
     value = cell.metrics.get(name)
     if value is None:
-        return "no objects" if name.startswith("miou") else "-"
+        return "-"
     if name not in cell.intervals:
         return f"{value:.1f}"
     low, high = cell.intervals[name]

@@ -8,7 +8,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.filesize import decimal
 from rich.progress import (
     BarColumn,
@@ -19,9 +18,9 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
-from rich.table import Table
 
 from sambench.evsam.errors import SambenchError, did_you_mean
+from sambench.harness.cli import console, options
 
 if TYPE_CHECKING:
     from sambench.adapters.weights.fetch import OnProgress
@@ -35,14 +34,10 @@ weights = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
 )
-out_console = Console(markup=False, highlight=False)
-err_console = Console(stderr=True, markup=False, highlight=False)
-
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
 
 @weights.command("list")
-def list_(as_json: JsonFlag = False) -> None:
+def list_(as_json: options.Json = False) -> None:
     """List the models that have weights: file or folder, size, licence, and whether it is there.
 
     Nothing is hashed, so **there** means that the size fits; 'sambench weights verify' looks closer.
@@ -53,12 +48,8 @@ def list_(as_json: JsonFlag = False) -> None:
 
     folder = weights_folder()
     rows: list[dict[str, Any]] = []
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("model", no_wrap=True)
-    table.add_column("file", overflow="fold")
-    table.add_column("size", justify="right", no_wrap=True)
-    table.add_column("licence", overflow="fold", max_width=12)
-    table.add_column("state", no_wrap=True)
+    table = console.plain_table("model", "file", "size", "licence", "state", right=("size",))
+    table.columns[3].max_width = 12
     for model, upstream in upstreams().items():
         states = look(upstream, folder, hashing=False)
         location, state, size = str(upstream.location), _summary(states), upstream.files[-1].bytes
@@ -68,8 +59,8 @@ def list_(as_json: JsonFlag = False) -> None:
     if as_json:
         print(json.dumps(rows, indent=1))
         return
-    out_console.print(table)
-    out_console.print(f"folder: {folder}", soft_wrap=True)
+    console.out.print(table)
+    console.out.print(f"folder: {folder}", soft_wrap=True)
 
 
 @weights.command()
@@ -77,7 +68,7 @@ def verify(
     models: Annotated[
         list[str] | None, typer.Argument(metavar="[MODEL]...", help="Which; all that are there by default.")
     ] = None,
-    as_json: JsonFlag = False,
+    as_json: options.Json = False,
 ) -> None:
     """Read the files that are there, and compare size and SHA-256 with what is known of them.
 
@@ -91,7 +82,7 @@ def verify(
 
     folder, found = weights_folder(), {}
     for model, upstream in (_chosen(models) if models else upstreams()).items():
-        with err_console.status(f"Reading {model}"):
+        with console.err.status(f"Reading {model}"):
             states = compare(upstream, folder)
         if models or any(state.status != "missing" for state in states):
             found[model] = states
@@ -101,8 +92,8 @@ def verify(
     else:
         for model, states in found.items():
             for state in states:
-                out_console.print(f"{model}: {state.file.name}: {_verdict(state)}", soft_wrap=True)
-        out_console.print(f"folder: {folder}{'' if found else ', nothing is there yet'}", soft_wrap=True)
+                console.out.print(f"{model}: {state.file.name}: {_verdict(state)}", soft_wrap=True)
+        console.out.print(f"folder: {folder}{'' if found else ', nothing is there yet'}", soft_wrap=True)
     bad = [m for m, states in found.items() if any(s.status in ("missing", "wrong") for s in states)]
     if bad:
         raise SambenchError(f"not as it should be: {', '.join(bad)}. 'sambench weights fetch' gets it anew.")
@@ -131,7 +122,7 @@ def fetch(
     wanted = upstreams() if every else _chosen(models or [])
     folder, failed = weights_folder(), {}
     try:
-        with _Downloads(err_console) as downloads:
+        with _Downloads() as downloads:
             for model, upstream in wanted.items():
                 try:
                     got = get(upstream, folder, downloads.of(model))
@@ -139,11 +130,11 @@ def fetch(
                     failed[model] = str(error)
                 else:
                     what = "fetched" if got else "there already"
-                    out_console.print(f"{model}: {what}, licence {upstream.licence}", soft_wrap=True)
+                    console.out.print(f"{model}: {what}, licence {upstream.licence}", soft_wrap=True)
     except KeyboardInterrupt:
-        err_console.print("Stopped; run the same command again to go on.")
+        console.err.print("Stopped; run the same command again to go on.")
         raise typer.Exit(130) from None
-    out_console.print(f"folder: {folder}", soft_wrap=True)
+    console.out.print(f"folder: {folder}", soft_wrap=True)
     if failed and len(wanted) == 1:
         raise SambenchError(*failed.values())
     if failed:
@@ -154,8 +145,7 @@ def fetch(
 class _Downloads:
     """A bar a file, with bytes, speed and time left; a line a file where there is no terminal."""
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    def __init__(self) -> None:
         self._tasks: dict[str, TaskID] = {}
         self._bar = Progress(
             TextColumn("{task.description}", markup=False),
@@ -163,8 +153,8 @@ class _Downloads:
             DownloadColumn(),
             TransferSpeedColumn(),
             TimeRemainingColumn(),
-            console=console,
-            disable=not console.is_terminal,
+            console=console.err,
+            disable=not console.err.is_terminal,
         )
 
     def __enter__(self) -> _Downloads:
@@ -180,8 +170,8 @@ class _Downloads:
         def advance(file: RemoteFile, done: int, total: int | None) -> None:
             if file.name not in self._tasks:
                 self._tasks[file.name] = self._bar.add_task(model, total=total, completed=done)
-                if not self._console.is_terminal:
-                    self._console.print(f"{model}: {_size(total)} from {file.url}", soft_wrap=True)
+                if not console.err.is_terminal:
+                    console.err.print(f"{model}: {_size(total)} from {file.url}", soft_wrap=True)
             self._bar.update(self._tasks[file.name], completed=done, total=total)
 
         return advance

@@ -16,9 +16,11 @@ from sambench.evsam.errors import SambenchError
 from sambench.harness.provenance import git_state, versions
 from sambench.harness.throughput.explain import protocol_of
 from sambench.harness.throughput.marks import marks_among, marks_of
-from sambench.harness.throughput.plan import Measurement, Plan, Variant, cells_of
+from sambench.harness.throughput.plan import Measurement, Plan, cells_of
+from sambench.harness.variants import Variant, model_spec
 from sambench.suites.results import CellResult, Status
 from sambench.suites.throughput.job import Scope
+from sambench.suites.throughput.metrics import ABOUT
 from sambench.suites.throughput.statistics import Speed, paired_ratio, rate, summarise
 
 BASELINE = "sam_vit_h"
@@ -77,6 +79,8 @@ def _blank(plan: Plan, variant: Variant, scope: Scope, mode: str, batch: int, ba
         "device": plan.device,
     }
     weights = {"weights": asdict(variant.weights)} if variant.weights else {}
+    adapter = model_spec(variant, config).adapter
+    own = {"adapter": adapter.to_json()} if adapter else {}
     return Draft(
         variant,
         scope,
@@ -90,7 +94,8 @@ def _blank(plan: Plan, variant: Variant, scope: Scope, mode: str, batch: int, ba
             suite="throughput",
             dataset=config.dataset,
             protocol=protocol_of(config, variant.precision, scope, mode, batch),
-            provenance=base | data | weights,
+            provenance=base | data | weights | own,
+            about=ABOUT,
         ),
     )
 

@@ -7,18 +7,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sambench.harness.cli.throughput_progress import ThroughputProgress
-from sambench.harness.store import write_results
+from sambench.harness.events import Events, Listener
 from sambench.harness.throughput.cells import Outcome, make_cells
 from sambench.harness.throughput.cooling import Cooling
-from sambench.harness.throughput.plan import Measurement, Plan, Variant
+from sambench.harness.throughput.plan import Measurement, Plan
+from sambench.harness.throughput.progress import ThroughputProgress
 from sambench.harness.throughput.worker_process import read_result, run_job
+from sambench.harness.variants import Variant
 from sambench.suites.results import CellResult
 from sambench.suites.throughput.job import Job
 
 
-def run(plan: Plan, progress: ThroughputProgress, command: str, cooling: Cooling | None) -> list[CellResult]:
-    """Measure what is not on disk yet; after each round ``results.json`` says what there is so far.
+def run(
+    plan: Plan, progress: ThroughputProgress, events: Events, command: str, cooling: Cooling | None
+) -> list[CellResult]:
+    """Measure what is not on disk yet; after each round, whoever listens is told the cells so far.
 
     Returns:
         The cells in the order of the plan.
@@ -29,6 +32,7 @@ def run(plan: Plan, progress: ThroughputProgress, command: str, cooling: Cooling
     work = _Work(plan, progress, cooling)
     todo = [(r, m) for r in range(plan.config.rule.rounds) for m in plan.measurements]
     progress.start(len(plan.gates) + len(todo))
+    events.tell(Listener.run_started, work.cells(command))
     for gate in plan.gates:
         work.gates[gate.variant] = work.do(
             gate.job, gate.stem, f"{describe(gate.variant)}, parity", is_done(read_result(gate.stem))
@@ -36,9 +40,10 @@ def run(plan: Plan, progress: ThroughputProgress, command: str, cooling: Cooling
     for round_ in range(plan.config.rule.rounds):
         for measurement in order(plan, round_):
             work.measure(measurement, round_)
-        write_results(plan.config.out, work.cells(command))
+        for cell in work.cells(command):
+            events.tell(Listener.cell_done, cell)
     cells = work.cells(command)
-    write_results(plan.config.out, cells)
+    events.tell(Listener.run_done, cells)
     return cells
 
 

@@ -10,10 +10,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from sambench.adapters.spec import ModelSpec
 from sambench.evsam.errors import SambenchError
 from sambench.suites.throughput.job import Job
 
-COMMAND = (sys.executable, "-m", "sambench.suites.throughput.worker")
+COMMAND = (sys.executable, "-P", "-m", "sambench.suites.throughput.worker")
 
 
 def run_job(job: Job, stem: Path) -> dict[str, Any]:
@@ -35,7 +36,7 @@ def run_job(job: Job, stem: Path) -> dict[str, Any]:
     )
     found = read_result(stem)
     if found is None:
-        return {"status": "failed", "reason": death(done.returncode, done.stderr)}
+        return {"status": "failed", "kind": "died", "reason": death(done.returncode, done.stderr)}
     if found["status"] == "failed" and "Traceback" in done.stderr:
         print(done.stderr, file=sys.stderr)  # a bug: its author wants to see where
     return found
@@ -74,7 +75,7 @@ def ask_device(device: str) -> dict[str, Any]:
         SambenchError: the device does not answer.
     """
     with tempfile.TemporaryDirectory() as folder:
-        found = run_job(Job(kind="device", device=device), Path(folder) / "device")
+        found = run_job(Job(kind="device", model=ModelSpec("", device=device)), Path(folder) / "device")
     if found["status"] != "done":
         raise SambenchError(f"device {device}: {found['reason']}")
     return found

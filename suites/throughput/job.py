@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from sambench.adapters.spec import ModelSpec
 from sambench.evsam.errors import SambenchError
 
 MODES = ("pipelined", "serial", "compute")
@@ -99,14 +100,8 @@ class Job:
 
     kind: Literal["measure", "gate", "device"]
     """Time a scope; compare masks with the reference; or name the device."""
-    device: str
-    model: str = ""
-    weights: str | None = None
-    """A checkpoint's path, ``random``, or ``None`` for the registered file."""
-    adapters: tuple[str, ...] = ()
-    """Models of the user's own that must be known, ``FILE.py:Class``."""
-    engine: str = "eager"
-    precision: str = "fp32"
+    model: ModelSpec
+    """Of a job that names the device, the device alone counts."""
     scope: str = "E"
     modes: tuple[str, ...] = ()
     batch: int = 1
@@ -119,11 +114,11 @@ class Job:
 
     def to_json(self) -> dict[str, Any]:
         """Return the job as a plain dictionary."""
-        return dataclasses.asdict(self)
+        found = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return found | {"model": self.model.to_json(), "rule": dataclasses.asdict(self.rule)}
 
 
 def from_json(content: Mapping[str, Any]) -> Job:
     """Return the job that `Job.to_json` wrote."""
-    given = dict(content)
-    given |= {key: tuple(given[key]) for key in ("adapters", "modes")}
-    return Job(**given | {"rule": Rule(**given["rule"])})
+    model, rule = ModelSpec.from_json(content["model"]), Rule(**content["rule"])
+    return Job(**{**content, "model": model, "rule": rule, "modes": tuple(content["modes"])})

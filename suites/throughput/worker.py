@@ -11,7 +11,6 @@ import io
 import json
 import statistics
 import sys
-import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,10 +20,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from sambench.adapters.base import Segmenter
-from sambench.adapters.registry import add, check_device, create
-from sambench.evsam.errors import SambenchError
+from sambench.adapters.registry import check_device
 from sambench.evsam.memory import keep_freed_memory
+from sambench.suites.failures import Failure
 from sambench.suites.files import write_atomic
 from sambench.suites.throughput import parity
 from sambench.suites.throughput.ceilings import measure_ceilings
@@ -70,7 +68,7 @@ def main(arguments: Sequence[str]) -> None:
     try:
         result = run(from_json(json.loads(sys.stdin.read())), tables)
     except Exception as error:
-        result = {"status": "failed", "reason": reason_of(error)}
+        result = {"status": "failed", **_failed(error)}
     if tables.samples:
         _write(stem.with_name(f"{stem.name}.parquet"), pa.Table.from_pylist(tables.samples, schema=SAMPLES))
     if tables.monitor:
@@ -84,15 +82,12 @@ def _write(path: Path, table: pa.Table) -> None:
     write_atomic(path, buffer.getvalue())
 
 
-def reason_of(error: Exception) -> str:
-    """Say in one line why a job failed; our own bugs are traced on stderr."""
-    text = " ".join(str(error).split())
-    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in text:
-        return f"out of memory: {text or type(error).__name__}"[:300]
-    if isinstance(error, SambenchError):
-        return text
-    traceback.print_exception(error)
-    return f"{type(error).__name__}: {text}"[:500]
+def _failed(error: Exception) -> Result:
+    """Say why a job or a mode of it failed; our own bugs are traced on stderr."""
+    failure = Failure.of(error)
+    if failure.trace:
+        print(failure.trace, file=sys.stderr)
+    return {"kind": failure.kind, "reason": failure.reason}
 
 
 def run(job: Job, tables: _Tables) -> Result:
@@ -101,9 +96,7 @@ def run(job: Job, tables: _Tables) -> Result:
     Raises:
         SambenchError: the model, the device or the data are not to be had.
     """
-    device = check_device(job.device)
-    for spec in job.adapters:
-        add(spec)
+    device = check_device(job.model.device)
     keep_freed_memory()
     if device.type == "cuda":
         torch.cuda.set_device(device)
@@ -118,10 +111,6 @@ def _device_name(device: torch.device) -> str:
     return str(torch.cuda.get_device_name(device))
 
 
-def _create(job: Job, engine: str, precision: str) -> Segmenter:
-    return create(job.model, weights=job.weights, device=job.device, engine=engine, precision=precision)
-
-
 def _gate(job: Job, device: torch.device, tables: _Tables) -> Result:
     """Compare masks with the reference's, which is computed first and let go of.
 
@@ -129,18 +118,19 @@ def _gate(job: Job, device: torch.device, tables: _Tables) -> Result:
     """
     del device, tables
     places = Path(job.images), Path(job.annotations)
-    compared = (job.engine, job.precision) != ("eager", "fp32")
+    plain = dataclasses.replace(job.model, engine="eager", precision="fp32")
+    compared = job.model != plain
     images = choose(*places, job.batch, job.seed, count=job.rule.gate_images if compared else job.batch)
     reference = None
     if compared:
-        plain = _create(job, "eager", "fp32")
-        reference = list(parity.masks_of(plain, images, job.batch, alternatives=True))
-        del plain
-    segmenter = _create(job, job.engine, job.precision)
+        released = plain.create()
+        reference = list(parity.masks_of(released, images, job.batch, alternatives=True))
+        del released
+    segmenter = job.model.create()
     gate = parity.compare(list(parity.masks_of(segmenter, images, job.batch)), reference)
     return {
         "gate": gate.to_json(),
-        "refusal": parity.refusal(gate, job.precision),
+        "refusal": parity.refusal(gate, job.model.precision),
         "weights": dataclasses.asdict(segmenter.weights),
     }
 
@@ -149,7 +139,7 @@ def _measure(job: Job, device: torch.device, tables: _Tables) -> Result:
     """Time a scope in all modes asked for; one that fails leaves the others their turn."""
     scope = parse_scope(job.scope)
     images = choose(Path(job.images), Path(job.annotations), job.batch, job.seed)
-    segmenter = _create(job, job.engine, job.precision)
+    segmenter = job.model.create()
     with torch.inference_mode():
         step = make_step(segmenter, scope, images, job.batch, job.seed)
         dtypes = _try_out(step, device)
@@ -162,11 +152,11 @@ def _measure(job: Job, device: torch.device, tables: _Tables) -> Result:
         "note": step.note,
         "settings": _settings(device),
     }
-    before = measure_ceilings(device, job.precision)
+    before = measure_ceilings(device, job.model.precision)
     meters = sensors(device)
     facts["settings"]["driver"] = meters.driver
     modes = {mode: _one_mode(job, step, device, mode, meters, tables) for mode in job.modes}
-    ceilings = before.or_better(measure_ceilings(device, job.precision))
+    ceilings = before.or_better(measure_ceilings(device, job.model.precision))
     facts["ceilings"] = dataclasses.asdict(ceilings)
     return {"facts": facts, "modes": modes}
 
@@ -214,7 +204,7 @@ def _one_mode(
             result["audit_gain"] = _median(measured) / _median(again) - 1
             tables.add(mode, True, again)
     except Exception as error:
-        return {"status": "failed", "reason": reason_of(error)}
+        return {"status": "failed", **_failed(error)}
     tables.add(mode, False, measured)
     tables.monitor += [{"mode": mode, **sample} for sample in monitor.samples]
     return result

@@ -19,8 +19,7 @@ from unittest import mock
 import pyarrow.parquet as pq
 from tiny_coco import TinyCoco
 
-from sambench.harness.cli import app as cli
-from sambench.harness.cli import profile as profile_cli
+from sambench.harness.cli import app, console
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 120.0  # seconds for something to happen in another process
@@ -47,14 +46,13 @@ def call(*arguments: object) -> Done:
     code: object = 0
     with (
         mock.patch.object(sys, "argv", ["sambench", *map(str, arguments)]),
-        mock.patch.object(cli.out_console, "_width", 200),
-        mock.patch.object(cli.err_console, "_width", 200),
-        mock.patch.object(profile_cli.console, "_width", 200),
+        mock.patch.object(console.out, "_width", 200),
+        mock.patch.object(console.err, "_width", 200),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
     ):
         try:
-            cli.main()
+            app.main()
         except SystemExit as stop:
             code = stop.code or 0
     assert isinstance(code, int)

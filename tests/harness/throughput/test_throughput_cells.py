@@ -12,12 +12,12 @@ import pytest
 from rich.console import Console
 
 from sambench.adapters.profile import profile
-from sambench.harness.cli.throughput_progress import ThroughputProgress
 from sambench.harness.throughput import schedule, worker_process
 from sambench.harness.throughput.config import load_config
 from sambench.harness.throughput.cooling import Cooling
 from sambench.harness.throughput.marks import marks_among, marks_of
 from sambench.harness.throughput.plan import make_plan
+from sambench.harness.throughput.progress import ThroughputProgress
 from sambench.harness.throughput.worker_process import death
 from sambench.suites.throughput.job import from_json
 from sambench.suites.throughput.worker import SAMPLES

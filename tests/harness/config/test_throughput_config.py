@@ -6,7 +6,7 @@ import pytest
 from command import call
 
 from sambench.evsam.errors import SambenchError
-from sambench.harness.throughput.config import load_config
+from sambench.harness.throughput.config import load_throughput
 from sambench.harness.throughput.explain import explain, protocol_of
 from sambench.suites.throughput.job import MODES, PAPER, QUICK, parse_scope
 
@@ -14,7 +14,7 @@ BASE = {"models": "efficientvit_sam_l0", "images": "a", "annotations": "b", "out
 
 
 def config(**more):
-    return load_config(None, BASE | more)
+    return load_throughput(None, BASE | more)[0]
 
 
 def test_a_cpu_is_quick_and_a_gpu_follows_the_protocol():
@@ -34,7 +34,7 @@ def test_a_changed_rule_is_no_longer_the_preset():
 def test_lists_may_be_text_or_lists_and_flags_win_over_the_file(tmp_path):
     file = tmp_path / "speed.yaml"
     file.write_text("models: [sam_vit_b, sam_vit_h]\nscopes: E,d7\nbatch_sizes: [2, 1]\nout: x\nimages: a\n")
-    loaded = load_config(file, {"annotations": "b", "models": "mobile_sam", "engines": "eager,openvino"})
+    loaded, _ = load_throughput(file, {"annotations": "b", "models": "mobile_sam", "engines": "eager,openvino"})
     assert loaded.models == ("mobile_sam",)
     assert [s.name for s in loaded.scopes] == ["E", "D7"]
     assert loaded.batch_sizes == (1, 2)
@@ -51,17 +51,17 @@ def test_lists_may_be_text_or_lists_and_flags_win_over_the_file(tmp_path):
         ({"scopes": "E3"}, "scope 'E3'"),
         ({"scopes": "D0"}, "scope 'D0'"),
         ({"scopes": "E,e"}, "one twice"),
-        ({"modes": "paralel"}, "modes 'paralel'"),
-        ({"engines": "onnx"}, "engines 'onnx'"),
-        ({"precisions": "fp8"}, "precisions 'fp8'"),
-        ({"batch_sizes": "0"}, "batch size '0'"),
-        ({"batch_sizes": "a"}, "batch size 'a'"),
+        ({"modes": "paralel"}, "no mode 'paralel'"),
+        ({"engines": "onnx"}, "no engine 'onnx'"),
+        ({"precisions": "fp8"}, "no precision 'fp8'"),
+        ({"batch_sizes": "0"}, "batch_size must be a whole number from 1, not 0"),
+        ({"batch_sizes": "a"}, "batch_size must be a whole number from 1, not 'a'"),
         ({"rounds": 0}, "rounds must be a whole number from 1"),
         ({"seconds": -1}, "seconds must be a number from 0"),
-        ({"preset": "fast"}, "preset 'fast'"),
+        ({"preset": "fast"}, "no preset 'fast'"),
         ({"device": "tpu"}, "device 'tpu'"),
         ({"weights": {"box": "x"}}, "not among the models"),
-        ({"images": None}, "real photographs"),
+        ({"images": None}, "has no images"),
         ({"images": None, "annotations": None}, "real photographs"),
         ({"dataset": "shapes"}, "drawn"),
         ({"dataset": "shapes", "images": None, "annotations": None}, "drawn"),
@@ -71,7 +71,7 @@ def test_lists_may_be_text_or_lists_and_flags_win_over_the_file(tmp_path):
 def test_a_wrong_value_is_named(flags, words):
     given = {k: v for k, v in (BASE | flags).items() if v is not None}
     with pytest.raises(SambenchError) as caught:
-        load_config(None, given)
+        load_throughput(None, given)
     assert words in str(caught.value)
 
 
@@ -79,7 +79,7 @@ def test_an_unknown_key_of_a_file_is_named(tmp_path):
     file = tmp_path / "speed.yaml"
     file.write_text("modles: [box]\n")
     with pytest.raises(SambenchError, match="no key 'modles'"):
-        load_config(file, {})
+        load_throughput(file, {})
 
 
 @pytest.mark.parametrize(

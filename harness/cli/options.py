@@ -1,0 +1,81 @@
+"""Options that several commands share; those of a configuration are its keys (`harness.config.keys`)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Config = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="[FILE.yaml]",
+        help="YAML file; its keys are the flags, with _ for - (docs/configuration.md). Flags win over it.",
+    ),
+]
+Models = Annotated[
+    str | None,
+    typer.Option("--models", "--model", help="Model names, comma-separated; see 'sambench models'."),
+]
+Adapters = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--adapter",
+        "--adapters",
+        metavar="[NAME=]FILE.py:CLASS",
+        help="A model of your own (docs/add-a-model.md), called by its class's name or NAME; repeatable.",
+    ),
+]
+Weights = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="[NAME=]PATH|random",
+        help="Checkpoint of a model, or a random initialisation; repeatable. By default the registered file "
+        "('sambench weights list').",
+    ),
+]
+Dataset = Annotated[
+    str | None,
+    typer.Option(
+        "--dataset",
+        "--datasets",
+        metavar="NAME|FILE.yaml",
+        help="A data set of 'sambench data list' or of a YAML file (docs/data.md); or, with --images and "
+        "--annotations, what to call the data. 'coco' and 'lvis' have published numbers beside them.",
+    ),
+]
+Images = Annotated[Path | None, typer.Option(help="Folder of its images.")]
+Annotations = Annotated[Path | None, typer.Option(help="Its annotations, JSON in COCO's format.")]
+Detections = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="[NAME=]FILE",
+        help="A detector's boxes for it, JSON in COCO's result format; repeatable. 'vitdet', 'yolov8' "
+        "and 'gdino' have published numbers beside them.",
+    ),
+]
+Device = Annotated[str | None, typer.Option(help="cpu (default), cuda or cuda:1.")]
+Engines = Annotated[
+    str | None,
+    typer.Option(
+        "--engine",
+        "--engines",
+        help="What runs them, comma-separated: eager (default), compile, onnxruntime, openvino, tensorrt.",
+    ),
+]
+Precisions = Annotated[
+    str | None,
+    typer.Option(
+        "--precision",
+        "--precisions",
+        help="What they compute in, comma-separated: fp32 (default), tf32, bf16, fp16, int8.",
+    ),
+]
+Seed = Annotated[int | None, typer.Option(help="Of what is drawn: images, shifts, orders (default 0).")]
+Out = Annotated[Path | None, typer.Option(help="Folder for records, results.json and the report.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything, show the plan, run nothing.")]
+
+# Of commands without a configuration.
+OneDevice = Annotated[str, typer.Option("--device", help="cpu, cuda or cuda:1.")]

@@ -1,0 +1,91 @@
+"""``sambench run``: models on data sets, scored by suites."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sambench.harness.cli import console, options
+from sambench.harness.cli.ending import command_line, interruptible, show_files, write_report
+
+if TYPE_CHECKING:
+    from sambench.harness.plan import Plan
+
+
+def run(
+    context: typer.Context,
+    config: options.Config = None,
+    models: options.Models = None,
+    adapter: options.Adapters = None,
+    weights: options.Weights = None,
+    suites: Annotated[
+        str | None,
+        typer.Option("--suites", "--suite", help="Suite names, comma-separated; see 'sambench suites'."),
+    ] = None,
+    dataset: options.Dataset = None,
+    images: options.Images = None,
+    annotations: options.Annotations = None,
+    detections: options.Detections = None,
+    protocol: Annotated[
+        str | None,
+        typer.Option(help="'paper' does what the authors' scripts do, 'strict' (default) what is right."),
+    ] = None,
+    evaluator: Annotated[
+        str | None, typer.Option(help="What computes AP: hotcoco (default), pycocotools or lvis.")
+    ] = None,
+    device: options.Device = None,
+    engine: options.Engines = None,
+    precision: options.Precisions = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Images an encoder call (default 1 on a CPU, 8 on a GPU).")
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(help="Evaluate a seeded sample of so many images; the result is marked partial."),
+    ] = None,
+    seed: options.Seed = None,
+    out: options.Out = None,
+    dry_run: options.DryRun = False,
+) -> None:
+    """Evaluate models on data sets, and write a report.
+
+    Interrupt it anywhere and run the same command again: it goes on where it was.
+
+    **Example**: sambench run --models efficientvit_sam_l0,box --suites gt_box,click --dataset coco
+    --images val2017 --annotations instances_val2017.json --protocol paper --out runs/coco
+    """
+    from sambench.harness.cli.tables import show_plan
+    from sambench.harness.config.run import load_run
+    from sambench.harness.plan import make_plan
+
+    loaded, content = load_run(config, context.params)
+    console.note_unread(content, "run")
+    with console.err.status("Reading annotations, images and weights"):
+        plan = make_plan(loaded)
+    if dry_run:
+        show_plan(plan, console.out)
+        return
+    _do(plan)
+
+
+def _do(plan: Plan) -> None:
+    """Run a plan, show and report its results; exit with 1 where a cell failed."""
+    from sambench.harness.cli.progress import RunProgress
+    from sambench.harness.cli.tables import show_results
+    from sambench.harness.events import Events
+    from sambench.harness.results import ResultsFile
+    from sambench.harness.run import run as run_plan
+
+    for reason in dict.fromkeys(group.variant.reason for group in plan.groups):
+        if reason:
+            console.err.print(f"will have no number: {reason}", soft_wrap=True)
+    out: Path = plan.config.out
+    results = ResultsFile(out)
+    with interruptible(), RunProgress(console.err) as progress:
+        cells = run_plan(plan, Events([progress, results], console.warn), command_line())
+    show_results(cells, console.out)
+    show_files(write_report(out, results))
+    if any(cell.status == "failed" for cell in cells):
+        raise typer.Exit(1)

@@ -1,0 +1,1 @@
+"""What to do: one schema for all commands, read from a YAML file, from flags, or from both."""

@@ -1,0 +1,90 @@
+"""What all commands that run models are told: which models, with which weights, on what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sambench.adapters.engines import ENGINES, PRECISIONS
+from sambench.adapters.plugins import AdapterSpec, parse_adapter
+from sambench.adapters.registry import add, entry
+from sambench.evsam.errors import did_you_mean
+from sambench.harness.config.content import Content, weights_by_model
+from sambench.suites.data.named import expanded
+
+DEVICES = ("cpu", "cuda")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """What every command is told."""
+
+    models: tuple[str, ...]
+    out: Path
+    adapters: tuple[AdapterSpec, ...] = ()
+    """Models of the user's own, which are among the models."""
+    weights: dict[str, str] = field(default_factory=dict)
+    """Model name to a checkpoint's path or ``random``."""
+    device: str = "cpu"
+    engines: tuple[str, ...] = ("eager",)
+    precisions: tuple[str, ...] = ("fp32",)
+
+    @property
+    def kind(self) -> str:
+        """``cpu`` or ``cuda``."""
+        return kind_of(self.device)
+
+
+def kind_of(device: str) -> str:
+    """Return ``cpu`` or ``cuda`` of a device such as ``cuda:1``."""
+    return device.partition(":")[0]
+
+
+def read_common(content: Content) -> dict[str, Any]:
+    """Read the fields of `Config`; models of the user's own become known, and join those named.
+
+    Raises:
+        SambenchError: a value is wrong, or models or the output folder are missing.
+    """
+    adapters = tuple(parse_adapter(spec) for spec in content.listed("adapter"))
+    own = [add(spec) for spec in adapters]
+    models = content.names("model")
+    models += tuple(name for name in own if name not in models)
+    if len(set(own)) < len(own):
+        raise content.wrong(f"adapters names one twice: {', '.join(own)}. Say NAME=file.py:Class.")
+    if not models:
+        raise content.wrong("no models. Name some with --models a,b ('sambench models' lists them).")
+    for model in models:
+        entry(model)
+    if not content.has("out"):
+        raise content.wrong("no output folder. Give it with --out.")
+    return {
+        "models": models,
+        "out": content.path("out"),
+        "adapters": adapters,
+        "weights": _weights(content, models),
+        "device": _device(content),
+        "engines": content.names("engine", tuple(ENGINES), ("eager",)),
+        "precisions": content.names("precision", PRECISIONS, ("fp32",)),
+    }
+
+
+def _weights(content: Content, models: tuple[str, ...]) -> dict[str, str]:
+    found = weights_by_model(content.values.get("weights", {}), content.where)
+    if "" in found:
+        if len(models) > 1:
+            raise content.wrong(f"weights {found['']} of which model? Say NAME=PATH or NAME=random.")
+        found = {models[0] if model == "" else model: path for model, path in found.items()}
+    for model in found:
+        if model not in models:
+            near = did_you_mean(model, models)
+            raise content.wrong(f"weights for {model!r}, which is not among the models.{near}")
+    return {m: p if p == "random" else str(expanded(p, "weights", content.where)) for m, p in found.items()}
+
+
+def _device(content: Content) -> str:
+    device = str(content.values.get("device", "cpu"))
+    if kind_of(device) not in DEVICES:
+        raise content.wrong(f"device {device!r}; say cpu, cuda or cuda:1.")
+    return device

@@ -1,0 +1,46 @@
+"""What ``sambench export`` is to write."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sambench.harness.config.common import Config, read_common
+from sambench.harness.config.content import Content, read
+from sambench.harness.config.keys import EXPORT
+
+MASKS = ("best", "three", "single")
+PARTS = {"both": ("encoder", "decoder"), "encoder": ("encoder",), "decoder": ("decoder",)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportConfig(Config):
+    """Everything an export is made of."""
+
+    format: str
+    """A key of `adapters.engines.files.FORMATS`, which are looked at when they are needed."""
+    batch_size: int | None
+    """Of the encoder; ``None`` leaves it free where the format can."""
+    masks: str
+    parts: tuple[str, ...]
+    force: bool
+
+
+def load_export(path: Path | None, flags: Mapping[str, Any]) -> tuple[ExportConfig, Content]:
+    """Read what to export from a YAML file and flags (see `harness.config.content.read`).
+
+    Raises:
+        SambenchError: a key or a value is wrong, or something needed is missing.
+    """
+    content = read(path, flags, EXPORT)
+    config = ExportConfig(
+        **read_common(content),
+        format=str(content.values.get("format", "onnx")),
+        batch_size=content.whole("batch_size"),
+        masks=content.one_of("masks", MASKS, "best"),
+        parts=PARTS[content.one_of("parts", tuple(PARTS), "both")],
+        force=content.switch("force"),
+    )
+    return config, content

@@ -1,0 +1,63 @@
+"""What ``sambench run`` is to evaluate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sambench.harness.config.common import Config, kind_of, read_common
+from sambench.harness.config.content import SEED, Content, read
+from sambench.harness.config.datasets import DatasetConfig, read_datasets
+from sambench.harness.config.keys import RUN
+from sambench.suites.protocol import Protocol, make_protocol
+from sambench.suites.registry import SUITES
+
+EVALUATORS = ("hotcoco", "pycocotools", "lvis")
+
+DEFAULT_BATCH = {"cpu": 1, "cuda": 8}
+"""Images an encoder call: more gain nothing on a CPU."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig(Config):
+    """Everything a run is made of."""
+
+    suites: tuple[str, ...]
+    datasets: tuple[DatasetConfig, ...]
+    protocol: Protocol = field(default_factory=Protocol)
+    limit: int | None = None
+    """Evaluate a seeded sample of so many images, and mark the result partial."""
+    seed: int = SEED
+    """Of that sample."""
+    evaluator: str = "hotcoco"
+    """What computes average precision: ``hotcoco``, or the slower ``pycocotools`` or ``lvis``."""
+    batch_size: int
+    """Images an encoder call."""
+
+
+def load_run(path: Path | None, flags: Mapping[str, Any]) -> tuple[RunConfig, Content]:
+    """Read what to evaluate from a YAML file and flags (see `content.read`).
+
+    Raises:
+        SambenchError: a key or a value is wrong, or something needed is missing.
+    """
+    content = read(path, flags, RUN)
+    common = read_common(content)
+    suites = content.names("suite", tuple(SUITES))
+    if not suites:
+        raise content.wrong("no suites. Name some with --suites a,b ('sambench suites' lists them).")
+    if not content.has("dataset"):
+        raise content.wrong("no data set. Give --dataset NAME --images DIR --annotations FILE.")
+    config = RunConfig(
+        **common,
+        suites=suites,
+        datasets=read_datasets(content.values["dataset"], content.where),
+        protocol=make_protocol(content.values.get("protocol", "strict")),
+        evaluator=content.one_of("evaluator", EVALUATORS, "hotcoco"),
+        limit=content.whole("limit"),
+        seed=int(content.number("seed", SEED)),
+        batch_size=content.whole("batch_size") or DEFAULT_BATCH[kind_of(common["device"])],
+    )
+    return config, content

@@ -1,0 +1,50 @@
+"""What decides a number, and the short digest of it that names the folder of its records."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from sambench.adapters.engines import ENGINES, replaces
+from sambench.adapters.engines.calibrate import calibrated_on
+from sambench.adapters.registry import entry
+from sambench.harness.provenance import code_digest, versions
+from sambench.harness.variants import Variant
+
+Key = dict[str, Any]
+
+
+def model_key(variant: Variant, device: str, *modules: str) -> Key:
+    """Return what of a model decides its numbers.
+
+    Args:
+        variant: the model as it is run.
+        device: the hardware's name.
+        modules: whose sources decide too, beside the model's own and its engine's.
+    """
+    model, weights = entry(variant.model), variant.weights
+    own, libraries = [model.target.rpartition(":")[0]], model.libraries
+    if replaces(variant.engine, variant.precision):
+        own.append(ENGINES[variant.engine].target)
+        libraries += ENGINES[variant.engine].libraries
+    return {
+        "model": variant.model,
+        "options": dict(model.options),
+        "weights": {k: v for k, v in asdict(weights).items() if k != "path"} if weights else None,
+        "engine": variant.engine,
+        "precision": variant.precision,
+        "device": device,
+        "code_sha256": code_digest(*own, *modules),
+        "calibrated_on": calibrated_on(variant.precision),
+        "versions": versions(*libraries),
+    }
+
+
+def folder_name(key: Mapping[str, Any], *words: str) -> str:
+    """Return the name of a folder: words for people, and the digest of a key."""
+    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:12]
+    return "-".join([*(re.sub(r"[^\w.-]+", "_", word.replace("/", "-")) for word in words), digest])

@@ -1,0 +1,33 @@
+"""Why a piece of work failed, as plain values that travel from one process to another."""
+
+from __future__ import annotations
+
+import traceback
+from dataclasses import dataclass
+from typing import Literal
+
+from sambench.evsam.errors import SambenchError
+
+LONGEST = 500  # characters of a reason that is not ours
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What ended a piece of work."""
+
+    kind: Literal["refused", "out_of_memory", "bug", "died"]
+    """The user's to put right; the machine's; an error nobody foresaw; or a process that just ended."""
+    reason: str
+    trace: str = ""
+    """Of a bug, for its author."""
+
+    @staticmethod
+    def of(error: Exception) -> Failure:
+        """Return the failure that an exception is."""
+        if isinstance(error, SambenchError):
+            return Failure("refused", str(error))
+        text = " ".join(str(error).split())
+        named = f"{type(error).__name__}: {text}"[:LONGEST]
+        if isinstance(error, MemoryError) or "OutOfMemory" in named or "can't allocate memory" in text:
+            return Failure("out_of_memory", f"out of memory: {named}")
+        return Failure("bug", named, "".join(traceback.format_exception(error)))
