@@ -125,13 +125,13 @@ def add(given: str | Mapping[str, Any] | AdapterSpec) -> str:
         SambenchError: file, class or options are wrong, or another model has that name.
     """
     spec = given if isinstance(given, AdapterSpec) else plugins.parse_adapter(given)
-    plugins.check_options(spec)
     added = Entry(spec.target, spec.name, spec.target.rpartition(":")[0], plugin=True, options=spec.options)
     if known().get(spec.name, added) != added:
         raise SambenchError(
             f"adapter {spec.target}: there is a model {spec.name!r} already. Name this one otherwise: "
             f"NAME={spec.target}."
         )
+    plugins.check_options(spec)
     _added[spec.name] = added
     return spec.name
 
