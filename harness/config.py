@@ -12,7 +12,8 @@ from typing import Any
 from sambench.adapters.engines import ENGINES, PRECISIONS
 from sambench.adapters.registry import add, entry
 from sambench.evsam.errors import SambenchError, did_you_mean
-from sambench.suites.data.named import FORMATS, expanded, find, is_known, read_mapping
+from sambench.suites.data.named import FORMATS, find, is_known
+from sambench.suites.files import expanded, read_mapping
 from sambench.suites.protocol import Protocol, make_protocol
 from sambench.suites.registry import SUITES
 

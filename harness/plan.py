@@ -23,7 +23,8 @@ from sambench.harness.provenance import code_digest, device_name, versions
 from sambench.harness.store import CellStore
 from sambench.suites.base import Evaluator, Setting, Style, Suite
 from sambench.suites.data.coco import CocoDataset, Entry
-from sambench.suites.data.sample import ahead, draw
+from sambench.suites.data.prefetch import prefetch
+from sambench.suites.data.sample import draw
 from sambench.suites.protocol import Protocol, for_suite
 from sambench.suites.registry import suite_class
 from sambench.suites.results import load_results
@@ -158,7 +159,7 @@ def _open(dataset: DatasetConfig, config: RunConfig) -> Data:
     entries = draw(coco.entries, config.limit, config.seed)
     coco.check_files(entries)
     digest = hashlib.sha256()
-    for one, content in zip(entries, ahead(sha256_of, (e.file for e in entries)), strict=True):
+    for one, content in zip(entries, prefetch(sha256_of, (e.file for e in entries)), strict=True):
         digest.update(f"{one.record.id} {one.file.name} {content}\n".encode())
     return Data(
         dataset,

@@ -22,7 +22,8 @@ from sambench.harness.provenance import device_name, git_state, versions
 from sambench.harness.store import write_results
 from sambench.suites.base import Record, Stopwatch
 from sambench.suites.data.coco import Entry
-from sambench.suites.data.sample import Sample, ahead, load_sample
+from sambench.suites.data.prefetch import prefetch
+from sambench.suites.data.sample import Sample, load_sample
 from sambench.suites.results import CellResult, Status
 
 Loaded = tuple[Sample, Prepared | Exception]
@@ -139,7 +140,7 @@ class _GroupRun:
                 return sample, error
 
         todo = [i for i in range(len(shards)) if lacking(i)]
-        loaded = ahead(load, (entry for i in todo for entry in shards[i]))
+        loaded = prefetch(load, (entry for i in todo for entry in shards[i]))
         for shard in todo:
             if all(r.status != "done" for r in self.running):
                 break

@@ -12,7 +12,8 @@ from sambench.adapters.engines import ENGINES, PRECISIONS
 from sambench.adapters.registry import add, entry
 from sambench.evsam.errors import SambenchError, did_you_mean
 from sambench.harness.config import check_weights
-from sambench.suites.data.named import expanded, find, is_known, read_mapping
+from sambench.suites.data.named import find, is_known
+from sambench.suites.files import expanded, read_mapping
 from sambench.suites.throughput.job import MODES, PAPER, QUICK, SCOPES, Rule, Scope, parse_scope
 
 DEFAULT_BATCH = {"cpu": (1,), "cuda": (1, 16)}
