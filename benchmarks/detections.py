@@ -30,7 +30,8 @@ from benchmarks.suites import RESULTS
 from sambench.harness.provenance import device_name, git_state, versions
 from sambench.suites.data.detections import Detections
 from sambench.suites.data.rle import encode
-from sambench.suites.metrics.average_precision import Results, Truth, evaluate
+from sambench.suites.metrics.average_precision import Results, evaluate
+from sambench.suites.metrics.ground_truth import GroundTruth
 
 HEIGHT, WIDTH = 480, 640
 BOXES = 400_000
@@ -81,7 +82,7 @@ def measure_average_precision(turns: int) -> dict[str, Any]:
         file = Path(folder) / "annotations.json"
         found = write_world(file, rng)
         start = time.perf_counter()
-        truths = {"coco": Truth(file), "lvis": Truth(file, style="lvis")}
+        truths = {"coco": GroundTruth(file), "lvis": GroundTruth(file, style="lvis")}
         for truth in truths.values():
             assert truth.hotcoco is not None
         opened = (time.perf_counter() - start) / len(truths)

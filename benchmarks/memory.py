@@ -13,7 +13,8 @@ from PIL import Image
 from rich.progress import track
 
 from sambench.suites.data.coco import CocoDataset
-from sambench.suites.data.sample import ahead, load_sample
+from sambench.suites.data.prefetch import prefetch
+from sambench.suites.data.sample import load_sample
 
 IMAGES, ANNOTATIONS = 20_000, 250_000
 HEIGHT, WIDTH = 480, 640
@@ -33,7 +34,7 @@ def measure_memory() -> dict[str, float]:
         after_opening = peak()
         marks = {}
         start = time.perf_counter()
-        loaded = ahead(load_sample, dataset.entries)
+        loaded = prefetch(load_sample, dataset.entries)
         objects = 0
         for i, sample in enumerate(track(loaded, "Streaming", total=IMAGES), start=1):
             objects += len(sample.targets)

@@ -42,7 +42,8 @@ from sambench.harness.store import CellStore
 from sambench.suites.base import Stopwatch
 from sambench.suites.click.suite import Click
 from sambench.suites.data.coco import CocoDataset, Entry
-from sambench.suites.data.sample import Sample, ahead, load_sample
+from sambench.suites.data.prefetch import prefetch
+from sambench.suites.data.sample import Sample, load_sample
 from sambench.suites.data.shapes import make_shapes
 from sambench.suites.gt_box import GtBox
 from sambench.suites.protocol import PRESETS
@@ -128,7 +129,9 @@ def measure_overhead(segmenter: Segmenter, entries: list[Entry]) -> dict[str, fl
     with tempfile.TemporaryDirectory() as folder:
         store, rows = CellStore(Path(folder), len(entries)), []
         start = time.perf_counter()
-        for i, (sample, prepared) in enumerate(track(ahead(load, entries), "Whole run", total=len(entries))):
+        for i, (sample, prepared) in enumerate(
+            track(prefetch(load, entries), "Whole run", total=len(entries))
+        ):
             with watch("encode"):
                 (embedding,) = segmenter.embed([prepared])
             rows += GtBox().evaluate(segmenter, embedding, sample, PAPER, watch)

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 import numpy as np
 import pyarrow as pa
 
-from sambench.suites.metrics.iou import Scores, mean_iou
+from sambench.suites.metrics.iou import mean_iou
+from sambench.suites.metrics.scores import Scores
 from sambench.suites.protocol import Protocol
 
 if TYPE_CHECKING:

@@ -20,8 +20,9 @@ from sambench.suites.base import Record, Setting, Stopwatch, Suite
 from sambench.suites.data.detections import Detections, ImageDetections
 from sambench.suites.data.rle import as_json, encode
 from sambench.suites.data.sample import Sample
-from sambench.suites.metrics.average_precision import Results, Truth, evaluate, intervals, used_evaluator
-from sambench.suites.metrics.iou import Scores
+from sambench.suites.metrics.average_precision import Results, evaluate, intervals, used_evaluator
+from sambench.suites.metrics.ground_truth import GroundTruth
+from sambench.suites.metrics.scores import Scores
 from sambench.suites.predict import predict
 from sambench.suites.protocol import Protocol
 
@@ -100,7 +101,7 @@ def check(setting: Setting, detections: Detections) -> None:
         SambenchError: the evaluator has not the annotations' style, the annotations lack what AP needs, or
             the boxes are of other categories, or none of them is on an image of the data set.
     """
-    truth = Truth(setting.annotations, style=setting.style, ids="from_one")
+    truth = GroundTruth(setting.annotations, style=setting.style, ids="from_one")
     used_evaluator(truth, setting.evaluator)
     strange = sorted(detections.category_ids - truth.category_ids)
     if strange:
@@ -163,7 +164,9 @@ def average_precision(
         masks=[json.loads(text) for text in records["segmentation"].to_pylist()],
         boxes=records["bbox"].combine_chunks().flatten().to_numpy().reshape(-1, 4),
     )
-    truth = Truth(setting.annotations, style=setting.style, image_ids=setting.image_ids, ids=protocol.gt_ids)
+    truth = GroundTruth(
+        setting.annotations, style=setting.style, image_ids=setting.image_ids, ids=protocol.gt_ids
+    )
     masks = evaluate(truth, results, iou_type="segm", evaluator=setting.evaluator)
     own = dataclasses.replace(results, scores=columns["score"])
     boxes = evaluate(truth, own, iou_type="bbox", evaluator=setting.evaluator)

@@ -16,8 +16,9 @@ from sambench.suites.base import (
     score_instances,
 )
 from sambench.suites.data.sample import Sample
-from sambench.suites.metrics.iou import Scores
-from sambench.suites.predict import mask_iou, predict
+from sambench.suites.metrics.iou import mask_iou
+from sambench.suites.metrics.scores import Scores
+from sambench.suites.predict import predict
 from sambench.suites.protocol import Protocol
 
 SCHEMA = pa.schema(

@@ -5,20 +5,17 @@ Work goes in the decoder's batches from end to end, so that a mask is scored whi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from sambench.adapters.base import Best, Embedding, Prediction, Prompts, Segmenter, best_of
 from sambench.evsam.errors import SambenchError
 from sambench.suites.base import Stopwatch
-from sambench.suites.data.masks import WindowMask
+from sambench.suites.metrics.stability import stability
 from sambench.suites.protocol import Protocol
-
-STABILITY_OFFSET = 1.0  # logits are cut at +1 and -1 ("Segment Anything", appendix B; SAM's generator)
 
 
 @dataclass(frozen=True)
@@ -77,41 +74,6 @@ def _check(segmenter: Segmenter, logits: Tensor, full: Tensor, shape: tuple[int,
 
 def choose(prediction: Prediction, protocol: Protocol) -> Best:
     """Choose the alternative that each prompt is scored by, the first among equals."""
-    return best_of(prediction, by=stability(prediction.logits) if protocol.select == "stability" else None)
-
-
-def stability(logits: Tensor) -> Tensor:
-    """IoU between a mask cut high and cut low, (N, M): how little it depends on the threshold."""
-    high = (logits > STABILITY_OFFSET).flatten(2).sum(dim=2)
-    low = (logits > -STABILITY_OFFSET).flatten(2).sum(dim=2)
-    return high / low.clamp(min=1)
-
-
-def mask_iou(masks: Tensor, truth: Sequence[WindowMask]) -> np.ndarray:
-    """IoU of n predicted masks (n, H, W) bool with their objects, (n,) float64; 0 where both are empty.
-
-    Counted where the masks are: numpy on the CPU (its count over bytes is several times torch's), one
-    reduction for all on a GPU.
-    """
-    if masks.device.type == "cpu":
-        pairs = [_count(m, t) for m, t in zip(masks.numpy(), truth, strict=True)]
-        overlap, predicted = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
-    else:
-        overlap, predicted = count_on_device(masks, truth)
-    union = predicted + np.array([t.area for t in truth], dtype=np.int64) - overlap
-    return overlap / np.maximum(union, 1)
-
-
-def _count(mask: np.ndarray, truth: WindowMask) -> tuple[int, int]:
-    """Pixels in both, and in the predicted mask."""
-    overlap = np.count_nonzero(mask[truth.window] & truth.pixels)
-    return int(overlap), int(np.count_nonzero(mask))
-
-
-def count_on_device(masks: Tensor, truth: Sequence[WindowMask]) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels in both, and in the predicted masks, each (n,), in three reductions on the masks' device."""
-    full = torch.from_numpy(np.stack([t.full() for t in truth])).to(masks.device, non_blocking=True)
-    overlap = (masks & full).flatten(1).sum(dim=1)
-    predicted = masks.flatten(1).sum(dim=1)
-    counted = torch.stack([overlap, predicted]).cpu().numpy()
-    return counted[0], counted[1]
+    if protocol.select != "stability":
+        return best_of(prediction)
+    return best_of(prediction, by=stability(prediction.logits).nan_to_num())  # no pixel: not stable at all

@@ -153,10 +153,10 @@ def _provenance(
 def _digest(entries: Sequence[Entry]) -> str:
     """SHA-256 over ids and contents of the images."""
     from sambench.adapters.weights.resolve import sha256_of
-    from sambench.suites.data.sample import ahead
+    from sambench.suites.data.prefetch import prefetch
 
     digest = hashlib.sha256()
-    for entry, content in zip(entries, ahead(sha256_of, (e.file for e in entries)), strict=True):
+    for entry, content in zip(entries, prefetch(sha256_of, (e.file for e in entries)), strict=True):
         digest.update(f"{entry.record.id} {content}\n".encode())
     return digest.hexdigest()
 

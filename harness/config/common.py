@@ -11,7 +11,7 @@ from sambench.adapters.plugins import AdapterSpec, parse_adapter
 from sambench.adapters.registry import add, entry
 from sambench.evsam.errors import did_you_mean
 from sambench.harness.config.content import Content, weights_by_model
-from sambench.suites.data.named import expanded
+from sambench.suites.files import expanded
 
 DEVICES = ("cpu", "cuda")
 

@@ -11,7 +11,7 @@ from sambench.adapters.plugins import parse_adapter
 from sambench.evsam.errors import SambenchError, did_you_mean
 from sambench.harness.config import datasets
 from sambench.harness.config.keys import BY_SPELLING, find
-from sambench.suites.data.named import expanded, read_mapping
+from sambench.suites.files import expanded, read_mapping
 
 SEED = 0
 

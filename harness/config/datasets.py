@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from sambench.evsam.errors import SambenchError, did_you_mean
-from sambench.suites.data.named import FORMATS, expanded, find, is_known
+from sambench.suites.data.named import FORMATS, find, is_known
+from sambench.suites.files import expanded
 
 BESIDE = ("images", "annotations", "detections")
 """Keys of a configuration that belong to its one data set."""

@@ -21,8 +21,9 @@ from sambench.suites.base import (
 )
 from sambench.suites.click.clicker import Clicker
 from sambench.suites.data.sample import Sample, Target
-from sambench.suites.metrics.iou import Scores
-from sambench.suites.predict import ChosenMasks, mask_iou, predict
+from sambench.suites.metrics.iou import mask_iou
+from sambench.suites.metrics.scores import Scores
+from sambench.suites.predict import ChosenMasks, predict
 from sambench.suites.protocol import Protocol
 
 CLICKS = 5

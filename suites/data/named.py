@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from sambench.evsam.errors import SambenchError, did_you_mean
+from sambench.suites.files import expanded, read_mapping
 
 FOLDER = Path(__file__).with_name("sets")
 """Of the files that come with sambench; a data set of one's own is named by its file's path."""
@@ -94,36 +90,3 @@ def read(file: Path) -> DatasetFile:
         near = did_you_mean(content["format"], FORMATS)
         raise SambenchError(f"{file}: format {content['format']!r}; there is {', '.join(FORMATS)}.{near}")
     return DatasetFile(source=file, **content)
-
-
-def read_mapping(file: Path, kind: str, what: str, examples: str) -> dict[str, Any]:
-    """Read a YAML file that holds keys and values; the words are for the messages.
-
-    Raises:
-        SambenchError: it is not there, not YAML, or holds something else.
-    """
-    try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise SambenchError(f"{file}: no such {kind}.") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise SambenchError(f"{file}: cannot be read as YAML. {error}") from None
-    if not isinstance(content, dict):
-        raise SambenchError(f"{file}: {what} is a mapping of keys to values, see {examples}.")
-    return content
-
-
-def expanded(value: Any, key: str, where: str) -> Path:
-    """Return a path with ``${VAR}`` and ``~`` expanded.
-
-    Raises:
-        SambenchError: it is not a path, or a variable is not set.
-    """
-    if not isinstance(value, str | Path):
-        raise SambenchError(f"{where}: {key} must be a path, not {value!r}.")
-    path = os.path.expandvars(value)
-    if unset := re.search(r"\$\{?(\w+)", path):
-        raise SambenchError(
-            f"{where}: {key} is {str(value)!r}, but {unset[1]} is not set in the environment."
-        )
-    return Path(path).expanduser()

@@ -1,11 +1,9 @@
-"""One image with its objects, ready to be scored; and the workers that make samples ahead of the model."""
+"""One image with its objects, ready to be scored; and the choice of some of many."""
 
 from __future__ import annotations
 
 import random
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -16,7 +14,6 @@ from sambench.suites.data.images import read_image
 from sambench.suites.data.masks import WindowMask, decode_segmentation, to_window
 
 T = TypeVar("T")
-U = TypeVar("U")
 
 
 @dataclass(frozen=True)
@@ -73,23 +70,3 @@ def draw(items: Sequence[T], limit: int | None, seed: int) -> list[T]:
     order = list(range(len(items)))
     random.Random(seed).shuffle(order)
     return [items[i] for i in sorted(order[:limit])]
-
-
-def ahead(work: Callable[[T], U], items: Iterable[T], workers: int = 2) -> Iterator[U]:
-    """Map ``work`` over items in threads, in order, at most ``2 * workers`` results ahead of the consumer.
-
-    Decoding JPEGs, resizing and rasterising release Python's lock, so threads suffice. An error is raised
-    where its item's turn comes.
-    """
-    with ThreadPoolExecutor(workers, thread_name_prefix="sambench-load") as pool:
-        pending: deque[Future[U]] = deque()
-        try:
-            for item in items:
-                pending.append(pool.submit(work, item))
-                if len(pending) > 2 * workers:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-        finally:
-            for future in pending:
-                future.cancel()

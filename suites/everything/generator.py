@@ -30,8 +30,8 @@ from sambench.suites.everything.parts import (
     mask_boxes,
     nms,
     point_grid,
-    stability,
 )
+from sambench.suites.metrics.stability import stability
 
 OnPoints = Callable[[int, int], None]
 """Called with the points done so far, and how many there are."""

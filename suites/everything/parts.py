@@ -50,15 +50,6 @@ def crop_boxes(size: Size, layers: int, overlap_ratio: float) -> list[tuple[Corn
     return boxes
 
 
-def stability(logits: Tensor, offset: float) -> Tensor:
-    """Return the IoU of each mask cut ``offset`` above 0 with itself cut as much below: (n, H, W) to (n,).
-
-    Not a number where even the lower cut leaves no pixel.
-    """
-    high, low = ((logits > cut).flatten(1).sum(dim=1) for cut in (offset, -offset))
-    return high / low
-
-
 def mask_boxes(masks: Tensor) -> np.ndarray:
     """Return first and last column and row of each mask (n, H, W) bool, none of them empty: (n, 4) int."""
     columns, rows = (masks.any(dim=axis).cpu().numpy() for axis in (1, 2))

@@ -2,32 +2,27 @@
 
 The score is COCO's average recall, class-agnostic and with up to 1000 masks an image, as for the object
 proposals of "Segment Anything" (arXiv 2304.02643, section 7.3): ``COCOeval`` with ``iouType = "segm"``,
-``useCats = 0`` and ``maxDets = [1000]``, the masks ranked by predicted IoU. At each IoU of .50, .55, ... .95
-the masks choose in turn, each the free object that it covers best and at least so well. An object's recall is
-the share of the ten thresholds at which some mask chose it, and AR is the mean over the objects of all
-images. For the sizes, the masks choose anew among the objects of that size alone. Crowds are no objects to be
+``useCats = 0`` and ``maxDets = [1000]``, the masks ranked by predicted IoU. `suites.metrics.recall` says how
+an object's recall is counted; AR is the mean over the objects of all images. Crowds are no objects to be
 found, whatever the protocol says of them.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pycocotools import mask as rle
 
 from sambench.adapters.base import Capabilities, Embedding, Segmenter
 from sambench.suites.base import InstanceSuite, Record, Stopwatch, describe, kept, score_instances
-from sambench.suites.data.rle import encode
-from sambench.suites.data.sample import Sample, Target
+from sambench.suites.data.sample import Sample
 from sambench.suites.everything.generator import GeneratedMask, GeneratorSettings, generate
-from sambench.suites.metrics.iou import SIZES, Scores, size_bins
+from sambench.suites.metrics.recall import THRESHOLDS, match
+from sambench.suites.metrics.scores import Scores
+from sambench.suites.metrics.sizes import SIZES
 from sambench.suites.protocol import Protocol
 
-THRESHOLDS = np.linspace(0.5, 0.95, 10)  # cocodataset.org, detection evaluation
 MOST_MASKS = 1000
 SETTINGS = GeneratorSettings()  # those of SAM's own generator, whatever the model
 
@@ -82,12 +77,14 @@ class Everything(InstanceSuite):
         masks = generate(segmenter, sample.image, SETTINGS, embedding=embedding, watch=watch)
         objects = [t for t in kept(sample.targets, protocol) if not t.iscrowd]
         with watch("score"):
-            matched = _match(masks, objects, protocol)
+            best = sorted(masks, key=lambda mask: -mask.predicted_iou)[:MOST_MASKS]
+            matched = match([mask.segmentation for mask in best], objects, protocol)
         return [
             {"image_id": sample.image_id, "kind": "image", "masks": len(masks)},
             *(_describe_mask(sample.image_id, mask) for mask in masks),
             *(
-                {"kind": "object"} | describe(sample.image_id, target) | counted
+                {"kind": "object", **describe(sample.image_id, target)}
+                | {MATCHED[size]: times for size, times in counted.items()}
                 for target, counted in zip(objects, matched, strict=True)
             ),
         ]
@@ -107,50 +104,6 @@ class Everything(InstanceSuite):
             if "ar" in scores.intervals:
                 intervals[name] = scores.intervals["ar"]
         return Scores(metrics, intervals, counts)
-
-
-def times_matched(iou: np.ndarray) -> np.ndarray:
-    """Count the thresholds at which each object is matched.
-
-    Args:
-        iou: (masks, objects), the masks in the order of their choice.
-
-    Returns:
-        (objects,) of 0 to 10.
-    """
-    matched = np.zeros(iou.shape[1], np.int64)
-    for threshold in THRESHOLDS:
-        free = np.ones(iou.shape[1], bool)
-        for row in iou[(iou >= threshold).any(axis=1)]:
-            left = np.where(free, row, -1.0)
-            best = len(left) - 1 - left[::-1].argmax()  # the last among equals, as COCOeval has it
-            if left[best] >= threshold:
-                free[best] = False
-        matched += ~free
-    return matched
-
-
-def _match(
-    masks: Sequence[GeneratedMask], objects: Sequence[Target], protocol: Protocol
-) -> list[dict[str, int | None]]:
-    """Say of each object how often it is matched, among all objects and among those of its size."""
-    iou = _iou(masks, objects)
-    area = np.array([t.area if protocol.area_source == "ann" else t.mask.area for t in objects])
-    counted: list[dict[str, int | None]] = [dict.fromkeys(MATCHED.values()) for _ in objects]
-    for size, members in size_bins(area, protocol).items():
-        where = np.flatnonzero(members)
-        for index, times in zip(where, times_matched(iou[:, where]), strict=True):
-            counted[index][MATCHED[size]] = int(times)
-    return counted
-
-
-def _iou(masks: Sequence[GeneratedMask], objects: Sequence[Target]) -> np.ndarray:
-    """IoU of the best masks, by falling predicted IoU, with the objects: (masks, objects)."""
-    ranked = sorted(masks, key=lambda m: -m.predicted_iou)[:MOST_MASKS]
-    truth = encode(np.stack([t.mask.full() for t in objects])) if objects else []
-    if not ranked or not truth:
-        return np.zeros((len(ranked), len(truth)))
-    return np.asarray(rle.iou([m.segmentation for m in ranked], truth, [0] * len(truth)))
 
 
 def _describe_mask(image_id: int, mask: GeneratedMask) -> Record:

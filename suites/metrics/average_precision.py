@@ -24,14 +24,14 @@ from sambench.suites.metrics.evaluators import (
     by_pycocotools,
     intervals_by_hotcoco,
 )
-from sambench.suites.metrics.ground_truth import Truth
+from sambench.suites.metrics.ground_truth import GroundTruth
 
-__all__ = ["Evaluator", "IouType", "Results", "Truth", "evaluate", "intervals", "used_evaluator"]
+__all__ = ["Evaluator", "IouType", "Results", "evaluate", "intervals", "used_evaluator"]
 
 Evaluator = Literal["hotcoco", "pycocotools", "lvis"]
 
 _OFFICIAL: dict[str, Evaluator] = {"coco": "pycocotools", "lvis": "lvis"}
-_RUN: dict[str, Callable[[Truth, list[dict[str, Any]], IouType], dict[str, float]]] = {
+_RUN: dict[str, Callable[[GroundTruth, list[dict[str, Any]], IouType], dict[str, float]]] = {
     "hotcoco": by_hotcoco,
     "pycocotools": by_pycocotools,
     "lvis": by_lvis,
@@ -57,7 +57,7 @@ class Results:
         return len(self.scores)
 
 
-def used_evaluator(truth: Truth, evaluator: Evaluator) -> Evaluator:
+def used_evaluator(truth: GroundTruth, evaluator: Evaluator) -> Evaluator:
     """Return which library computes when ``evaluator`` is asked for.
 
     hotcoco can match an annotation with the id 0, so where the quirk of the official evaluators is wanted,
@@ -75,7 +75,7 @@ def used_evaluator(truth: Truth, evaluator: Evaluator) -> Evaluator:
 
 
 def evaluate(
-    truth: Truth, results: Results, *, iou_type: IouType, evaluator: Evaluator = "hotcoco"
+    truth: GroundTruth, results: Results, *, iou_type: IouType, evaluator: Evaluator = "hotcoco"
 ) -> dict[str, float | None]:
     """Compute average precision and recall.
 
@@ -106,8 +106,8 @@ def evaluate(
     return {name: 100 * float(value) if value >= 0 else None for name, value in fractions.items()}
 
 
-def intervals(truth: Truth, results: Results, *, iou_type: IouType) -> dict[str, list[float]]:
-    """Return the 95% intervals of the precisions, percent: images resampled, as in `suites.metrics.iou`.
+def intervals(truth: GroundTruth, results: Results, *, iou_type: IouType) -> dict[str, list[float]]:
+    """Return the precisions' 95% intervals, percent: images resampled, as in `suites.metrics.bootstrap`.
 
     None for a single image, nor where the official evaluators' quirk is wanted, which hotcoco has not.
     """
@@ -119,7 +119,7 @@ def intervals(truth: Truth, results: Results, *, iou_type: IouType) -> dict[str,
     return {name: [100 * low, 100 * high] for name, (low, high) in found.items() if low >= 0}
 
 
-def _check(truth: Truth, results: Results) -> None:
+def _check(truth: GroundTruth, results: Results) -> None:
     """Refuse results that do not belong to the annotations; an evaluator would score them near zero."""
     if not np.isfinite(results.scores).all():
         row = int(np.flatnonzero(~np.isfinite(results.scores))[0])
@@ -139,7 +139,7 @@ def _check(truth: Truth, results: Results) -> None:
             )
 
 
-def _records(truth: Truth, results: Results, iou_type: IouType) -> list[dict[str, Any]]:
+def _records(truth: GroundTruth, results: Results, iou_type: IouType) -> list[dict[str, Any]]:
     """Return the results on evaluated images as the libraries take them, ordered."""
     regions = results.masks if iou_type == "segm" else results.boxes
     if regions is None or len(regions) != len(results):
@@ -179,7 +179,7 @@ def _bytes(counts: bytes | str) -> bytes:
     return counts.encode() if isinstance(counts, str) else counts
 
 
-def _check_sizes(truth: Truth, image_ids: list[int], masks: list[Mapping[str, Any]]) -> None:
+def _check_sizes(truth: GroundTruth, image_ids: list[int], masks: list[Mapping[str, Any]]) -> None:
     for image_id, mask in zip(image_ids, masks, strict=True):
         if tuple(mask["size"]) != truth.sizes[image_id]:
             raise SambenchError(
@@ -188,7 +188,7 @@ def _check_sizes(truth: Truth, image_ids: list[int], masks: list[Mapping[str, An
             )
 
 
-def _miss(truth: Truth, iou_type: IouType) -> dict[str, Any]:
+def _miss(truth: GroundTruth, iou_type: IouType) -> dict[str, Any]:
     """Return a result that meets nothing: no library takes an empty list, and it scores zero all the same."""
     image_id, size = next(iter(truth.sizes.items()))
     miss: dict[str, Any] = {"image_id": image_id, "category_id": min(truth.category_ids), "score": 0.0}

@@ -17,8 +17,8 @@ import msgspec
 import numpy as np
 
 from sambench.evsam.errors import SambenchError
-from sambench.suites.metrics.ground_truth import Truth
-from sambench.suites.metrics.iou import BOOTSTRAP_SEED, CONFIDENCE
+from sambench.suites.metrics.bootstrap import BOOTSTRAP_SEED, CONFIDENCE
+from sambench.suites.metrics.ground_truth import GroundTruth
 
 IouType = Literal["segm", "bbox"]
 
@@ -39,7 +39,7 @@ LVIS_STATS = {
 }
 
 
-def by_hotcoco(truth: Truth, results: list[dict[str, Any]], iou_type: IouType) -> dict[str, float]:
+def by_hotcoco(truth: GroundTruth, results: list[dict[str, Any]], iou_type: IouType) -> dict[str, float]:
     """Evaluate in hotcoco, either style."""
     with contextlib.redirect_stdout(io.StringIO()):
         job = _job(truth, results, iou_type)
@@ -51,7 +51,7 @@ def by_hotcoco(truth: Truth, results: list[dict[str, Any]], iou_type: IouType) -
 
 
 def intervals_by_hotcoco(
-    truth: Truth, results: list[dict[str, Any]], nothing: list[dict[str, Any]], iou_type: IouType
+    truth: GroundTruth, results: list[dict[str, Any]], nothing: list[dict[str, Any]], iou_type: IouType
 ) -> dict[str, tuple[float, float]]:
     """Bootstrap over images: metric to low and high.
 
@@ -74,7 +74,7 @@ def intervals_by_hotcoco(
     }
 
 
-def _job(truth: Truth, results: list[dict[str, Any]], iou_type: IouType) -> Any:
+def _job(truth: GroundTruth, results: list[dict[str, Any]], iou_type: IouType) -> Any:
     """Match results with annotations in hotcoco."""
     import hotcoco
 
@@ -88,7 +88,7 @@ def _job(truth: Truth, results: list[dict[str, Any]], iou_type: IouType) -> Any:
     return job
 
 
-def by_pycocotools(truth: Truth, results: list[dict[str, Any]], iou_type: IouType) -> dict[str, float]:
+def by_pycocotools(truth: GroundTruth, results: list[dict[str, Any]], iou_type: IouType) -> dict[str, float]:
     """Evaluate in pycocotools, COCO's style."""
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
@@ -104,7 +104,7 @@ def by_pycocotools(truth: Truth, results: list[dict[str, Any]], iou_type: IouTyp
     return dict(zip(COCO_STATS, job.stats, strict=True))
 
 
-def by_lvis(truth: Truth, results: list[dict[str, Any]], iou_type: IouType) -> dict[str, float]:
+def by_lvis(truth: GroundTruth, results: list[dict[str, Any]], iou_type: IouType) -> dict[str, float]:
     """Evaluate in lvis, its own style.
 
     Raises:

@@ -1,9 +1,9 @@
-"""The annotations that average precision is measured against, read once and made clean for the evaluators."""
+"""The annotations that average precision is measured against, made clean for the evaluators."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -12,7 +12,14 @@ import msgspec
 
 from sambench.evsam.errors import SambenchError
 from sambench.evsam.size import Size
-from sambench.suites.data.coco import AnnotationRecord
+from sambench.suites.data.annotations import (
+    AnnotationRecord,
+    Annotations,
+    CategoryRecord,
+    ImageRecord,
+    read_annotations,
+    refuse_twice,
+)
 from sambench.suites.data.masks import FARTHEST, decode_segmentation
 
 Style = Literal["coco", "lvis"]
@@ -20,29 +27,24 @@ Ids = Literal["as_given", "from_one"]
 
 
 class _Image(msgspec.Struct, gc=False, omit_defaults=True):
+    """An entry of ``images`` as the evaluators read it."""
+
     id: int
     height: int
     width: int
     neg_category_ids: list[int] | None = None
-    """LVIS: categories seen to be absent."""
     not_exhaustive_category_ids: list[int] | None = None
-    """LVIS: categories of which some objects are not annotated."""
-
-
-class _Category(msgspec.Struct, gc=False, omit_defaults=True):
-    id: int
-    name: str
-    frequency: Literal["r", "c", "f"] | None = None
-    """LVIS: rare, common or frequent among the training images."""
 
 
 class _File(msgspec.Struct):
+    """All that an evaluator reads."""
+
     images: list[_Image]
     annotations: list[AnnotationRecord]
-    categories: list[_Category]
+    categories: list[CategoryRecord]
 
 
-class Truth:
+class GroundTruth:
     """What is evaluated, and by which rules.
 
     Args:
@@ -78,10 +80,11 @@ class Truth:
                 f"style {style!r} is none of {get_args(Style)}, or ids {ids!r} of {get_args(Ids)}."
             )
         self.path, self.style, self.ids = path, style, ids
-        file = _parse(path)
+        file = _as_evaluated(read_annotations(path, unique_ids=ids == "as_given"))
+        if style == "lvis":
+            _check_lvis(file, path)
         self.listed = frozenset(image.id for image in file.images)
         self.category_ids = frozenset(category.id for category in file.categories)
-        self._check(file)
         _choose(file, image_ids, path)
         if ids == "from_one":
             for i, annotation in enumerate(file.annotations, start=1):
@@ -112,39 +115,46 @@ class Truth:
             except ValueError as error:
                 raise SambenchError(f"{self.path}: hotcoco cannot read it ({error}).") from None
 
-    def _check(self, file: _File) -> None:
-        """Refuse what the evaluators would stumble over, or count wrong in silence."""
-        _refuse_twice(self.path, "image id", [i.id for i in file.images])
-        _refuse_twice(self.path, "category id", [c.id for c in file.categories])
-        if self.ids == "as_given":
-            _refuse_twice(self.path, "annotation id", [a.id for a in file.annotations])
-        lost = next((a for a in file.annotations if a.image_id not in self.listed), None)
-        if lost is not None:
+
+def _as_evaluated(read: Annotations) -> _File:
+    """Return what the evaluators read of a file; refuse what they would stumble over, or count in silence."""
+    if read.categories is None:
+        raise SambenchError(f"{read.path}: has no categories, over which average precision is the mean.")
+    refuse_twice(read.path, "category id", (category.id for category in read.categories))
+    for category in read.categories:
+        if category.frequency not in (None, "r", "c", "f"):
             raise SambenchError(
-                f"{self.path}: annotation {lost.id} belongs to image {lost.image_id}, which the file does "
-                "not list. Add the image or remove the annotation."
+                f"{read.path}: the frequency of category {category.id} is {category.frequency!r}, which can "
+                "be r, c or f."
             )
-        if self.style == "lvis" and (
-            any(None in (i.neg_category_ids, i.not_exhaustive_category_ids) for i in file.images)
-            or any(c.frequency is None for c in file.categories)
-        ):
-            raise SambenchError(
-                f"{self.path}: not LVIS annotations: an image lacks neg_category_ids or "
-                "not_exhaustive_category_ids, or a category its frequency. Evaluate it in COCO's style."
-            )
+    return _File([_image(image, read.path) for image in read.images], read.annotations, read.categories)
 
 
-def _parse(path: Path) -> _File:
+def _image(record: ImageRecord, path: Path) -> _Image:
+    if record.height is None or record.width is None:
+        raise SambenchError(f"{path}: image {record.id} lacks its height or width. Evaluators need both.")
+    absent, not_exhaustive = (
+        _category_ids(getattr(record, key), f"{path}: image {record.id}: {key}")
+        for key in ("neg_category_ids", "not_exhaustive_category_ids")
+    )
+    return _Image(record.id, record.height, record.width, absent, not_exhaustive)
+
+
+def _category_ids(raw: msgspec.Raw, what: str) -> list[int] | None:
+    """Read one of LVIS's two lists of an image; ``None`` where it has none."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=_File)
-    except FileNotFoundError:
-        raise SambenchError(f"{path}: no such annotation file. Give it with --annotations.") from None
-    except OSError as error:
-        raise SambenchError(f"{path}: cannot be read ({error.strerror}).") from None
+        return msgspec.json.decode(raw, type=list[int] | None) if memoryview(raw) else None
     except msgspec.ValidationError as error:
-        raise SambenchError(f"{path}: not annotations to evaluate against. {error}.") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise SambenchError(f"{path}: not valid JSON, perhaps cut off. {error}.") from None
+        raise SambenchError(f"{what} is no list of category ids ({error}).") from None
+
+
+def _check_lvis(file: _File, path: Path) -> None:
+    lacking = any(None in (i.neg_category_ids, i.not_exhaustive_category_ids) for i in file.images)
+    if lacking or any(category.frequency is None for category in file.categories):
+        raise SambenchError(
+            f"{path}: not LVIS annotations: an image lacks neg_category_ids or "
+            "not_exhaustive_category_ids, or a category its frequency. Evaluate it in COCO's style."
+        )
 
 
 def _choose(file: _File, image_ids: Collection[int] | None, path: Path) -> None:
@@ -180,11 +190,3 @@ def _check_segmentation(raw: msgspec.Raw, size: Size, what: str) -> None:
             f"{what}: its segmentation has no polygon, or one that is not 6 or more numbers in pairs, each "
             f"within {FARTHEST:.0f} pixels. Mend the annotation or remove it."
         )
-
-
-def _refuse_twice(path: Path, what: str, ids: Sequence[int]) -> None:
-    seen: set[int] = set()
-    for i in ids:
-        if i in seen:
-            raise SambenchError(f"{path}: {what} {i} is there twice. Number them anew.")
-        seen.add(i)

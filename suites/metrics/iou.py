@@ -1,49 +1,51 @@
-"""Mean IoU over instances, by size, with intervals from a bootstrap over images.
-
-Objects of one image share its difficulties, so images are resampled, not objects: an interval over objects
-would mostly be too narrow.
-"""
+"""IoU of masks with their objects, and its mean over objects, by size."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sambench.suites.protocol import MEDIUM_AREA, SMALL_AREA, Protocol
+from sambench.suites.data.masks import WindowMask
+from sambench.suites.metrics.scores import Scores
+from sambench.suites.metrics.sizes import SIZES, sums_by_size
+from sambench.suites.protocol import Protocol
 
-RESAMPLES = 2000
-BOOTSTRAP_SEED = 20240208
-CONFIDENCE = 95.0  # percent
-SIZES = ("all", "small", "medium", "large")
-
-
-@dataclass(frozen=True)
-class Scores:
-    """What a suite computes from the records of a cell."""
-
-    metrics: dict[str, float | None]
-    """Percent; ``None`` where there was no object to average."""
-    intervals: dict[str, list[float]]
-    """[low, high] of the 95% interval, percent."""
-    counts: dict[str, int]
-    """Objects by size."""
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
-def size_bins(area: np.ndarray, protocol: Protocol) -> dict[str, np.ndarray]:
-    """Sort objects into COCO's sizes: name to mask (n,) bool, ``all`` first.
+def mask_iou(masks: Tensor, truth: Sequence[WindowMask]) -> np.ndarray:
+    """IoU of n predicted masks (n, H, W) bool with their objects, (n,) float64; 0 where both are empty.
 
-    Small ends at 32^2, medium at 96^2 square pixels. With ``closed`` bins, as in the authors' script, an area
-    of exactly 1024 is small and medium, one of 9216 medium and large.
+    Counted where the masks are: numpy on the CPU (its count over bytes is several times torch's), one
+    reduction for all on a GPU.
     """
-    closed = protocol.bins == "closed"
-    return {
-        "all": np.ones(len(area), bool),
-        "small": area <= SMALL_AREA if closed else area < SMALL_AREA,
-        "medium": (area >= SMALL_AREA) & ((area <= MEDIUM_AREA) if closed else (area < MEDIUM_AREA)),
-        "large": area >= MEDIUM_AREA,
-    }
+    if masks.device.type == "cpu":
+        pairs = [_count(m, t) for m, t in zip(masks.numpy(), truth, strict=True)]
+        overlap, predicted = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+    else:
+        overlap, predicted = count_on_device(masks, truth)
+    union = predicted + np.array([t.area for t in truth], dtype=np.int64) - overlap
+    return overlap / np.maximum(union, 1)
+
+
+def _count(mask: np.ndarray, truth: WindowMask) -> tuple[int, int]:
+    """Pixels in both, and in the predicted mask."""
+    overlap = np.count_nonzero(mask[truth.window] & truth.pixels)
+    return int(overlap), int(np.count_nonzero(mask))
+
+
+def count_on_device(masks: Tensor, truth: Sequence[WindowMask]) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels in both, and in the predicted masks, each (n,), in three reductions on the masks' device."""
+    import torch
+
+    full = torch.from_numpy(np.stack([t.full() for t in truth])).to(masks.device, non_blocking=True)
+    overlap = (masks & full).flatten(1).sum(dim=1)
+    predicted = masks.flatten(1).sum(dim=1)
+    counted = torch.stack([overlap, predicted]).cpu().numpy()
+    return counted[0], counted[1]
 
 
 def mean_iou(
@@ -61,43 +63,6 @@ def mean_iou(
         Metrics ``name``, ``name_small``, ``name_medium`` and ``name_large`` in percent, their intervals (none
         from a single image), and the number of objects of each size.
     """
-    bins = size_bins(area, protocol)
-    columns = {
-        name if size == "all" else f"{name}_{size}": (values, bins[size])
-        for name, values in iou.items()
-        for size in SIZES
-    }
-    sums, counts = _per_image(columns, image_id)
-    total = counts.sum(axis=0)
-    metrics: dict[str, float | None] = {}
-    intervals: dict[str, list[float]] = {}
-    samples = _resample(sums, counts)
-    for i, name in enumerate(columns):
-        metrics[name] = float(100 * sums[:, i].sum() / total[i]) if total[i] else None
-        drawn = samples[:, i][np.isfinite(samples[:, i])]
-        if total[i] and len(sums) > 1 and len(drawn):
-            edge = (100 - CONFIDENCE) / 2
-            intervals[name] = [float(100 * v) for v in np.percentile(drawn, [edge, 100 - edge])]
-    return Scores(metrics, intervals, {size: int(bins[size].sum()) for size in SIZES})
-
-
-def _per_image(
-    columns: Mapping[str, tuple[np.ndarray, np.ndarray]], image_id: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Sum IoU and count objects by image: two arrays (images, columns)."""
-    _, index = np.unique(image_id, return_inverse=True)
-    n = int(index.max(initial=-1)) + 1
-    sums = [np.bincount(index[m], weights=v[m], minlength=n) for v, m in columns.values()]
-    counts = [np.bincount(index[m], minlength=n) for _, m in columns.values()]
-    return np.stack(sums, axis=1), np.stack(counts, axis=1)
-
-
-def _resample(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Means (resamples, columns) over images drawn with replacement; not a number where none has objects."""
-    images = len(sums)
-    if images == 0:
-        return np.zeros((0, sums.shape[1]))
-    rng = np.random.default_rng(BOOTSTRAP_SEED)
-    drawn = rng.multinomial(images, np.full(images, 1 / images), size=RESAMPLES).astype(np.float64)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return (drawn @ sums) / (drawn @ counts)
+    summed = sums_by_size(iou, image_id, area, protocol)
+    objects = summed.counts[:, : len(SIZES)].sum(axis=0).tolist()
+    return Scores(summed.means(), summed.intervals(), dict(zip(SIZES, objects, strict=True)))

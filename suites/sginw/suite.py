@@ -29,7 +29,7 @@ from sambench.suites.data.detections import Detections
 from sambench.suites.data.sample import Sample
 from sambench.suites.det_box import SCHEMA, average_precision, check, masks_of_boxes
 from sambench.suites.files import write_atomic
-from sambench.suites.metrics.iou import Scores
+from sambench.suites.metrics.scores import Scores
 from sambench.suites.protocol import Protocol
 from sambench.suites.sginw.registry import registry
 

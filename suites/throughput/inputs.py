@@ -12,9 +12,11 @@ from torch import Tensor
 from sambench.adapters.base import Prepared, Segmenter
 from sambench.evsam.errors import SambenchError
 from sambench.evsam.size import Size
-from sambench.suites.data.coco import AnnotationRecord, CocoDataset, Entry
+from sambench.suites.data.annotations import AnnotationRecord
+from sambench.suites.data.coco import CocoDataset, Entry
 from sambench.suites.data.images import read_image
-from sambench.suites.data.sample import ahead, draw
+from sambench.suites.data.prefetch import prefetch
+from sambench.suites.data.sample import draw
 from sambench.suites.throughput.job import FEWEST_BATCHES, INPUT_IMAGES
 
 
@@ -112,7 +114,7 @@ def prepare(segmenter: Segmenter, images: Sequence[Image]) -> list[Prepared]:
     Raises:
         SambenchError: an image cannot be read.
     """
-    return list(ahead(lambda image: load(segmenter, image), images))
+    return list(prefetch(lambda image: load(segmenter, image), images))
 
 
 def load(segmenter: Segmenter, image: Image) -> Prepared:

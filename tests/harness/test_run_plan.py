@@ -19,7 +19,8 @@ from sambench.evsam.errors import SambenchError
 from sambench.harness import provenance
 from sambench.harness.config import DatasetConfig, RunConfig
 from sambench.harness.plan import Plan, make_plan
-from sambench.suites.data.coco import Entry, ImageRecord
+from sambench.suites.data.annotations import ImageRecord
+from sambench.suites.data.coco import Entry
 from sambench.suites.data.sample import draw
 from sambench.suites.protocol import PRESETS, make_protocol
 

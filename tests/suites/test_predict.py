@@ -12,7 +12,9 @@ from sambench.adapters.base import Prediction, Prompts
 from sambench.evsam.errors import SambenchError
 from sambench.suites.base import Stopwatch
 from sambench.suites.data.masks import to_window
-from sambench.suites.predict import choose, count_on_device, mask_iou, predict, stability
+from sambench.suites.metrics.iou import count_on_device, mask_iou
+from sambench.suites.metrics.stability import stability
+from sambench.suites.predict import choose, predict
 from sambench.suites.protocol import make_protocol
 
 STABLE = [[9.0, 9.0], [-9.0, -9.0]]  # cut at +1 and at -1: 2 and 2 pixels
@@ -61,7 +63,7 @@ def test_stability_on_random_logits_is_the_iou_of_the_two_cuts():
 
 def test_a_mask_without_a_pixel_is_not_stable_and_not_chosen():
     empty = [[-9.0, -9.0], [-9.0, -9.0]]
-    assert stability(torch.tensor([[empty]])).tolist() == [[0.0]]
+    assert stability(torch.tensor([[empty]])).isnan().all()
     chosen = choose(prediction([[empty, SHAKY]], [[0.9, 0.1]]), make_protocol({"select": "stability"}))
     assert chosen.choice.tolist() == [1]
 

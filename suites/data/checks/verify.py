@@ -19,10 +19,11 @@ from PIL.ExifTags import Base as Tag
 
 from sambench.evsam.errors import SambenchError
 from sambench.evsam.size import Size
+from sambench.suites.data.checks.masks import check_object, is_finite, is_number
 from sambench.suites.data.checks.problems import REFUSED, Finding, Problem, Problems
-from sambench.suites.data.checks.verify_masks import check_object, is_finite, is_number
 from sambench.suites.data.coco import CocoDataset, image_file
-from sambench.suites.data.sample import ahead, draw
+from sambench.suites.data.prefetch import prefetch
+from sambench.suites.data.sample import draw
 
 Record = dict[str, Any]
 
@@ -106,7 +107,7 @@ def verify(
     if _looks_like_lvis(listed, categories) if lvis is None else lvis:
         _check_lvis(listed, categories, known, problems)
     chosen = draw([pictures[i] for i in sorted(pictures)], limit, seed)
-    for done, found in enumerate(ahead(partial(_check_picture, decode=decode), chosen, WORKERS), 1):
+    for done, found in enumerate(prefetch(partial(_check_picture, decode=decode), chosen, WORKERS), 1):
         for finding in found:
             problems.add(*finding)
         on_image(done, len(chosen))

@@ -7,7 +7,8 @@ import torch
 from sambench.adapters.base import Prediction, Prompts, Weights
 from sambench.adapters.families import edge_sam
 from sambench.adapters.families.sam import SamSegmenter
-from sambench.suites.predict import choose, stability
+from sambench.suites.metrics.stability import stability
+from sambench.suites.predict import choose
 from sambench.suites.protocol import make_protocol
 from tests.golden import golden, official
 

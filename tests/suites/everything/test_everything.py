@@ -18,7 +18,8 @@ from sambench.suites.data.coco import CocoDataset
 from sambench.suites.data.sample import load_sample
 from sambench.suites.everything import suite as everything
 from sambench.suites.everything.generator import GeneratedMask
-from sambench.suites.everything.suite import Everything, times_matched
+from sambench.suites.everything.suite import Everything
+from sambench.suites.metrics.recall import times_matched
 from sambench.suites.protocol import make_protocol
 
 SIZE = (40, 60)

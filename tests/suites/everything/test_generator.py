@@ -15,7 +15,8 @@ from sambench.adapters.base import Capabilities
 from sambench.evsam.errors import SambenchError
 from sambench.suites.base import Stopwatch
 from sambench.suites.everything.generator import GeneratorSettings, generate
-from sambench.suites.everything.parts import clean, crop_boxes, nms, point_grid, stability
+from sambench.suites.everything.parts import clean, crop_boxes, nms, point_grid
+from sambench.suites.metrics.stability import stability
 
 GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "amg_discs.json").read_text())
 SIZE = (60, 80)

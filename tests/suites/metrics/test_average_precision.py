@@ -21,8 +21,9 @@ from toy_annotations import (
 )
 
 from sambench.suites.data.rle import encode
-from sambench.suites.metrics.average_precision import Results, Truth, evaluate
+from sambench.suites.metrics.average_precision import Results, evaluate
 from sambench.suites.metrics.evaluators import by_hotcoco, by_pycocotools
+from sambench.suites.metrics.ground_truth import GroundTruth
 
 # Published numbers and real files
 
@@ -33,7 +34,7 @@ def test_the_numbers_that_coco_published_come_out(data_root, run, iou_type):
     folder = data_root / "cocoapi-oracle"
     published = (folder / "val2014_fake_eval_res.txt").read_text().partition(f"type={iou_type}\n")[2]
     want = [float(line.rpartition("=")[2]) for line in published.splitlines() if line.startswith(" Average")]
-    truth = Truth(folder / "instances_val2014_100.json")
+    truth = GroundTruth(folder / "instances_val2014_100.json")
     found = json.loads((folder / f"instances_val2014_fake{iou_type}100_results.json").read_text())
     assert [round(float(v), 3) for v in run(truth, found, iou_type).values()] == want[:12]
 
@@ -42,7 +43,7 @@ def test_the_numbers_that_coco_published_come_out(data_root, run, iou_type):
 def test_settling_ties_moves_the_published_numbers_by_little(data_root, iou_type):
     folder = data_root / "cocoapi-oracle"
     want = json.loads((folder / "reproduced_with_pycocotools.json").read_text())["stats"][iou_type]
-    truth = Truth(folder / "instances_val2014_100.json")
+    truth = GroundTruth(folder / "instances_val2014_100.json")
     found = columns(folder / f"instances_val2014_fake{iou_type}100_results.json")
     by = {e: evaluate(truth, found, iou_type=iou_type, evaluator=e) for e in ("hotcoco", "pycocotools")}
     assert_same(by["hotcoco"], by["pycocotools"])
@@ -55,7 +56,7 @@ def test_box_ap_of_the_coco_files_is_as_their_readme_has_it(data_root, coco_mini
     quality = json.loads((data_root / "detections/quality.json").read_text())[f"coco-mini/{name}_like"]
     found = columns(data_root / f"detections/synthetic/coco-mini/coco_SYNTHETIC_{name}_like.json")
     assert len(found) == quality["n"]
-    metrics = evaluate(Truth(coco_mini.annotations), found, iou_type="bbox", evaluator=evaluator)
+    metrics = evaluate(GroundTruth(coco_mini.annotations), found, iou_type="bbox", evaluator=evaluator)
     assert [round(v / 100, 4) for v in list(metrics.values())[:6]] == quality["bbox_AP_AP50_AP75_S_M_L"]
 
 
@@ -64,7 +65,7 @@ def test_box_ap_of_the_lvis_file_is_as_its_readme_has_it(data_root, lvis_mini, e
     want = json.loads((data_root / "detections/quality.json").read_text())["lvis-mini/vitdet_like"]["bbox"]
     found = columns(data_root / "detections/synthetic/lvis-mini/lvis_SYNTHETIC_vitdet_like.json")
     metrics = evaluate(
-        Truth(lvis_mini.annotations, style="lvis"), found, iou_type="bbox", evaluator=evaluator
+        GroundTruth(lvis_mini.annotations, style="lvis"), found, iou_type="bbox", evaluator=evaluator
     )
     values = [-1.0 if v is None else round(v / 100, 4) for v in list(metrics.values())[:9]]
     assert values == list(want.values())
@@ -72,7 +73,7 @@ def test_box_ap_of_the_lvis_file_is_as_its_readme_has_it(data_root, lvis_mini, e
 
 
 def test_a_real_detector_scores_the_same_by_both_evaluators(data_root, coco_mini):
-    truth = Truth(coco_mini.annotations)
+    truth = GroundTruth(coco_mini.annotations)
     found = columns(data_root / "detections/genuine_yolov8n_int8_coco-mini.json")
     by = [evaluate(truth, found, iou_type="bbox", evaluator=e) for e in ("hotcoco", "pycocotools")]
     assert_same(*by)
@@ -81,7 +82,7 @@ def test_a_real_detector_scores_the_same_by_both_evaluators(data_root, coco_mini
 
 @pytest.mark.parametrize("name", ["lvis_v0.5_val_100_full_annotations_only", "lvis_v1_val"])
 def test_lvis_masks_score_the_same_by_both_evaluators(data_root, name):
-    truth = Truth(data_root / f"lvis-mini/annotations/{name}.json", style="lvis")
+    truth = GroundTruth(data_root / f"lvis-mini/annotations/{name}.json", style="lvis")
     found, rng = perfect(truth), np.random.default_rng(0)
     whole = evaluate(truth, found, iou_type="segm")
     assert_perfect(whole)
@@ -99,7 +100,7 @@ def test_lvis_masks_score_the_same_by_both_evaluators(data_root, name):
 
 
 def test_results_moved_about_score_the_same_by_both_evaluators_on_coco_mini(coco_mini):
-    truth = Truth(coco_mini.annotations)
+    truth = GroundTruth(coco_mini.annotations)
     found, rng = perfect(truth), np.random.default_rng(0)
     moved = [
         encode(np.roll(official.decode(m), rng.integers(-9, 10), axis=1)[None].astype(bool))[0]
@@ -141,7 +142,7 @@ def built(world, folder, style):
         category["frequency"] = frequency
     file = folder / "world.json"
     file.write_text(json.dumps(content))
-    return Truth(file, style=style)
+    return GroundTruth(file, style=style)
 
 
 @pytest.mark.parametrize("iou_type", ["segm", "bbox"])

@@ -20,8 +20,9 @@ from toy_annotations import (
 
 from sambench.evsam.errors import SambenchError
 from sambench.suites.data.rle import encode
-from sambench.suites.metrics.average_precision import Results, Truth, evaluate, used_evaluator
+from sambench.suites.metrics.average_precision import Results, evaluate, used_evaluator
 from sambench.suites.metrics.evaluators import by_hotcoco, by_pycocotools, lvis_at_work
+from sambench.suites.metrics.ground_truth import GroundTruth
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def toy(tmp_path):
     def make(content, **choices):
         file = tmp_path / "toy.json"
         file.write_text(json.dumps(content))
-        return Truth(file, **choices)
+        return GroundTruth(file, **choices)
 
     return make
 
@@ -170,7 +171,7 @@ SGINW = {"Elephants": 0.2525, "Cows": 0.8109, "Fruits": 0.9343, "HouseHold-Items
 @pytest.mark.parametrize(("name", "quirky"), SGINW.items())
 def test_an_annotation_of_id_zero_is_unmatchable_as_given_and_ordinary_from_one(data_root, name, quirky):
     file = data_root / "sginw-mini/seginw" / name / "valid/_annotations_min1cat.coco.json"
-    as_given, from_one = Truth(file), Truth(file, ids="from_one")
+    as_given, from_one = GroundTruth(file), GroundTruth(file, ids="from_one")
     found = perfect(as_given)  # in the order of the file, best first: where the one miss stands matters
     found = dataclasses.replace(found, scores=np.linspace(1, 0.5, len(found)))
     for evaluator in ("hotcoco", "pycocotools"):
@@ -296,11 +297,14 @@ def broken(**changes):
         (broken(annotations=lambda v: v * 2), {}, "annotation id 1 is there twice"),
         (broken(categories=lambda v: v * 2), {}, "category id 1 is there twice"),
         (broken(images=lambda v: []), {}, "annotation 1 belongs to image 1, which"),
-        (broken(images=lambda v: [{"id": 1}]), {}, "missing required field `height`"),
+        (broken(images=lambda v: [{"id": 1}]), {}, "image 1 lacks its height or width"),
         (broken(images=lambda v: [{"id": 1, "height": 9, "width": 9}]), {"style": "lvis"}, "not LVIS annot"),
         (broken(categories=lambda v: [{"id": 1, "name": "x"}]), {"style": "lvis"}, "or a category its freq"),
-        (broken(annotations=lambda v: [{"id": 1}]), {}, "not annotations to evaluate against"),
-        ([], {}, "not annotations to evaluate against"),
+        (broken(images=lambda v: [v[0] | {"neg_category_ids": [1, "2"]}]), {}, "neg_category_ids is no list"),
+        (broken(categories=lambda v: [v[0] | {"frequency": "x"}]), {}, "frequency of category 1 is 'x'"),
+        (broken(categories=lambda v: None), {}, "has no categories, over which"),
+        (broken(annotations=lambda v: [{"id": 1}]), {}, "not in COCO's format"),
+        ([], {}, "not in COCO's format"),
         (broken(), {"image_ids": [1, 5]}, "lists no image 5"),
         (broken(), {"style": "voc"}, "style 'voc'"),
         (broken(), {"ids": "zero"}, "ids 'zero'"),
@@ -351,6 +355,6 @@ def test_annotations_with_an_id_twice_can_be_numbered_anew(toy):
 def test_a_damaged_annotation_file_is_refused(tmp_path, content):
     (tmp_path / "a.json").write_bytes(content)
     with pytest.raises(SambenchError, match="not valid JSON"):
-        Truth(tmp_path / "a.json")
+        GroundTruth(tmp_path / "a.json")
     with pytest.raises(SambenchError, match="no such annotation file"):
-        Truth(tmp_path / "b.json")
+        GroundTruth(tmp_path / "b.json")

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from sambench.suites.data.coco import CocoDataset
-from sambench.suites.metrics.iou import BOOTSTRAP_SEED, RESAMPLES, mean_iou, size_bins
+from sambench.suites.metrics.bootstrap import BOOTSTRAP_SEED, RESAMPLES
+from sambench.suites.metrics.iou import mean_iou
+from sambench.suites.metrics.sizes import size_bins
 from sambench.suites.protocol import make_protocol
 
 PAPER, STRICT = make_protocol("paper"), make_protocol("strict")

@@ -14,14 +14,14 @@ from PIL import Image
 from pycocotools import mask as rle
 
 from sambench.evsam.errors import SambenchError
-from sambench.suites.data.checks.problems import EXAMPLES, KINDS, REFUSED
-from sambench.suites.data.checks.verify import verify
-from sambench.suites.data.checks.verify_masks import (
+from sambench.suites.data.checks.masks import (
     _measure_polygons,
     _measure_rle,
     _UnfitError,
     check_object,
 )
+from sambench.suites.data.checks.problems import EXAMPLES, KINDS, REFUSED
+from sambench.suites.data.checks.verify import verify
 from sambench.suites.data.coco import CocoDataset
 from sambench.suites.data.masks import decode_segmentation, to_window
 from sambench.suites.data.sample import draw, load_sample
