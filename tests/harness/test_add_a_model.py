@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from command import call, cell_of, cells_of, flags, shards_of
 
 from sambench.adapters import plugins, registry
@@ -68,8 +69,8 @@ def test_the_pages_sam_takes_random_weights_and_a_checkpoint(tiny, write, tmp_pa
     )
     assert cell_of(tmp_path / "a", model="PatchSam")["provenance"]["weights"]["source"] == "random"
 
-    name, target = plugins.from_file(f"{patch}:PatchSam")
-    model = plugins.load(target)(name, weights=None, device=torch.device("cpu")).model
+    spec = plugins.parse_adapter(f"{patch}:PatchSam")
+    model = plugins.load(spec.target)(spec.name, weights=None, device=torch.device("cpu")).model
     torch.save(golden.fill_state_dict(model.state_dict()), tmp_path / "w.pt")
     given = ["--weights", f"PatchSam={tmp_path / 'w.pt'}"]
     done = call(*flags(tiny, tmp_path / "b", "box", "gt_box"), *command, *given)
@@ -126,7 +127,9 @@ def test_a_configuration_file_names_adapters_too(tiny, write, tmp_path):
     ("content", "spec", "message"),
     [
         (None, "absent.py:Colour", "absent.py: no such file"),
-        ("", "m.py", "say path/to/file.py:Class"),
+        ("", "m.py", r"say path/to/file.py:Class or package.module:Class"),
+        ("class Other: pass", "a b=m.py:Other", "say path/to/file.py:Class|no such file"),
+        ("class Colour: pass", "m.py:Colour", "cannot be called with the name"),
         ("class Other: pass", "m.py:Othr", "mean 'Other'"),
         ("def f(:", "m.py:Colour", "SyntaxError"),
         ("import no_such_package", "m.py:Colour", "no_such_package"),
@@ -170,9 +173,72 @@ def test_an_installed_package_announces_its_model(tiny, write, tmp_path, monkeyp
     assert '"my_colour"' in listed
     assert "installed package colour-package" in listed
     assert "colour_package" not in sys.modules  # nothing is imported before it is used
-    assert (
-        registry.entry("box").target == "sambench.adapters.families.baselines:Box"
-    )  # and no package replaces ours
+    assert registry.entry("box").target.endswith(".baselines:Box")  # and no package replaces ours
     done = call(*flags(tiny, tmp_path / "run", "my_colour", "gt_box"))
     assert done.code == 0, done.err
     assert cell_of(tmp_path / "run", model="my_colour")["status"] == "done"
+
+
+COLOURS = re.search(r"```yaml\n(# colours\.yaml.*?)```", DOC.read_text(), re.S)
+
+
+def test_the_pages_two_settings_of_a_class_are_two_models_of_one_run(shapes, write, tmp_path, monkeypatch):
+    write("work/colour.py", example("Colour"))
+    assert COLOURS is not None
+    config = write("work/colours.yaml", COLOURS[1])
+    monkeypatch.chdir(tmp_path / "work")
+    done = call("run", config, *shapes, "--limit", "6")
+    assert done.code == 0, done.err
+    out = tmp_path / "work" / "runs" / "colours"
+    near, far = (cell_of(out, model=name, suite="click") for name in ("near", "far"))
+    assert near["metrics"]["miou_1"] != far["metrics"]["miou_1"]
+    assert near["records"] != far["records"]
+    for cell, options in ((near, {}), (far, {"reach": 12})):
+        assert cell["provenance"]["adapter"] == {
+            "name": cell["model"],
+            "class": f"{tmp_path / 'work' / 'colour.py'}:Colour",
+            "options": options,
+        }
+
+
+def test_another_setting_is_computed_anew_and_the_same_one_is_not(tiny, write, tmp_path):
+    colour = write("colour.py", example("Colour"))
+    folders = []
+    for reach in (3, 5, 3):
+        registry._added.clear()
+        content = {"name": "mine", "class": f"{colour}:Colour", "options": {"reach": reach}}
+        config = write("run.yaml", yaml.safe_dump({"adapter": content}))
+        assert call(*flags(tiny, tmp_path / "run", "box", "click"), "--models", "box", config).code == 0
+        folders.append(cell_of(tmp_path / "run", model="mine")["records"])
+    assert folders[0] == folders[2] != folders[1]
+
+
+def test_two_versions_of_a_file_run_beside_each_other(tiny, write, tmp_path):
+    files = [write("old/colour.py", example("Colour")), write("new/colour.py", example("Colour"))]
+    files[1].write_text(files[1].read_text().replace("SIDE = 128", "SIDE = 64"))
+    given = [f"--adapter={name}={file}:Colour" for name, file in zip(("old", "new"), files, strict=True)]
+    done = call(*flags(tiny, tmp_path / "run", "box", "gt_box"), *given)
+    assert done.code == 0, done.err
+    made = {c["model"]: c["provenance"].get("adapter", {}).get("class") for c in cells_of(tmp_path / "run")}
+    assert made == {"box": None, "old": f"{files[0]}:Colour", "new": f"{files[1]}:Colour"}
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"class": "colour.py:Colour", "option": {}}, "no key 'option'. Did you mean 'options'"),
+        ({"name": "a"}, "say .NAME=.FILE.py:Class, or class, name and options"),
+        ({"class": "colour.py:Colour", "options": {"reech": 1}}, "unexpected keyword argument 'reech'"),
+        ({"class": "colour.py:Colour", "options": [1]}, "options map names to plain values"),
+        ({"class": "colour.py:Colour", "name": "a/b"}, "adapter name 'a/b'"),
+        ([{"class": "colour.py:Colour"}, {"class": "colour.py:Colour"}], "names one twice: Colour, Colour"),
+    ],
+)
+def test_a_wrong_setting_is_said(given, message, tiny, write, tmp_path, monkeypatch):
+    write("colour.py", example("Colour"))
+    monkeypatch.chdir(tmp_path)
+    config = write("run.yaml", yaml.safe_dump({"adapters": given}))
+    done = call(*flags(tiny, tmp_path / "run", "box", "gt_box"), config)
+    assert done.code == 2
+    assert re.search(message, done.err), done.err
+    assert not (tmp_path / "run").exists()

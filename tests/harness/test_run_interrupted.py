@@ -39,9 +39,9 @@ exit $code
 """
 TINY_FILES = """
 import resource, sys
-from sambench.harness.cli import app as cli
+from sambench.harness.cli import main
 resource.setrlimit(resource.RLIMIT_FSIZE, (2000, resource.RLIM_INFINITY))
-cli.main()
+main()
 """
 
 
@@ -112,7 +112,7 @@ def test_ctrl_c_between_models_keeps_the_first_and_says_what_is_unfinished(
             raise KeyboardInterrupt
         return create(name, **options)
 
-    monkeypatch.setattr("sambench.harness.work.create", create_or_stop)
+    monkeypatch.setattr("sambench.adapters.spec.create", create_or_stop)
     command = ["run", "--models", "box,ellipse", "--suites", "gt_box", *tiny.flags, "--out", tmp_path / "out"]
     assert call(*command).code == 130
     assert [(c["model"], c["status"]) for c in cells_of(tmp_path / "out")] == [

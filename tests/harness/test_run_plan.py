@@ -10,14 +10,15 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from command import assert_nothing_half_written, call
+from command import assert_nothing_half_written, call, cells_of
 from PIL import Image
 from tiny_coco import HEIGHT, WIDTH, TinyCoco, make_tiny, noise
 
 from sambench.adapters.base import Weights
 from sambench.evsam.errors import SambenchError
 from sambench.harness import provenance
-from sambench.harness.config import DatasetConfig, RunConfig
+from sambench.harness.config.datasets import DatasetConfig
+from sambench.harness.config.run import RunConfig
 from sambench.harness.plan import Plan, make_plan
 from sambench.suites.data.annotations import ImageRecord
 from sambench.suites.data.coco import Entry
@@ -30,13 +31,13 @@ ENTRIES = [Entry(ImageRecord(id=10 * i), Path(f"{i}.jpg"), ()) for i in range(50
 def config_of(tiny: TinyCoco, **changes: object) -> RunConfig:
     dataset = DatasetConfig("tiny", tiny.images, tiny.annotations)
     out = tiny.images.parent.parent / "out"
-    base = RunConfig(models=("box",), suites=("gt_box",), datasets=(dataset,), out=out)
+    base = RunConfig(models=("box",), suites=("gt_box",), datasets=(dataset,), out=out, batch_size=1)
     return dataclasses.replace(base, **changes)  # type: ignore[arg-type]
 
 
 def folders(plan: Plan) -> dict[tuple[str, str], str]:
     """Model and suite to the name of the folder of the records."""
-    return {(g.model, c.suite.name): c.store.folder.name for g in plan.groups for c in g.cells}
+    return {(g.variant.model, c.suite.name): c.store.folder.name for g in plan.groups for c in g.cells}
 
 
 def folder(config: RunConfig) -> str:
@@ -142,10 +143,10 @@ def test_other_data_names_another_folder(tiny: TinyCoco, change: Callable[[TinyC
 @pytest.mark.parametrize(
     ("what", "value"),
     [
-        ("code_digest", lambda *modules: "other code"),
-        ("versions", lambda: {"torch": "0.1"}),
-        ("device_name", lambda device: f"another {device}"),
-        ("SHARD_IMAGES", 2),
+        ("key.code_digest", lambda *modules: "other code"),
+        ("key.versions", lambda: {"torch": "0.1"}),
+        ("plan.device_name", lambda device: f"another {device}"),
+        ("plan.SHARD_IMAGES", 2),
     ],
     ids=["code", "versions", "device", "shards"],
 )
@@ -153,7 +154,7 @@ def test_another_program_or_machine_names_another_folder(
     tiny: TinyCoco, monkeypatch: pytest.MonkeyPatch, what: str, value: object
 ) -> None:
     before = folder(config_of(tiny))
-    monkeypatch.setattr(f"sambench.harness.plan.{what}", value)
+    monkeypatch.setattr(f"sambench.harness.{what}", value)
     assert folder(config_of(tiny)) != before
 
 
@@ -215,7 +216,7 @@ def test_a_dry_run_shows_the_plan_and_writes_nothing(tiny: TinyCoco, tmp_path: P
     for model in ("box", "ellipse"):
         for suite in ("gt_box", "click"):
             (row,) = (line for line in done.out.splitlines() if line.split()[:1] == [model] and suite in line)
-            assert row.split() == [model, "none", suite, "tiny", "4", "4", "0/1"]
+            assert row.split() == [model, "eager", "fp32", "none", suite, "tiny", "4", "4", "0/1"]
 
 
 def test_a_dry_run_shows_the_shards_that_are_done(
@@ -262,7 +263,7 @@ def test_a_plan_of_two_data_sets_has_a_group_each(tiny: TinyCoco, tmp_path: Path
     other = make_tiny(tmp_path / "other", images=2)
     two = (*config_of(tiny).datasets, DatasetConfig("other", other.images, other.annotations))
     plan = make_plan(config_of(tiny, datasets=two, models=("box", "ellipse")))
-    assert [(g.model, g.data.config.name, len(g.data.entries)) for g in plan.groups] == [
+    assert [(g.variant.model, g.data.config.name, len(g.data.entries)) for g in plan.groups] == [
         (model, name, n) for model in ("box", "ellipse") for name, n in (("tiny", 4), ("other", 2))
     ]
 
@@ -319,11 +320,31 @@ def test_a_named_checkpoint_is_tried_on_the_cpu_whatever_is_to_run_it(
         asked.append(options)
         return SimpleNamespace(weights=Weights("file", path="l0.pt", sha256="0"))
 
-    monkeypatch.setattr("sambench.harness.plan.create", create)
-    monkeypatch.setattr("sambench.harness.plan.check_device", lambda name: SimpleNamespace(type="cuda"))
+    monkeypatch.setattr("sambench.harness.variants.create", create)
+    monkeypatch.setattr("sambench.harness.variants.check_device", lambda name: SimpleNamespace(type="cuda"))
     monkeypatch.setattr("sambench.harness.plan.device_name", lambda name: "a GPU")
     config = config_of(make_tiny(tmp_path), models=("efficientvit_sam_l0",), device="cuda")
     weights = {"efficientvit_sam_l0": "l0.pt"}
-    plan = make_plan(dataclasses.replace(config, engine="tensorrt", precision="fp16", weights=weights))
+    plan = make_plan(dataclasses.replace(config, engines=("tensorrt",), precisions=("fp16",), weights=weights))
     assert asked == [{"weights": "l0.pt"}]
     assert plan.groups[0].cells[0].key["engine"] == "tensorrt"
+
+
+def test_engines_and_precisions_are_crossed_and_what_an_engine_does_not_do_is_no_number(
+    tiny: TinyCoco, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    flags = ["--models", "box,ellipse", "--suites", "gt_box", *tiny.flags, "--out", out]
+    done = call("run", *flags, "--precisions", "fp32,int8")
+    assert done.code == 0, done.err
+    cells = [(c["model"], c["precision"], c["status"]) for c in cells_of(out)]
+    assert cells == [
+        (model, precision, status)
+        for model in ("box", "ellipse")
+        for precision, status in (("fp32", "done"), ("int8", "not_applicable"))
+    ]
+    assert "int8" in cells_of(out)[1]["reason"]
+    assert "eager int8" in done.out
+    alone = call("run", *flags, "--precision", "int8")
+    assert alone.code == 2
+    assert "int8" in alone.err

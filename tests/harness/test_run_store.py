@@ -15,7 +15,9 @@ import pytest
 from command import assert_nothing_half_written
 
 from sambench.evsam.errors import SambenchError
-from sambench.harness.store import CellStore, write_atomic, write_results
+from sambench.harness.results import write_results
+from sambench.harness.store import CellStore, encode_shard
+from sambench.suites.files import write_atomic
 from sambench.suites.gt_box import SCHEMA
 from sambench.suites.results import CellResult, load_results
 
@@ -40,25 +42,25 @@ def test_the_same_records_give_the_same_bytes(tmp_path: Path) -> None:
     shards = []
     for name in ("a", "b"):
         store = CellStore(tmp_path / name, 1)
-        store.write(0, RECORDS, {"empty_dropped": 2, "crowd_dropped": 1}, SCHEMA)
+        store.write(0, encode_shard(RECORDS, {"empty_dropped": 2, "crowd_dropped": 1}, SCHEMA))
         shards.append(store.path(0).read_bytes())
     again = CellStore(tmp_path / "c", 1)
-    again.write(0, RECORDS, {"crowd_dropped": 1, "empty_dropped": 2}, SCHEMA)
+    again.write(0, encode_shard(RECORDS, {"crowd_dropped": 1, "empty_dropped": 2}, SCHEMA))
     assert shards[0] == shards[1] == again.path(0).read_bytes()
 
 
 def test_one_other_value_gives_other_bytes(tmp_path: Path) -> None:
     store = CellStore(tmp_path, 2)
-    store.write(0, RECORDS, {}, SCHEMA)
-    store.write(1, [*RECORDS[:-1], RECORDS[-1] | {"iou": 0.25}], {}, SCHEMA)
+    store.write(0, encode_shard(RECORDS, {}, SCHEMA))
+    store.write(1, encode_shard([*RECORDS[:-1], RECORDS[-1] | {"iou": 0.25}], {}, SCHEMA))
     assert store.path(0).read_bytes() != store.path(1).read_bytes()
 
 
 def test_records_come_back_as_they_were_in_the_order_of_shards(tmp_path: Path) -> None:
     store = CellStore(tmp_path, 3)
-    store.write(2, RECORDS[15:], {"crowd_dropped": 1}, SCHEMA)
-    store.write(0, RECORDS[:15], {"crowd_dropped": 2, "empty_dropped": 1}, SCHEMA)
-    store.write(1, [], {}, SCHEMA)
+    store.write(2, encode_shard(RECORDS[15:], {"crowd_dropped": 1}, SCHEMA))
+    store.write(0, encode_shard(RECORDS[:15], {"crowd_dropped": 2, "empty_dropped": 1}, SCHEMA))
+    store.write(1, encode_shard([], {}, SCHEMA))
     table, left_out = store.read()
     assert table.to_pylist() == RECORDS
     assert left_out == {"crowd_dropped": 3, "empty_dropped": 1}
@@ -67,7 +69,7 @@ def test_records_come_back_as_they_were_in_the_order_of_shards(tmp_path: Path) -
 def test_finished_shards_are_counted_and_a_temporary_file_is_none(tmp_path: Path) -> None:
     store = CellStore(tmp_path, 3)
     assert (store.finished(), store.has(0)) == (0, False)
-    store.write(1, RECORDS, {}, SCHEMA)
+    store.write(1, encode_shard(RECORDS, {}, SCHEMA))
     (tmp_path / f".{store.path(0).name}.123.tmp").write_bytes(b"half")
     assert (store.finished(), store.has(0), store.has(1)) == (1, False, True)
 
@@ -75,7 +77,7 @@ def test_finished_shards_are_counted_and_a_temporary_file_is_none(tmp_path: Path
 @pytest.mark.parametrize("harm", [lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b"no" + b])
 def test_a_damaged_shard_is_named(tmp_path: Path, harm: Callable[[bytes], bytes]) -> None:
     store = CellStore(tmp_path, 1)
-    store.write(0, RECORDS, {}, SCHEMA)
+    store.write(0, encode_shard(RECORDS, {}, SCHEMA))
     store.path(0).write_bytes(harm(store.path(0).read_bytes()))
     with pytest.raises(SambenchError, match="Remove it and run again") as caught:
         store.read()
@@ -116,10 +118,10 @@ def test_a_folder_that_is_a_file_is_an_error_a_user_can_read(tmp_path: Path) -> 
 
 def test_a_full_disk_within_a_shard_leaves_no_shard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = CellStore(tmp_path, 2)
-    store.write(0, RECORDS, {}, SCHEMA)
+    store.write(0, encode_shard(RECORDS, {}, SCHEMA))
     monkeypatch.setattr(os, "fsync", no_space)
     with pytest.raises(SambenchError):
-        store.write(1, RECORDS, {}, SCHEMA)
+        store.write(1, encode_shard(RECORDS, {}, SCHEMA))
     assert [file.name for file in tmp_path.iterdir()] == [store.path(0).name]
     assert_nothing_half_written(tmp_path)
 
@@ -128,7 +130,7 @@ def test_a_shard_is_synced_before_it_gets_its_name(tmp_path: Path, monkeypatch: 
     seen = []
     store = CellStore(tmp_path, 1)
     monkeypatch.setattr(os, "fsync", lambda _: seen.append(store.has(0)))
-    store.write(0, RECORDS, {}, SCHEMA)
+    store.write(0, encode_shard(RECORDS, {}, SCHEMA))
     assert seen == [False]
     assert store.has(0)
 
@@ -184,7 +186,7 @@ def test_results_of_another_schema_are_not_overwritten(tmp_path: Path) -> None:
 
 def test_parquet_rows_are_the_records(tmp_path: Path) -> None:
     store = CellStore(tmp_path, 1)
-    store.write(0, RECORDS, {}, SCHEMA)
+    store.write(0, encode_shard(RECORDS, {}, SCHEMA))
     table = pq.ParquetFile(store.path(0)).read()
     assert table.column_names == SCHEMA.names
     assert table.num_rows == len(RECORDS)

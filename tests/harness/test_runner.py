@@ -197,7 +197,7 @@ def test_a_finished_run_again_creates_no_model_and_keeps_its_timing(
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("a model was created")
 
-    monkeypatch.setattr("sambench.harness.work.create", refuse)
+    monkeypatch.setattr("sambench.adapters.spec.create", refuse)
     assert call(*command).code == 0
     assert all(timing["images"] == 16 for timing in before)
     assert [cell["timing"] for cell in cells_of(out)] == before

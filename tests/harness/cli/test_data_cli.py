@@ -13,7 +13,8 @@ from tiny_coco import TinyCoco
 
 from sambench.evsam.errors import SambenchError
 from sambench.harness.cli import console
-from sambench.harness.config import DatasetConfig, load_config
+from sambench.harness.config.datasets import DatasetConfig
+from sambench.harness.config.run import load_run
 from sambench.suites.data import named as datasets
 from sambench.suites.data.named import FOLDER, find, known, read
 
@@ -39,7 +40,7 @@ def written(file: Path, tiny: TinyCoco, **more: object) -> Path:
 
 def only_dataset(flag: object, file: Path | None = None) -> DatasetConfig:
     """The data set of a run with these flags, on top of a file."""
-    (dataset,) = load_config(file, {**({} if file else REST), "datasets": flag}).datasets
+    (dataset,) = load_run(file, {**({} if file else REST), "datasets": flag})[0].datasets
     return dataset
 
 
