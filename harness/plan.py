@@ -23,7 +23,7 @@ from sambench.harness.provenance import code_digest, device_name, versions
 from sambench.harness.store import CellStore
 from sambench.suites.base import Evaluator, Setting, Style, Suite
 from sambench.suites.data.coco import CocoDataset, Entry
-from sambench.suites.data.prefetch import prefetch
+from sambench.suites.data.fingerprints import images_sha256
 from sambench.suites.data.sample import draw
 from sambench.suites.protocol import Protocol, for_suite
 from sambench.suites.registry import suite_class
@@ -158,16 +158,13 @@ def _open(dataset: DatasetConfig, config: RunConfig) -> Data:
         raise SambenchError(f"{dataset.annotations}: lists no image.")
     entries = draw(coco.entries, config.limit, config.seed)
     coco.check_files(entries)
-    digest = hashlib.sha256()
-    for one, content in zip(entries, prefetch(sha256_of, (e.file for e in entries)), strict=True):
-        digest.update(f"{one.record.id} {one.file.name} {content}\n".encode())
     return Data(
         dataset,
         cast(Style, dataset.format or coco.style),
         tuple(entries),
         len(coco),
         coco.annotations_sha256,
-        digest.hexdigest(),
+        images_sha256(entries),
     )
 
 
@@ -182,12 +179,15 @@ def _work(name: str, data: Data, evaluator: str) -> list[_Task]:
     ids = tuple(e.record.id for e in data.entries)
     setting = Setting(config.annotations, ids, style=data.style, evaluator=cast(Evaluator, evaluator))
     if not suite.needs_detections:
+        suite.check(setting)
         return [_Task(suite.on(setting), config.name, None)]
     if not config.detections:
         raise SambenchError(
             f"{name} prompts with a detector's boxes, and data set {config.name} has none. "
             "Give its result file in COCO's format with --detections NAME=FILE."
         )
+    for file in config.detections.values():
+        suite.check(dataclasses.replace(setting, detections=file))
     return [
         _Task(
             suite.on(dataclasses.replace(setting, detections=file)),
