@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 import numpy as np
 import pyarrow as pa
 
+from sambench.suites.metrics.bootstrap import ImageSums
 from sambench.suites.metrics.iou import mean_iou
-from sambench.suites.metrics.scores import Scores
+from sambench.suites.metrics.scores import Metric, Scores
+from sambench.suites.metrics.sizes import sums_by_size
 from sambench.suites.protocol import Protocol
 
 if TYPE_CHECKING:
@@ -87,10 +89,23 @@ class Suite(ABC):
 
     needs_detections: ClassVar[bool] = False
     """Whether it prompts with a detector's boxes."""
+    title: ClassVar[str]
+    """Of its tables."""
+    metrics: ClassVar[tuple[Metric, ...]]
+    """All that `score` can return, in the order of tables."""
+
+    @classmethod
+    def check(cls, setting: Setting) -> None:
+        """See, before anything is computed, that the data can be scored; most suites take any.
+
+        Raises:
+            SambenchError: they cannot.
+        """
+        del setting
 
     @classmethod
     def on(cls, setting: Setting) -> Self:
-        """Return the suite for some data; most need to know nothing of them."""
+        """Return the suite for data that were checked; annotation files stay unread until `score`."""
         del setting
         return cls()  # type: ignore[call-arg]
 
@@ -111,7 +126,15 @@ class Suite(ABC):
 
     @abstractmethod
     def score(self, records: pa.Table, protocol: Protocol) -> Scores:
-        """Compute metrics (percent), intervals and counts of all records of a cell."""
+        """Compute metrics (those declared), intervals and counts of all records of a cell."""
+
+    def per_image(self, records: pa.Table, protocol: Protocol) -> ImageSums | None:
+        """Return image by image what `score` averages over objects, to compare models on the same images.
+
+        ``None`` where the score is no such mean.
+        """
+        del records, protocol
+        return None
 
     def export(self, records: pa.Table, folder: Path) -> None:
         """Write what else a finished cell's records are good for, such as a submission."""
@@ -147,8 +170,18 @@ def left_out(target: Target, protocol: Protocol) -> str | None:
 
 def score_instances(iou: Mapping[str, np.ndarray], records: pa.Table, protocol: Protocol) -> Scores:
     """Average IoUs (n,) by metric name over the objects that n records describe."""
+    return mean_iou(iou, *_image_and_area(records, protocol), protocol)
+
+
+def sum_instances(shares: Mapping[str, np.ndarray], records: pa.Table, protocol: Protocol) -> ImageSums:
+    """Add up shares (n,) by metric name over the objects that n records describe, by image and by size."""
+    return sums_by_size(shares, *_image_and_area(records, protocol), protocol)
+
+
+def _image_and_area(records: pa.Table, protocol: Protocol) -> tuple[np.ndarray, np.ndarray]:
+    """The objects' images, and the areas that decide their size, each (n,)."""
     area = "area" if protocol.area_source == "ann" else "mask_area"
-    return mean_iou(iou, records["image_id"].to_numpy(), records[area].to_numpy(), protocol)
+    return records["image_id"].to_numpy(), records[area].to_numpy()
 
 
 def describe(image_id: int, target: Target) -> Record:

@@ -22,7 +22,8 @@ from sambench.suites.data.rle import as_json, encode
 from sambench.suites.data.sample import Sample
 from sambench.suites.metrics.average_precision import Results, evaluate, intervals, used_evaluator
 from sambench.suites.metrics.ground_truth import GroundTruth
-from sambench.suites.metrics.scores import Scores
+from sambench.suites.metrics.scores import Metric, Scores
+from sambench.suites.metrics.sizes import SIZES, sized
 from sambench.suites.predict import predict
 from sambench.suites.protocol import Protocol
 
@@ -39,9 +40,17 @@ SCHEMA = pa.schema(
 )
 """A row a detection: box (x, y, w, h) and score as in the detector's file, the mask as COCO's RLE in JSON."""
 
-
-REPORTED = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large", "ap_r", "ap_c", "ap_f")
-"""Metrics of the masks, percent; the last three (rare, common, frequent categories) are LVIS's."""
+METRICS = (
+    Metric("ap", "All objects", brief=True),
+    Metric("box_ap", "Boxes' own AP", brief=True),
+    *(Metric(sized("ap", size), objects) for size, objects in SIZES.items() if size != "all"),
+    Metric("ap_r", "Rare", optional=True, brief=True),  # this and the next two are LVIS's
+    Metric("ap_c", "Common", optional=True, brief=True),
+    Metric("ap_f", "Frequent", optional=True, brief=True),
+    Metric("ap50", "AP50", brief=True),
+    Metric("ap75", "AP75", brief=True),
+)
+REPORTED = frozenset(metric.name for metric in METRICS)
 
 
 @dataclass(frozen=True)
@@ -52,18 +61,19 @@ class DetBox(Suite):
     detections: Detections
 
     needs_detections: ClassVar[bool] = True
+    title: ClassVar[str] = "Boxes of a detector, mask AP"
+    metrics: ClassVar[tuple[Metric, ...]] = METRICS
+
+    @classmethod
+    def check(cls, setting: Setting) -> None:
+        """See that the detections are a detector's, and that AP can be computed (see `check_detections`)."""
+        check_detections(setting, cls.on(setting).detections)
 
     @classmethod
     def on(cls, setting: Setting) -> Self:
-        """Read and index the detections.
-
-        Raises:
-            SambenchError: their file is damaged or is none of a detector.
-        """
+        """Read and index the detections."""
         assert setting.detections is not None
-        detections = Detections(setting.detections)
-        check(setting, detections)
-        return cls("det_box", SCHEMA, setting, detections)
+        return cls("det_box", SCHEMA, setting, Detections(setting.detections))
 
     def refusal(self, capabilities: Capabilities, protocol: Protocol) -> str | None:
         """Need boxes."""
@@ -94,7 +104,7 @@ class DetBox(Suite):
         return counts | {"images_without_detections": coverage.images_without}
 
 
-def check(setting: Setting, detections: Detections) -> None:
+def check_detections(setting: Setting, detections: Detections) -> None:
     """See before anything is computed that AP can be: the rules, the categories, the images.
 
     Raises:
@@ -170,7 +180,7 @@ def average_precision(
     masks = evaluate(truth, results, iou_type="segm", evaluator=setting.evaluator)
     own = dataclasses.replace(results, scores=columns["score"])
     boxes = evaluate(truth, own, iou_type="bbox", evaluator=setting.evaluator)
-    metrics = {name: masks[name] for name in REPORTED if name in masks} | {"box_ap": boxes["ap"]}
+    metrics = {name: value for name, value in masks.items() if name in REPORTED} | {"box_ap": boxes["ap"]}
     spread = intervals(truth, results, iou_type="segm")
     return metrics, {name: found for name, found in spread.items() if metrics.get(name) is not None}
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
+import numpy as np
 import pyarrow as pa
 import torch
 
@@ -14,10 +17,13 @@ from sambench.suites.base import (
     describe,
     kept,
     score_instances,
+    sum_instances,
 )
 from sambench.suites.data.sample import Sample
+from sambench.suites.metrics.bootstrap import ImageSums
 from sambench.suites.metrics.iou import mask_iou
-from sambench.suites.metrics.scores import Scores
+from sambench.suites.metrics.scores import Metric, Scores
+from sambench.suites.metrics.sizes import SIZES, sized
 from sambench.suites.predict import predict
 from sambench.suites.protocol import Protocol
 
@@ -33,6 +39,11 @@ SCHEMA = pa.schema(
 
 class GtBox(InstanceSuite):
     """One box a prompt; metrics ``miou``, ``miou_small``, ``miou_medium``, ``miou_large``."""
+
+    title: ClassVar[str] = "Ground-truth boxes, mIoU"
+    metrics: ClassVar[tuple[Metric, ...]] = tuple(
+        Metric(sized("miou", size), objects, brief=size == "all") for size, objects in SIZES.items()
+    )
 
     def __init__(self) -> None:
         super().__init__("gt_box", SCHEMA)
@@ -68,4 +79,12 @@ class GtBox(InstanceSuite):
 
     def score(self, records: pa.Table, protocol: Protocol) -> Scores:
         """Average over objects."""
-        return score_instances({"miou": records["iou"].to_numpy()}, records, protocol)
+        return score_instances(_iou(records), records, protocol)
+
+    def per_image(self, records: pa.Table, protocol: Protocol) -> ImageSums:
+        """Return the sums behind every metric."""
+        return sum_instances(_iou(records), records, protocol)
+
+
+def _iou(records: pa.Table) -> dict[str, np.ndarray]:
+    return {"miou": records["iou"].to_numpy()}

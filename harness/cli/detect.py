@@ -126,6 +126,7 @@ def _provenance(
     """Say what makes the boxes."""
     from sambench.adapters.detectors import registry
     from sambench.harness.provenance import code_digest, device_name, versions
+    from sambench.suites.data.fingerprints import images_sha256
 
     weights = detector.weights
     module = registry.entry(detector.name).target.partition(":")[0]
@@ -141,24 +142,13 @@ def _provenance(
         "data": {
             "annotations": dataset.annotations.name,
             "annotations_sha256": dataset.annotations_sha256,
-            "images_sha256": _digest(entries),
+            "images_sha256": images_sha256(entries),
             "images": len(entries),
             "of": len(dataset),
             "image_ids": [e.record.id for e in entries] if len(entries) < len(dataset) else "all",
         },
         "command": shlex.join(["sambench", *sys.argv[1:]]),
     }
-
-
-def _digest(entries: Sequence[Entry]) -> str:
-    """SHA-256 over ids and contents of the images."""
-    from sambench.adapters.weights.resolve import sha256_of
-    from sambench.suites.data.prefetch import prefetch
-
-    digest = hashlib.sha256()
-    for entry, content in zip(entries, prefetch(sha256_of, (e.file for e in entries)), strict=True):
-        digest.update(f"{entry.record.id} {content}\n".encode())
-    return digest.hexdigest()
 
 
 def _is_there(out: Path, beside: Path, wanted: Mapping[str, Any]) -> bool:

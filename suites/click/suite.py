@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -18,16 +19,19 @@ from sambench.suites.base import (
     describe,
     kept,
     score_instances,
+    sum_instances,
 )
 from sambench.suites.click.clicker import Clicker
 from sambench.suites.data.sample import Sample, Target
+from sambench.suites.metrics.bootstrap import ImageSums
 from sambench.suites.metrics.iou import mask_iou
-from sambench.suites.metrics.scores import Scores
+from sambench.suites.metrics.scores import Metric, Scores
+from sambench.suites.metrics.sizes import SIZES, sized
 from sambench.suites.predict import ChosenMasks, predict
 from sambench.suites.protocol import Protocol
 
 CLICKS = 5
-REPORTED = (1, 3, 5)  # the rounds that the paper's Table 2 prints
+REPORTED = {1: "1 click", 3: "3 clicks", 5: "5 clicks"}  # the rounds that the paper's Table 2 prints
 
 SCHEMA = pa.schema(
     [
@@ -56,6 +60,13 @@ class Click(InstanceSuite):
 
     All clicks so far go into each prompt. The objects of an image take each round together.
     """
+
+    title: ClassVar[str] = "Clicks, mIoU"
+    metrics: ClassVar[tuple[Metric, ...]] = tuple(
+        Metric(sized(f"miou_{k}", size), clicks, group=objects, brief=size == "all")
+        for size, objects in SIZES.items()
+        for k, clicks in REPORTED.items()
+    )
 
     def __init__(self) -> None:
         super().__init__("click", SCHEMA)
@@ -98,9 +109,17 @@ class Click(InstanceSuite):
 
     def score(self, records: pa.Table, protocol: Protocol) -> Scores:
         """Average over objects after 1, 3 and 5 clicks."""
-        rounds = records["iou"].combine_chunks().flatten().to_numpy().reshape(-1, CLICKS)
-        iou = {f"miou_{k}": rounds[:, k - 1] for k in REPORTED}
-        return score_instances(iou, records, protocol)
+        return score_instances(_iou(records), records, protocol)
+
+    def per_image(self, records: pa.Table, protocol: Protocol) -> ImageSums:
+        """Return the sums behind every metric."""
+        return sum_instances(_iou(records), records, protocol)
+
+
+def _iou(records: pa.Table) -> dict[str, np.ndarray]:
+    """The objects' IoU after the rounds that are reported, each (n,)."""
+    rounds = records["iou"].combine_chunks().flatten().to_numpy().reshape(-1, CLICKS)
+    return {f"miou_{k}": rounds[:, k - 1] for k in REPORTED}
 
 
 def _prompts(sessions: list[_Session]) -> Prompts:

@@ -10,17 +10,19 @@ found, whatever the protocol says of them.
 from __future__ import annotations
 
 import json
+from typing import ClassVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from sambench.adapters.base import Capabilities, Embedding, Segmenter
-from sambench.suites.base import InstanceSuite, Record, Stopwatch, describe, kept, score_instances
+from sambench.suites.base import InstanceSuite, Record, Stopwatch, describe, kept, sum_instances
 from sambench.suites.data.sample import Sample
 from sambench.suites.everything.generator import GeneratedMask, GeneratorSettings, generate
+from sambench.suites.metrics.bootstrap import ImageSums, side_by_side
 from sambench.suites.metrics.recall import THRESHOLDS, match
-from sambench.suites.metrics.scores import Scores
-from sambench.suites.metrics.sizes import SIZES
+from sambench.suites.metrics.scores import Metric, Scores
+from sambench.suites.metrics.sizes import SIZES, sized
 from sambench.suites.protocol import Protocol
 
 MOST_MASKS = 1000
@@ -56,6 +58,12 @@ SCHEMA = pa.schema(
 
 class Everything(InstanceSuite):
     """All masks of an image; metrics ``masks_per_image``, ``ar_1000``, ``ar_1000_small``, ``..._large``."""
+
+    title: ClassVar[str] = "Everything mode, average recall of 1,000 masks"
+    metrics: ClassVar[tuple[Metric, ...]] = (
+        *(Metric(sized("ar_1000", size), objects, brief=size == "all") for size, objects in SIZES.items()),
+        Metric("masks_per_image", "Masks an image", "masks", higher_is_better=None, brief=True),
+    )
 
     def __init__(self) -> None:
         super().__init__("everything", SCHEMA)
@@ -95,15 +103,27 @@ class Everything(InstanceSuite):
         metrics: dict[str, float | None] = {"masks_per_image": pc.mean(images["masks"]).as_py()}
         intervals: dict[str, list[float]] = {}
         counts: dict[str, int] = {}
-        for size, column in MATCHED.items():
-            objects = records.filter(pc.is_valid(records[column]))
-            recall = objects[column].to_numpy() / len(THRESHOLDS)
-            scores = score_instances({"ar": recall}, objects, protocol)
-            name = "ar_1000" if size == "all" else f"ar_1000_{size}"
-            metrics[name], counts[size] = scores.metrics["ar"], objects.num_rows
-            if "ar" in scores.intervals:
-                intervals[name] = scores.intervals["ar"]
+        for size, summed in _recall(records, protocol).items():
+            name = sized("ar_1000", size)
+            metrics[name], counts[size] = summed.means()["ar"], int(summed.counts[:, 0].sum())
+            if interval := summed.intervals().get("ar"):
+                intervals[name] = interval
         return Scores(metrics, intervals, counts)
+
+    def per_image(self, records: pa.Table, protocol: Protocol) -> ImageSums:
+        """Return the sums behind the recalls."""
+        recall = _recall(records, protocol)
+        return side_by_side([summed.column("ar", sized("ar_1000", size)) for size, summed in recall.items()])
+
+
+def _recall(records: pa.Table, protocol: Protocol) -> dict[str, ImageSums]:
+    """Add up the objects' recall, ``ar``: by size, as it is among the objects of that size alone."""
+    found = {}
+    for size, column in MATCHED.items():
+        objects = records.filter(pc.is_valid(records[column]))
+        recall = objects[column].to_numpy() / len(THRESHOLDS)
+        found[size] = sum_instances({"ar": recall}, objects, protocol)
+    return found
 
 
 def _describe_mask(image_id: int, mask: GeneratedMask) -> Record:

@@ -1,8 +1,11 @@
-"""What a suite computes from the records of a cell."""
+"""What a suite computes from the records of a cell, and what its numbers are called."""
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Self
 
 
 @dataclass(frozen=True)
@@ -10,8 +13,51 @@ class Scores:
     """What a suite computes from the records of a cell."""
 
     metrics: dict[str, float | None]
-    """Percent; ``None`` where there was no object to average."""
+    """By name, in the unit that its `Metric` says; ``None`` where there was nothing to average."""
     intervals: dict[str, list[float]]
-    """[low, high] of the 95% interval, percent."""
+    """[low, high] of the 95% interval, in the same unit."""
     counts: dict[str, int]
-    """Objects by size."""
+    """Objects by size, or whatever else a suite counts."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One number that a suite computes, as tables show it."""
+
+    name: str
+    """As results have it."""
+    title: str
+    unit: str = "percent"
+    higher_is_better: bool | None = True
+    """``None`` where more is neither better nor worse."""
+    group: str = ""
+    """The heading that it shares with its neighbours, if any."""
+    optional: bool = False
+    """Left out where no row has it, as the rare categories outside of LVIS."""
+    brief: bool = False
+    """Whether a terminal shows it, which has not room for all."""
+
+
+@dataclass(frozen=True)
+class About:
+    """What results say of a suite, so that its tables can be made without it."""
+
+    title: str
+    metrics: tuple[Metric, ...]
+    """In the order of tables."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """Return what `to_json` described; keys that a later version may add are passed over.
+
+        Raises:
+            KeyError: a title, the metrics, or a metric's name or title is missing.
+            TypeError: it is something else.
+        """
+        known = [field.name for field in dataclasses.fields(Metric)]
+        metrics = [{key: metric[key] for key in known if key in metric} for metric in content["metrics"]]
+        return cls(content["title"], tuple(Metric(**metric) for metric in metrics))

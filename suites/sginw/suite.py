@@ -27,9 +27,9 @@ from sambench.suites.base import Record, Setting, Stopwatch, Suite
 from sambench.suites.data.coco import CocoDataset, Entry
 from sambench.suites.data.detections import Detections
 from sambench.suites.data.sample import Sample
-from sambench.suites.det_box import SCHEMA, average_precision, check, masks_of_boxes
+from sambench.suites.det_box import SCHEMA, average_precision, check_detections, masks_of_boxes
 from sambench.suites.files import write_atomic
-from sambench.suites.metrics.scores import Scores
+from sambench.suites.metrics.scores import Metric, Scores
 from sambench.suites.protocol import Protocol
 from sambench.suites.sginw.registry import registry
 
@@ -120,6 +120,20 @@ class Sginw(Suite):
     detections: dict[str, Detections]
 
     needs_detections: ClassVar[bool] = True
+    title: ClassVar[str] = "Segmentation in the Wild, AP"
+    metrics: ClassVar[tuple[Metric, ...]] = (
+        Metric("ap", "Mean of 25", brief=True),
+        Metric("ap_median", "Median", brief=True),
+        Metric("ap_of_those_there", "Mean of those there", brief=True),
+        *(Metric(f"ap_{name}", name) for name in registry()),
+    )
+
+    @classmethod
+    def check(cls, setting: Setting) -> None:
+        """See that each data set has a detector's boxes, and that AP can be computed."""
+        suite = cls.on(setting)
+        for name, detections in suite.detections.items():
+            check_detections(suite._part(name), detections)
 
     @classmethod
     def on(cls, setting: Setting) -> Self:
@@ -131,10 +145,7 @@ class Sginw(Suite):
         assert setting.detections is not None
         names = dict.fromkeys(_split(i)[0] for i in setting.image_ids)
         found = {name: Detections(_detection_file(setting.detections, name)) for name in names}
-        suite = cls("sginw", SCHEMA, setting, found)
-        for name, detections in found.items():
-            check(suite._part(name), detections)
-        return suite
+        return cls("sginw", SCHEMA, setting, found)
 
     def refusal(self, capabilities: Capabilities, protocol: Protocol) -> str | None:
         """Need boxes."""
