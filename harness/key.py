@@ -39,7 +39,7 @@ def model_key(variant: Variant, device: str, *modules: str) -> Key:
         "precision": variant.precision,
         "device": device,
         "code_sha256": code_digest(*own, *modules),
-        "calibrated_on": calibrated_on(variant.precision),
+        "calibrated_on": None if variant.not_applicable else calibrated_on(variant.precision),
         "versions": versions(*libraries),
     }
 

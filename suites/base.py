@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from sambench.suites.metrics.bootstrap import ImageSums
 from sambench.suites.metrics.iou import mean_iou
-from sambench.suites.metrics.scores import Metric, Scores
+from sambench.suites.metrics.scores import About, Metric, Scores
 from sambench.suites.metrics.sizes import sums_by_size
 from sambench.suites.protocol import Protocol
 
@@ -77,22 +77,23 @@ class Setting:
 
 @dataclass(frozen=True)
 class Suite(ABC):
-    """A benchmark: prompts, records and metrics.
+    """A benchmark: prompts, records and metrics."""
 
-    Attributes:
-        name: as configurations say it.
-        schema: of its records.
-    """
-
-    name: str
-    schema: pa.Schema
-
+    name: ClassVar[str]
+    """As configurations say it."""
+    schema: ClassVar[pa.Schema]
+    """Of its records."""
     needs_detections: ClassVar[bool] = False
     """Whether it prompts with a detector's boxes."""
     title: ClassVar[str]
     """Of its tables."""
     metrics: ClassVar[tuple[Metric, ...]]
     """All that `score` can return, in the order of tables."""
+
+    @classmethod
+    def about(cls) -> About:
+        """Return what results say of the suite."""
+        return About(cls.title, cls.metrics)
 
     @classmethod
     def check(cls, setting: Setting) -> None:
@@ -107,7 +108,7 @@ class Suite(ABC):
     def on(cls, setting: Setting) -> Self:
         """Return the suite for data that were checked; annotation files stay unread until `score`."""
         del setting
-        return cls()  # type: ignore[call-arg]
+        return cls()
 
     @abstractmethod
     def refusal(self, capabilities: Capabilities, protocol: Protocol) -> str | None:

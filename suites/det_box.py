@@ -60,6 +60,8 @@ class DetBox(Suite):
     setting: Setting
     detections: Detections
 
+    name: ClassVar[str] = "det_box"
+    schema: ClassVar[pa.Schema] = SCHEMA
     needs_detections: ClassVar[bool] = True
     title: ClassVar[str] = "Boxes of a detector, mask AP"
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
@@ -73,7 +75,7 @@ class DetBox(Suite):
     def on(cls, setting: Setting) -> Self:
         """Read and index the detections."""
         assert setting.detections is not None
-        return cls("det_box", SCHEMA, setting, Detections(setting.detections))
+        return cls(setting, Detections(setting.detections))
 
     def refusal(self, capabilities: Capabilities, protocol: Protocol) -> str | None:
         """Need boxes."""

@@ -2,89 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
-import numpy as np
-import pyarrow as pa
 import torch
 
-from sambench.adapters.base import Capabilities, Embedding, Prompts, Segmenter
-from sambench.suites.base import (
-    INSTANCE_COLUMNS,
-    InstanceSuite,
-    Record,
-    Stopwatch,
-    describe,
-    kept,
-    score_instances,
-    sum_instances,
-)
-from sambench.suites.data.sample import Sample
-from sambench.suites.metrics.bootstrap import ImageSums
-from sambench.suites.metrics.iou import mask_iou
-from sambench.suites.metrics.scores import Metric, Scores
-from sambench.suites.metrics.sizes import SIZES, sized
-from sambench.suites.predict import predict
+from sambench.adapters.base import Capabilities, Prompts
+from sambench.suites.data.sample import Target
+from sambench.suites.prompted import PromptedSuite
 from sambench.suites.protocol import Protocol
 
-SCHEMA = pa.schema(
-    [
-        *INSTANCE_COLUMNS,
-        pa.field("iou", pa.float64(), nullable=False),
-        pa.field("pred_iou", pa.float32(), nullable=False),
-        pa.field("choice", pa.int8(), nullable=False),
-    ]
-)
 
+class GtBox(PromptedSuite):
+    """One box a prompt."""
 
-class GtBox(InstanceSuite):
-    """One box a prompt; metrics ``miou``, ``miou_small``, ``miou_medium``, ``miou_large``."""
-
+    name: ClassVar[str] = "gt_box"
     title: ClassVar[str] = "Ground-truth boxes, mIoU"
-    metrics: ClassVar[tuple[Metric, ...]] = tuple(
-        Metric(sized("miou", size), objects, brief=size == "all") for size, objects in SIZES.items()
-    )
-
-    def __init__(self) -> None:
-        super().__init__("gt_box", SCHEMA)
 
     def refusal(self, capabilities: Capabilities, protocol: Protocol) -> str | None:
         """Need boxes."""
         del protocol
         return None if capabilities.boxes else "it takes no boxes"
 
-    def evaluate(
-        self,
-        segmenter: Segmenter,
-        embedding: Embedding,
-        sample: Sample,
-        protocol: Protocol,
-        watch: Stopwatch,
-    ) -> list[Record]:
-        """Prompt with all boxes of the image; a record an object."""
-        targets = kept(sample.targets, protocol)
-        if not targets:
-            return []
-        prompts = Prompts(boxes=torch.tensor([t.box for t in targets], dtype=torch.float32))
-        records: list[Record] = []
-        for chosen in predict(segmenter, embedding, prompts, protocol, watch):
-            batch = targets[len(records) : len(records) + len(chosen.masks)]
-            with watch("score", segmenter.device):
-                iou = mask_iou(chosen.masks, [t.mask for t in batch])
-            rows = zip(batch, iou, chosen.pred_iou.tolist(), chosen.choice.tolist(), strict=True)
-            for target, found, pred_iou, choice in rows:
-                scored = {"iou": found, "pred_iou": pred_iou, "choice": choice}
-                records.append(describe(sample.image_id, target) | scored)
-        return records
-
-    def score(self, records: pa.Table, protocol: Protocol) -> Scores:
-        """Average over objects."""
-        return score_instances(_iou(records), records, protocol)
-
-    def per_image(self, records: pa.Table, protocol: Protocol) -> ImageSums:
-        """Return the sums behind every metric."""
-        return sum_instances(_iou(records), records, protocol)
-
-
-def _iou(records: pa.Table) -> dict[str, np.ndarray]:
-    return {"miou": records["iou"].to_numpy()}
+    def prompts(self, targets: Sequence[Target]) -> Prompts:
+        """Take the boxes as annotated."""
+        return Prompts(boxes=torch.tensor([t.box for t in targets], dtype=torch.float32))

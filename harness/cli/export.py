@@ -20,8 +20,8 @@ def export(
         str,
         typer.Argument(
             metavar="MODEL|FILE.yaml",
-            help="A model with SAM's encoder and decoder ('sambench models'), or a YAML file; its keys are the "
-            "flags, with _ for - (docs/configuration.md).",
+            help="A model with SAM's encoder and decoder ('sambench models'), or a YAML file; its keys are "
+            "the flags, with _ for - (docs/configuration.md).",
         ),
     ],
     adapter: options.Adapters = None,

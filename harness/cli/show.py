@@ -73,13 +73,14 @@ def show(
     --points-per-side 16 --out street.png
     """
     from sambench.adapters.registry import check_device
+    from sambench.harness.config.content import weights_of
     from sambench.reports.pictures import draw
     from sambench.suites.files import write_atomic
 
     if out.suffix.lower() != ".png":
         raise SambenchError(f"--out {out}: the picture is a PNG. Give it a name that ends in .png.")
     names = _split(models, "--models")
-    given = _weights(weights or [], names)
+    given = weights_of(names, weights or [], "command line")
     _check_models(names, given)
     check_device(device)
     request = _request(image, mode, point, box, points_per_side)
@@ -106,18 +107,6 @@ def _split(text: str, option: str) -> tuple[str, ...]:
     if not names:
         raise SambenchError(f"{option} {text!r}: names nothing.")
     return names
-
-
-def _weights(given: Sequence[str], names: Sequence[str]) -> dict[str, str]:
-    from sambench.harness.config.content import weights_by_model
-
-    pairs = weights_by_model(given, "command line")
-    for name, path in pairs.items():
-        if name not in names:
-            raise SambenchError(
-                f"--weights {name}={path}: {name!r} is not among the models.{did_you_mean(name, names)}"
-            )
-    return pairs
 
 
 def _check_models(names: Sequence[str], given: dict[str, str]) -> None:

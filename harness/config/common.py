@@ -9,8 +9,7 @@ from typing import Any
 from sambench.adapters.engines import ENGINES, PRECISIONS
 from sambench.adapters.plugins import AdapterSpec, parse_adapter
 from sambench.adapters.registry import add, entry
-from sambench.evsam.errors import did_you_mean
-from sambench.harness.config.content import Content, weights_by_model
+from sambench.harness.config.content import Content, weights_of
 from sambench.suites.files import expanded
 
 DEVICES = ("cpu", "cuda")
@@ -71,15 +70,7 @@ def read_common(content: Content) -> dict[str, Any]:
 
 
 def _weights(content: Content, models: tuple[str, ...]) -> dict[str, str]:
-    found = weights_by_model(content.values.get("weights", {}), content.where)
-    if "" in found:
-        if len(models) > 1:
-            raise content.wrong(f"weights {found['']} of which model? Say NAME=PATH or NAME=random.")
-        found = {models[0] if model == "" else model: path for model, path in found.items()}
-    for model in found:
-        if model not in models:
-            near = did_you_mean(model, models)
-            raise content.wrong(f"weights for {model!r}, which is not among the models.{near}")
+    found = weights_of(models, content.values.get("weights", {}), content.where)
     return {m: p if p == "random" else str(expanded(p, "weights", content.where)) for m, p in found.items()}
 
 

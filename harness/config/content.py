@@ -110,8 +110,8 @@ def read(path: Path | None, flags: Mapping[str, Any], command: str) -> Content:
 
     Args:
         path: the file, or ``None``.
-        flags: parameters of the command line to values, of which those that are keys count; ``None`` where
-            one is not set.
+        flags: parameters of the command line to values, of which those that are keys count; ``None``, or
+            an empty list, where one is not set.
         command: whose keys are read.
 
     Raises:
@@ -121,7 +121,7 @@ def read(path: Path | None, flags: Mapping[str, Any], command: str) -> Content:
     file = {}
     if path is not None:
         file = read_mapping(path, "configuration file", "a configuration", "docs/configuration.md")
-    given = {key: value for key, value in flags.items() if key in BY_SPELLING and value is not None}
+    given = {key: value for key, value in flags.items() if key in BY_SPELLING and value not in (None, [], ())}
     below, above = _by_key(file, where, command), _by_key(given, "command line", command)
     values = {key: value for key, value in (below | above).items() if command in BY_SPELLING[key].commands}
     if command in BY_SPELLING["dataset"].commands and (joined := datasets.join(below, above, where)):
@@ -152,6 +152,24 @@ def _weights_over(below: dict[str, Any], above: dict[str, Any], where: str) -> d
         named = {*both.listed("model"), *(parse_adapter(spec).name for spec in both.listed("adapter"))}
         kept = {model: path for model, path in kept.items() if model in named}
     return kept | weights_by_model(above.get("weights", {}), "command line")
+
+
+def weights_of(models: Sequence[str], given: Any, where: str) -> dict[str, str]:
+    """Read the weights of some models (see `weights_by_model`).
+
+    Raises:
+        SambenchError: they are of another model, or of nobody knows which.
+    """
+    found = weights_by_model(given, where)
+    if "" in found:
+        if len(models) > 1:
+            raise SambenchError(f"{where}: weights {found['']} of which model? Say NAME=PATH or NAME=random.")
+        found = {models[0] if model == "" else model: path for model, path in found.items()}
+    for model in found:
+        if model not in models:
+            near = did_you_mean(model, models)
+            raise SambenchError(f"{where}: weights for {model!r}, which is not among the models.{near}")
+    return found
 
 
 def weights_by_model(given: Any, where: str) -> dict[str, str]:

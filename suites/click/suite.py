@@ -61,15 +61,14 @@ class Click(InstanceSuite):
     All clicks so far go into each prompt. The objects of an image take each round together.
     """
 
+    name: ClassVar[str] = "click"
+    schema: ClassVar[pa.Schema] = SCHEMA
     title: ClassVar[str] = "Clicks, mIoU"
     metrics: ClassVar[tuple[Metric, ...]] = tuple(
         Metric(sized(f"miou_{k}", size), clicks, group=objects, brief=size == "all")
         for size, objects in SIZES.items()
         for k, clicks in REPORTED.items()
     )
-
-    def __init__(self) -> None:
-        super().__init__("click", SCHEMA)
 
     def refusal(self, capabilities: Capabilities, protocol: Protocol) -> str | None:
         """Need five points of both kinds, and mask input where masks are fed back."""

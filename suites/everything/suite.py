@@ -59,14 +59,13 @@ SCHEMA = pa.schema(
 class Everything(InstanceSuite):
     """All masks of an image; metrics ``masks_per_image``, ``ar_1000``, ``ar_1000_small``, ``..._large``."""
 
+    name: ClassVar[str] = "everything"
+    schema: ClassVar[pa.Schema] = SCHEMA
     title: ClassVar[str] = "Everything mode, average recall of 1,000 masks"
     metrics: ClassVar[tuple[Metric, ...]] = (
         *(Metric(sized("ar_1000", size), objects, brief=size == "all") for size, objects in SIZES.items()),
         Metric("masks_per_image", "Masks an image", "masks", higher_is_better=None, brief=True),
     )
-
-    def __init__(self) -> None:
-        super().__init__("everything", SCHEMA)
 
     def refusal(self, capabilities: Capabilities, protocol: Protocol) -> str | None:
         """Need points."""

@@ -22,6 +22,8 @@ from tiny_coco import TinyCoco
 from sambench.harness.cli import app, console
 
 ROOT = Path(__file__).resolve().parents[2]
+WIDTH = 200
+"""Of the terminal that `call` shows."""
 PATIENCE = 120.0  # seconds for something to happen in another process
 
 # Ctrl-C must work also where the tests run in the background of a shell, which ignores it there.
@@ -46,8 +48,8 @@ def call(*arguments: object) -> Done:
     code: object = 0
     with (
         mock.patch.object(sys, "argv", ["sambench", *map(str, arguments)]),
-        mock.patch.object(console.out, "_width", 200),
-        mock.patch.object(console.err, "_width", 200),
+        mock.patch.object(console.out, "_width", WIDTH),
+        mock.patch.object(console.err, "_width", WIDTH),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
     ):

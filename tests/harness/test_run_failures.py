@@ -194,4 +194,6 @@ def test_what_will_fail_is_said_before_the_run(
 ) -> None:
     monkeypatch.setenv("SAMBENCH_WEIGHTS", str(tmp_path))
     done = call(*flags(tiny, fresh, "box,efficientvit_sam_l0"))
-    assert done.err.index("will fail: efficientvit_sam_l0: no checkpoint") < done.err.index("box on tiny")
+    assert done.err.index("will have no number: efficientvit_sam_l0: no checkpoint") < done.err.index(
+        "box on tiny"
+    )

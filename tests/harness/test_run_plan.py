@@ -325,7 +325,9 @@ def test_a_named_checkpoint_is_tried_on_the_cpu_whatever_is_to_run_it(
     monkeypatch.setattr("sambench.harness.plan.device_name", lambda name: "a GPU")
     config = config_of(make_tiny(tmp_path), models=("efficientvit_sam_l0",), device="cuda")
     weights = {"efficientvit_sam_l0": "l0.pt"}
-    plan = make_plan(dataclasses.replace(config, engines=("tensorrt",), precisions=("fp16",), weights=weights))
+    plan = make_plan(
+        dataclasses.replace(config, engines=("tensorrt",), precisions=("fp16",), weights=weights)
+    )
     assert asked == [{"weights": "l0.pt"}]
     assert plan.groups[0].cells[0].key["engine"] == "tensorrt"
 

@@ -18,7 +18,7 @@ from sambench.evsam.errors import SambenchError
 from sambench.harness.results import write_results
 from sambench.harness.store import CellStore, encode_shard
 from sambench.suites.files import write_atomic
-from sambench.suites.gt_box import SCHEMA
+from sambench.suites.prompted import SCHEMA
 from sambench.suites.results import CellResult, load_results
 
 CELL = CellResult("box", "eager", "fp32", "cpu", "gt_box", "coco", {"preset": "paper"}, {"miou": 50.0})

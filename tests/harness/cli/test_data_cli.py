@@ -12,7 +12,6 @@ from command import call, flags
 from tiny_coco import TinyCoco
 
 from sambench.evsam.errors import SambenchError
-from sambench.harness.cli import console
 from sambench.harness.config.datasets import DatasetConfig
 from sambench.harness.config.run import load_run
 from sambench.suites.data import named as datasets
@@ -187,7 +186,7 @@ def test_the_list_says_what_is_there(own: Path, monkeypatch: pytest.MonkeyPatch,
     assert rows[str(own)]["state"] == "there"
     assert "COCO is not set" in rows["coco"]["state"]
     assert rows["lvis"]["state"].startswith(f"missing: {tmp_path / 'none'}, ")
-    monkeypatch.setattr(console.out, "_width", 500)  # long paths in one line
+    monkeypatch.setattr("command.WIDTH", 500)  # long paths in one line
     shown = call("data", "list", own).out
     assert all(name in shown and row["state"] in shown for name, row in rows.items())
 

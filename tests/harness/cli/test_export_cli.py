@@ -96,7 +96,7 @@ def test_openvino_decoder_as_one_file_replaced_when_asked(tmp_path):
     ("arguments", "says"),
     [
         (["--format", "onxx"], "there is onnx"),
-        (["--precision", "fp8"], "it has fp32"),
+        (["--precision", "fp8"], "there is fp32"),
         (["--format", "openvino", "--precision", "fp16"], "it has fp32, bf16, int8"),
         (["--masks", "all"], "there is best, three, single"),
         (["--parts", "neck"], "there is both"),

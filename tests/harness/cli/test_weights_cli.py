@@ -22,6 +22,7 @@ from rich.console import Console
 from sambench.adapters.weights import fetch as fetching
 from sambench.adapters.weights import upstream as upstream_module
 from sambench.adapters.weights.upstream import RemoteFile, Upstream, upstreams
+from sambench.harness.cli import console
 from sambench.harness.cli.weights import _Downloads
 
 LARGE, SMALL = b"large" * 1000, b"small" * 10
@@ -142,7 +143,7 @@ def test_the_list_has_every_model_with_size_licence_and_state(folder: Path) -> N
 
 
 def test_the_list_fits_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("command.WIDTH", 80)
     lines = call("weights", "list").out.splitlines()[:-1]  # the last is the folder, however long
     assert max(map(len, lines)) <= 80
     assert all(any(line.startswith(f"{name} ") for line in lines) for name in ALL)
@@ -348,11 +349,11 @@ def test_without_a_network_it_says_so_and_what_to_put_where(folder: Path) -> Non
     assert "Traceback" not in done.err
 
 
-def test_a_terminal_shows_bytes_speed_and_time_left() -> None:
+def test_a_terminal_shows_bytes_speed_and_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
     file = RemoteFile("large.pt", "https://large.example/large.pt")
     screen = io.StringIO()
-    console = Console(file=screen, force_terminal=True, width=100)
-    with _Downloads(console) as downloads:
+    monkeypatch.setattr(console, "err", Console(file=screen, force_terminal=True, width=100))
+    with _Downloads() as downloads:
         advance = downloads.of("large")
         for done in (500_000, 1_000_000, 1_500_000):
             advance(file, done, 2_000_000)

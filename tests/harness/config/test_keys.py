@@ -104,7 +104,8 @@ def test_what_a_command_does_not_read_is_said(tiny: TinyCoco, tmp_path: Path) ->
 def test_a_key_of_no_command_is_refused_with_those_of_the_command(tmp_path: Path) -> None:
     file = tmp_path / "run.yaml"
     file.write_text("scoops: E\n")
-    with pytest.raises(SambenchError, match="no key 'scoops'. Did you mean 'scopes'.*'sambench run' reads models"):
+    words = r"no key 'scoops'. Did you mean 'scopes'.*'sambench run' reads models"
+    with pytest.raises(SambenchError, match=words):
         load_run(file, {})
 
 

@@ -334,14 +334,12 @@ def test_models_by_flags_leave_the_files_weights_of_the_others_out(tmp_path: Pat
         LEAST | {"models": ["box", "efficientvit_sam_l0"], "weights": {"efficientvit_sam_l0": "random"}},
     )
     assert load(file, models="box").weights == {}
-    assert load(file, models="efficientvit_sam_l0, box").weights == {
-        "efficientvit_sam_l0": "random"
-    }
+    assert load(file, models="efficientvit_sam_l0, box").weights == {"efficientvit_sam_l0": "random"}
 
 
 def test_a_flag_changes_part_of_the_files_one_data_set(tmp_path: Path) -> None:
     file = written(tmp_path, LEAST)
-    (before,) = load_config(file, {}).datasets
+    (before,) = load(file).datasets
     (after,) = load(file, images=Path("elsewhere")).datasets
     assert (after.name, after.images, after.annotations) == (
         before.name,

@@ -34,7 +34,9 @@ def test_a_changed_rule_is_no_longer_the_preset():
 def test_lists_may_be_text_or_lists_and_flags_win_over_the_file(tmp_path):
     file = tmp_path / "speed.yaml"
     file.write_text("models: [sam_vit_b, sam_vit_h]\nscopes: E,d7\nbatch_sizes: [2, 1]\nout: x\nimages: a\n")
-    loaded, _ = load_throughput(file, {"annotations": "b", "models": "mobile_sam", "engines": "eager,openvino"})
+    loaded, _ = load_throughput(
+        file, {"annotations": "b", "models": "mobile_sam", "engines": "eager,openvino"}
+    )
     assert loaded.models == ("mobile_sam",)
     assert [s.name for s in loaded.scopes] == ["E", "D7"]
     assert loaded.batch_sizes == (1, 2)

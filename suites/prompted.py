@@ -1,0 +1,89 @@
+"""Suites that prompt once for each annotated object, and score the mask by its IoU with the object's."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+import pyarrow as pa
+
+from sambench.adapters.base import Embedding, Prompts, Segmenter
+from sambench.suites.base import (
+    INSTANCE_COLUMNS,
+    InstanceSuite,
+    Record,
+    Stopwatch,
+    describe,
+    kept,
+    score_instances,
+    sum_instances,
+)
+from sambench.suites.data.sample import Sample, Target
+from sambench.suites.metrics.bootstrap import ImageSums
+from sambench.suites.metrics.iou import mask_iou
+from sambench.suites.metrics.scores import Metric, Scores
+from sambench.suites.metrics.sizes import SIZES, sized
+from sambench.suites.predict import predict
+from sambench.suites.protocol import Protocol
+
+SCHEMA = pa.schema(
+    [
+        *INSTANCE_COLUMNS,
+        pa.field("iou", pa.float64(), nullable=False),
+        pa.field("pred_iou", pa.float32(), nullable=False),
+        pa.field("choice", pa.int8(), nullable=False),
+    ]
+)
+
+
+class PromptedSuite(InstanceSuite):
+    """One prompt an object; metrics ``miou``, ``miou_small``, ``miou_medium``, ``miou_large``.
+
+    A suite of this kind has a name and a title, says which models cannot take part, and makes the prompts.
+    """
+
+    schema: ClassVar[pa.Schema] = SCHEMA
+    metrics: ClassVar[tuple[Metric, ...]] = tuple(
+        Metric(sized("miou", size), objects, brief=size == "all") for size, objects in SIZES.items()
+    )
+
+    @abstractmethod
+    def prompts(self, targets: Sequence[Target]) -> Prompts:
+        """Make a prompt for each of some objects, at least one, in their order."""
+
+    def evaluate(
+        self,
+        segmenter: Segmenter,
+        embedding: Embedding,
+        sample: Sample,
+        protocol: Protocol,
+        watch: Stopwatch,
+    ) -> list[Record]:
+        """Prompt for all objects of the image at once; a record an object."""
+        targets = kept(sample.targets, protocol)
+        if not targets:
+            return []
+        records: list[Record] = []
+        for chosen in predict(segmenter, embedding, self.prompts(targets), protocol, watch):
+            batch = targets[len(records) : len(records) + len(chosen.masks)]
+            with watch("score", segmenter.device):
+                iou = mask_iou(chosen.masks, [t.mask for t in batch])
+            rows = zip(batch, iou, chosen.pred_iou.tolist(), chosen.choice.tolist(), strict=True)
+            for target, found, pred_iou, choice in rows:
+                scored = {"iou": found, "pred_iou": pred_iou, "choice": choice}
+                records.append(describe(sample.image_id, target) | scored)
+        return records
+
+    def score(self, records: pa.Table, protocol: Protocol) -> Scores:
+        """Average over objects."""
+        return score_instances(_iou(records), records, protocol)
+
+    def per_image(self, records: pa.Table, protocol: Protocol) -> ImageSums:
+        """Return the sums behind every metric."""
+        return sum_instances(_iou(records), records, protocol)
+
+
+def _iou(records: pa.Table) -> dict[str, np.ndarray]:
+    return {"miou": records["iou"].to_numpy()}

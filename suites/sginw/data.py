@@ -1,0 +1,91 @@
+"""The images of Segmentation in the Wild: 25 data sets in a folder each, as one."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from sambench.evsam.errors import SambenchError
+from sambench.suites.data.coco import CocoDataset, Entry
+from sambench.suites.sginw.registry import registry
+
+ANNOTATIONS = "_annotations_min1cat.coco.json"
+SPLIT = "valid"
+
+STRIDE = 10_000_000
+"""An image's id here is its own plus this times its data set's place in the registry, so ids are unique."""
+
+
+class SginwData:
+    """Those of the 25 data sets that are there, as one (see `suites.data.coco.CocoDataset`).
+
+    Args:
+        root: the folder ``seginw``, with ``<data set>/valid/*.jpg`` and its annotation file.
+
+    Attributes:
+        parts: name to data set, in the official order.
+        missing: names of those that are not there.
+        entries: all their images, under ids that are unique.
+
+    Raises:
+        SambenchError: none is there, one is damaged, or has other categories than the registry.
+    """
+
+    style: Literal["coco"] = "coco"
+
+    def __init__(self, root: Path) -> None:
+        self.annotations = root
+        self.parts: dict[str, CocoDataset] = {}
+        for name, categories in registry().items():
+            folder = root / name / SPLIT
+            if folder.is_dir():
+                self.parts[name] = CocoDataset(folder, folder / ANNOTATIONS)
+                _check_categories(self.parts[name], categories)
+        self.missing = [name for name in registry() if name not in self.parts]
+        if not self.parts:
+            raise SambenchError(
+                f"{root}: has none of the 25 data sets, such as {self.missing[0]}/{SPLIT}. Give the folder "
+                "'seginw' of the release with --images."
+            )
+        self.entries = [
+            replace(entry, record=msgspec.structs.replace(entry.record, id=global_id(name, entry.record.id)))
+            for name, part in self.parts.items()
+            for entry in part.entries
+        ]
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    @property
+    def annotations_sha256(self) -> str:
+        """Over the names and annotation files of the parts."""
+        lines = "".join(f"{name} {part.annotations_sha256}\n" for name, part in self.parts.items())
+        return hashlib.sha256(lines.encode()).hexdigest()
+
+    def check_files(self, entries: Sequence[Entry]) -> None:
+        """See that each entry has its image file (see `CocoDataset.check_files`)."""
+        next(iter(self.parts.values())).check_files(entries)
+
+
+def _check_categories(data: CocoDataset, categories: list[str]) -> None:
+    if [data.categories.get(i) for i in range(len(categories))] != categories:
+        raise SambenchError(
+            f"{data.annotations}: its categories are {data.categories}, in the registry {categories}. "
+            f"Is it {ANNOTATIONS} of the release, with Roboflow's placeholder category removed?"
+        )
+
+
+def global_id(name: str, image_id: int) -> int:
+    """Return the id here of an image of a data set."""
+    return list(registry()).index(name) * STRIDE + image_id
+
+
+def split_id(image_id: int) -> tuple[str, int]:
+    """Return the data set of an image, and its own id there."""
+    place, own = divmod(image_id, STRIDE)
+    return list(registry())[place], own
