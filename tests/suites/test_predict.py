@@ -1,19 +1,13 @@
-"""From prompts to scored masks: which alternative is chosen, in which order, and how it is counted."""
+"""From prompts to masks: which alternative is chosen, in which order, and how it is upsampled."""
 
-import hypothesis.extra.numpy as hnp
 import numpy as np
 import pytest
 import torch
-from fakes import Fake, rectangle
-from hypothesis import given
-from hypothesis import strategies as st
+from fakes import Fake
 
 from sambench.adapters.base import Prediction, Prompts
 from sambench.evsam.errors import SambenchError
 from sambench.suites.base import Stopwatch
-from sambench.suites.data.masks import to_window
-from sambench.suites.metrics.iou import count_on_device, mask_iou
-from sambench.suites.metrics.stability import stability
 from sambench.suites.predict import choose, predict
 from sambench.suites.protocol import make_protocol
 
@@ -49,21 +43,8 @@ def test_the_first_among_equals_is_chosen(select):
     assert choose(equal, make_protocol({"select": select})).choice.tolist() == [1]
 
 
-def test_stability_is_the_iou_of_the_mask_cut_high_and_cut_low():
-    shares = stability(torch.tensor([[STABLE, SHAKY, SOFT]]))
-    assert shares.tolist() == [[1.0, pytest.approx(1 / 3), 0.0]]
-
-
-def test_stability_on_random_logits_is_the_iou_of_the_two_cuts():
-    logits = np.random.default_rng(0).normal(0, 2, (4, 3, 8, 8)).astype(np.float32)
-    high, low = logits > 1, logits > -1
-    expected = (high & low).sum(axis=(2, 3)) / (high | low).sum(axis=(2, 3))
-    np.testing.assert_allclose(stability(torch.from_numpy(logits)), expected, rtol=1e-6)
-
-
 def test_a_mask_without_a_pixel_is_not_stable_and_not_chosen():
     empty = [[-9.0, -9.0], [-9.0, -9.0]]
-    assert stability(torch.tensor([[empty]])).isnan().all()
     chosen = choose(prediction([[empty, SHAKY]], [[0.9, 0.1]]), make_protocol({"select": "stability"}))
     assert chosen.choice.tolist() == [1]
 
@@ -135,54 +116,6 @@ def test_a_logit_of_zero_is_outside():
 def test_nothing_is_left_to_differentiate():
     ((part,),) = [run(Fake(numbered), boxes(2))]
     assert part.logits.is_inference()
-
-
-@st.composite
-def pairs(draw):
-    size = (draw(st.integers(1, 12)), draw(st.integers(1, 12)))
-    count = draw(st.integers(1, 4))
-    fill = st.sampled_from([0.0, 0.1, 0.5, 1.0])
-    rng = np.random.default_rng(draw(st.integers(0, 10**6)))
-    return [rng.random((count, *size)) < draw(fill) for _ in range(2)]
-
-
-@given(pairs())
-def test_iou_is_the_plain_one_on_both_ways_of_counting(masks):
-    predicted, truth = masks
-    windows = [to_window(t) for t in truth]
-    overlap = np.array([(p & t).sum() for p, t in zip(predicted, truth, strict=True)])
-    union = np.array([(p | t).sum() for p, t in zip(predicted, truth, strict=True)])
-    expected = [o / u if u else 0.0 for o, u in zip(overlap, union, strict=True)]
-    iou = mask_iou(torch.from_numpy(predicted), windows)
-    assert iou.dtype == np.float64
-    assert iou.tolist() == expected
-    counted = count_on_device(torch.from_numpy(predicted), windows)
-    np.testing.assert_array_equal(counted[0], overlap)
-    np.testing.assert_array_equal(counted[1], predicted.sum(axis=(1, 2)))
-
-
-@given(hnp.arrays(bool, (2, 7, 9)))
-def test_iou_does_not_depend_on_how_the_masks_lie_in_memory(masks):
-    windows = [to_window(rectangle((7, 9), 2, 1, 6, 5))] * 2
-    laid_out = torch.from_numpy(np.ascontiguousarray(masks.transpose(2, 0, 1))).permute(1, 2, 0)
-    assert mask_iou(laid_out, windows).tolist() == mask_iou(torch.from_numpy(masks), windows).tolist()
-
-
-def test_iou_of_large_masks_does_not_overflow_or_round():
-    everything = torch.ones((1, 5000, 5000), dtype=torch.bool)
-    truth = np.ones((5000, 5000), bool)
-    truth[0, 0] = False
-    assert mask_iou(everything, [to_window(truth)]).tolist() == [(25_000_000 - 1) / 25_000_000]
-
-
-def test_iou_of_no_masks_is_no_number():
-    assert mask_iou(torch.zeros((0, 4, 4), dtype=torch.bool), []).shape == (0,)
-
-
-def test_a_mask_too_many_is_an_error_not_a_number():
-    windows = [to_window(rectangle((4, 4), 0, 0, 2, 2))]
-    with pytest.raises(ValueError, match="zip"):
-        mask_iou(torch.zeros((2, 4, 4), dtype=torch.bool), windows)
 
 
 def test_seconds_are_charged_to_decoding_and_upsampling():

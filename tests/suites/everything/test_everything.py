@@ -19,7 +19,6 @@ from sambench.suites.data.sample import load_sample
 from sambench.suites.everything import suite as everything
 from sambench.suites.everything.generator import GeneratedMask
 from sambench.suites.everything.suite import Everything
-from sambench.suites.metrics.recall import times_matched
 from sambench.suites.protocol import make_protocol
 
 SIZE = (40, 60)
@@ -109,19 +108,6 @@ def test_only_the_best_1000_masks_by_predicted_iou_count(coco_mini, answer):
     scores = SUITE.score(records_of(sample), STRICT)
     expected = official(coco_mini.annotations, [sample], [right + noise])
     assert scores.metrics["ar_1000"] == pytest.approx(expected[0]) == pytest.approx(100 / len(right))
-
-
-def test_an_object_is_found_as_often_as_its_iou_reaches_a_threshold():
-    assert times_matched(np.array([[0.49]])).tolist() == [0]
-    assert times_matched(np.array([[0.5]])).tolist() == [1]
-    assert times_matched(np.array([[0.76]])).tolist() == [6]
-    assert times_matched(np.array([[1.0]])).tolist() == [10]
-
-
-def test_a_mask_finds_one_object_and_an_object_takes_one_mask():
-    assert times_matched(np.array([[0.9, 0.8]])).tolist() == [9, 0]
-    assert times_matched(np.array([[0.6, 0.0], [1.0, 0.0]])).tolist() == [10, 0]
-    assert times_matched(np.array([[0.9, 0.8], [0.9, 0.0]])).tolist() == [9, 0]
 
 
 def test_crowds_are_no_objects_whatever_the_protocol_says(answer):

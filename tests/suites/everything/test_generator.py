@@ -16,7 +16,6 @@ from sambench.evsam.errors import SambenchError
 from sambench.suites.base import Stopwatch
 from sambench.suites.everything.generator import GeneratorSettings, generate
 from sambench.suites.everything.parts import clean, crop_boxes, nms, point_grid
-from sambench.suites.metrics.stability import stability
 
 GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "amg_discs.json").read_text())
 SIZE = (60, 80)
@@ -88,17 +87,6 @@ def test_suppression_is_torchvisions_to_the_last_tie(threshold, seed):
     zeros = torch.zeros(120, dtype=torch.int64)
     expected = ops.batched_nms(torch.from_numpy(boxes).float(), torch.from_numpy(scores), zeros, threshold)
     assert nms(boxes, scores, threshold) == expected.tolist()
-
-
-def test_stability_is_the_iou_of_the_high_and_the_low_cut():
-    logits = torch.tensor(
-        [[[3.0, 0.5], [-0.5, -3.0]], [[1.0, -1.0], [-9.0, -9.0]], [[-9.0, -9.0], [-9.0, -9.0]]]
-    )
-    high, exactly_at_the_cuts, nothing = stability(logits, 1.0).tolist()
-    assert high == pytest.approx(1 / 3)
-    assert exactly_at_the_cuts == 0
-    assert np.isnan(nothing)
-    assert stability(logits[:1], 0.25).tolist() == [1.0]
 
 
 def graded(prompt, size):

@@ -1,16 +1,68 @@
-"""Mean IoU by size and its interval, judged by loops over objects and by closed formulas."""
+"""IoU of masks, its mean by size and its interval, judged by loops over objects and by closed formulas."""
 
+import hypothesis.extra.numpy as hnp
 import numpy as np
 import pytest
+import torch
+from fakes import rectangle
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sambench.suites.data.coco import CocoDataset
+from sambench.suites.data.masks import to_window
 from sambench.suites.metrics.bootstrap import BOOTSTRAP_SEED, RESAMPLES
-from sambench.suites.metrics.iou import mean_iou
-from sambench.suites.metrics.sizes import size_bins
+from sambench.suites.metrics.iou import count_on_device, mask_iou, mean_iou
 from sambench.suites.protocol import make_protocol
 
 PAPER, STRICT = make_protocol("paper"), make_protocol("strict")
-EDGES = np.array([0.0, 1023.999, 1024.0, 1024.001, 9215.999, 9216.0, 9216.001, 1e9])
+
+
+@st.composite
+def pairs(draw):
+    size = (draw(st.integers(1, 12)), draw(st.integers(1, 12)))
+    count = draw(st.integers(1, 4))
+    fill = st.sampled_from([0.0, 0.1, 0.5, 1.0])
+    rng = np.random.default_rng(draw(st.integers(0, 10**6)))
+    return [rng.random((count, *size)) < draw(fill) for _ in range(2)]
+
+
+@given(pairs())
+def test_iou_is_the_plain_one_on_both_ways_of_counting(masks):
+    predicted, truth = masks
+    windows = [to_window(t) for t in truth]
+    overlap = np.array([(p & t).sum() for p, t in zip(predicted, truth, strict=True)])
+    union = np.array([(p | t).sum() for p, t in zip(predicted, truth, strict=True)])
+    expected = [o / u if u else 0.0 for o, u in zip(overlap, union, strict=True)]
+    iou = mask_iou(torch.from_numpy(predicted), windows)
+    assert iou.dtype == np.float64
+    assert iou.tolist() == expected
+    counted = count_on_device(torch.from_numpy(predicted), windows)
+    np.testing.assert_array_equal(counted[0], overlap)
+    np.testing.assert_array_equal(counted[1], predicted.sum(axis=(1, 2)))
+
+
+@given(hnp.arrays(bool, (2, 7, 9)))
+def test_iou_does_not_depend_on_how_the_masks_lie_in_memory(masks):
+    windows = [to_window(rectangle((7, 9), 2, 1, 6, 5))] * 2
+    laid_out = torch.from_numpy(np.ascontiguousarray(masks.transpose(2, 0, 1))).permute(1, 2, 0)
+    assert mask_iou(laid_out, windows).tolist() == mask_iou(torch.from_numpy(masks), windows).tolist()
+
+
+def test_iou_of_large_masks_does_not_overflow_or_round():
+    everything = torch.ones((1, 5000, 5000), dtype=torch.bool)
+    truth = np.ones((5000, 5000), bool)
+    truth[0, 0] = False
+    assert mask_iou(everything, [to_window(truth)]).tolist() == [(25_000_000 - 1) / 25_000_000]
+
+
+def test_iou_of_no_masks_is_no_number():
+    assert mask_iou(torch.zeros((0, 4, 4), dtype=torch.bool), []).shape == (0,)
+
+
+def test_a_mask_too_many_is_an_error_not_a_number():
+    windows = [to_window(rectangle((4, 4), 0, 0, 2, 2))]
+    with pytest.raises(ValueError, match="zip"):
+        mask_iou(torch.zeros((2, 4, 4), dtype=torch.bool), windows)
 
 
 def clustered(rng, images, each, spread_of_images, spread_of_objects):
@@ -23,30 +75,6 @@ def clustered(rng, images, each, spread_of_images, spread_of_objects):
 def width(scores, name="miou"):
     low, high = scores.intervals[name]
     return high - low
-
-
-def members(area, protocol):
-    return {size: mask.tolist() for size, mask in size_bins(area, protocol).items()}
-
-
-def test_closed_bins_count_an_area_on_an_edge_twice():
-    assert members(EDGES, PAPER) == {
-        "all": [True] * 8,
-        "small": [True, True, True, False, False, False, False, False],
-        "medium": [False, False, True, True, True, True, False, False],
-        "large": [False, False, False, False, False, True, True, True],
-    }
-
-
-def test_half_open_bins_count_every_area_once():
-    found = members(EDGES, STRICT)
-    assert found == {
-        "all": [True] * 8,
-        "small": [True, True, False, False, False, False, False, False],
-        "medium": [False, False, True, True, True, False, False, False],
-        "large": [False, False, False, False, False, True, True, True],
-    }
-    assert np.sum([found[s] for s in ("small", "medium", "large")], axis=0).tolist() == [1] * 8
 
 
 def test_objects_of_coco_mini_fall_into_sizes_as_its_readme_counts(coco_mini):

@@ -1,0 +1,43 @@
+"""COCO's sizes, where their bins meet."""
+
+import numpy as np
+
+from sambench.suites.metrics.sizes import SIZES, size_bins, sized, sums_by_size
+from sambench.suites.protocol import make_protocol
+
+PAPER, STRICT = make_protocol("paper"), make_protocol("strict")
+EDGES = np.array([0.0, 1023.999, 1024.0, 1024.001, 9215.999, 9216.0, 9216.001, 1e9])
+
+
+def members(area, protocol):
+    return {size: mask.tolist() for size, mask in size_bins(area, protocol).items()}
+
+
+def test_closed_bins_count_an_area_on_an_edge_twice():
+    assert members(EDGES, PAPER) == {
+        "all": [True] * 8,
+        "small": [True, True, True, False, False, False, False, False],
+        "medium": [False, False, True, True, True, True, False, False],
+        "large": [False, False, False, False, False, True, True, True],
+    }
+
+
+def test_half_open_bins_count_every_area_once():
+    found = members(EDGES, STRICT)
+    assert found == {
+        "all": [True] * 8,
+        "small": [True, True, False, False, False, False, False, False],
+        "medium": [False, False, True, True, True, False, False, False],
+        "large": [False, False, False, False, False, True, True, True],
+    }
+    assert np.sum([found[s] for s in ("small", "medium", "large")], axis=0).tolist() == [1] * 8
+
+
+def test_a_metric_of_a_size_is_named_after_it_and_summed_over_its_objects_alone():
+    assert [sized("miou", size) for size in SIZES] == ["miou", "miou_small", "miou_medium", "miou_large"]
+    area, image = np.array([10.0, 1024.0, 20000.0]), np.array([4, 4, 1])
+    found = sums_by_size({"a": np.array([0.5, 0.25, 1.0])}, image, area, STRICT)
+    assert found.names == ("a", "a_small", "a_medium", "a_large")
+    assert found.image_ids.tolist() == [1, 4]
+    assert found.sums.tolist() == [[1, 0, 0, 1], [0.75, 0.5, 0.25, 0]]
+    assert found.counts.tolist() == [[1, 0, 0, 1], [2, 1, 1, 0]]

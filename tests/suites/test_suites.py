@@ -1,0 +1,142 @@
+"""What all suites promise: the metrics they declare, and sums by image that are their scores."""
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pytest
+from fakes import Fake, evaluate, table
+from test_det_box import boxes_of, filled_box
+
+from sambench.adapters import create
+from sambench.evsam.errors import SambenchError
+from sambench.suites import det_box
+from sambench.suites.base import Setting
+from sambench.suites.data.coco import CocoDataset
+from sambench.suites.data.rle import as_json, encode
+from sambench.suites.data.sample import load_sample
+from sambench.suites.det_box import DetBox
+from sambench.suites.everything import suite as everything
+from sambench.suites.everything.generator import GeneratedMask
+from sambench.suites.metrics.sizes import SIZES, sized
+from sambench.suites.protocol import make_protocol
+from sambench.suites.registry import SUITES, suite_class
+from sambench.suites.sginw.suite import Sginw, SginwData
+
+STRICT, PAPER = make_protocol("strict"), make_protocol("paper")
+MEANS = ("gt_box", "click", "everything")
+
+
+def halves(samples):
+    """A generator that finds every object of the images, one after the other, from less than half on."""
+    rest = iter(samples)
+
+    def generate(*_, **__):
+        found = []
+        for k, one in enumerate(t for t in next(rest).targets if t.mask.area):
+            mask = one.mask.full()
+            rows = one.mask.pixels.shape[0]
+            mask[one.mask.top + max(1, rows * (4 + k % 6) // 10) :] = False
+            code = as_json(encode(mask[None])[0])
+            found.append(
+                GeneratedMask(code, int(mask.sum()), (0, 0, 1, 1), 0.9, 1.0, (0.5, 0.5), (0, 0, 9, 9))
+            )
+        return found
+
+    return generate
+
+
+@pytest.fixture(scope="module")
+def records(coco_mini):
+    """Records by suite of some images, by a model that fills boxes and draws discs."""
+    segmenter = create("box")
+    samples = [load_sample(entry) for entry in CocoDataset(*coco_mini).entries[:36:4]]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(everything, "generate", halves(samples))
+        return {
+            suite.name: table(suite, [row for s in samples for row in evaluate(suite, segmenter, s, PAPER)])
+            for suite in (suite_class(name)() for name in MEANS)
+        }
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_every_suite_says_what_its_metrics_are(name):
+    suite = suite_class(name)
+    names = [metric.name for metric in suite.metrics]
+    assert suite.title
+    assert len(set(names)) == len(names)
+    assert any(metric.brief for metric in suite.metrics)
+    headings = [(metric.group, metric.title) for metric in suite.metrics]
+    assert len(set(headings)) == len(headings)
+
+
+@pytest.mark.parametrize("name", MEANS)
+def test_all_metrics_of_a_score_are_declared_and_all_that_are_declared_are_there(name, records):
+    suite = suite_class(name)()
+    found = suite.score(records[name], PAPER).metrics
+    assert set(found) == {metric.name for metric in suite.metrics}
+    assert found.keys() == suite.score(table(suite, []), PAPER).metrics.keys()
+
+
+@pytest.mark.parametrize(("files", "style"), [("coco_mini", "coco"), ("lvis_mini", "lvis")])
+def test_of_average_precision_too_but_for_those_that_lvis_alone_has(
+    files, style, request, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(det_box, "intervals", lambda *_, **__: {})  # slow, and of declared metrics alone
+    dataset = CocoDataset(*request.getfixturevalue(files))
+    entries = dataset.entries[:2]
+    boxes = [msgspec.structs.asdict(a) for a in entries[0].annotations]
+    ids = tuple(e.record.id for e in entries)
+    suite = DetBox.on(Setting(dataset.annotations, ids, boxes_of(boxes, tmp_path / "d.json"), style))
+    rows = [row for e in entries for row in evaluate(suite, Fake(filled_box), load_sample(e), STRICT)]
+    found = suite.score(table(suite, rows), STRICT).metrics
+    assert set(found) == {m.name for m in suite.metrics if style == "lvis" or not m.optional}
+
+
+def test_of_segmentation_in_the_wild_too(data_root, tmp_path):
+    data = SginwData(data_root / "sginw-mini" / "seginw")
+    for name in data.parts:
+        (tmp_path / f"seginw_{name}_val.json").write_text("[]")
+    suite = Sginw.on(Setting(data.annotations, tuple(e.record.id for e in data.entries), tmp_path))
+    found = suite.score(pa.Table.from_pylist([], schema=suite.schema), STRICT).metrics
+    assert list(found) == [metric.name for metric in suite.metrics]
+
+
+@pytest.mark.parametrize("protocol", [STRICT, PAPER], ids=lambda p: p.preset)
+@pytest.mark.parametrize("name", MEANS)
+def test_scores_are_what_is_summed_by_image(name, protocol, records):
+    suite = suite_class(name)()
+    scores, summed = suite.score(records[name], protocol), suite.per_image(records[name], protocol)
+    assert set(summed.names) == {m.name for m in suite.metrics if m.unit == "percent"}
+    assert (np.diff(summed.image_ids) > 0).all()
+    assert set(summed.image_ids.tolist()) <= set(records[name]["image_id"].to_pylist())
+    for k, metric in enumerate(summed.names):
+        sums, counts = summed.sums[:, k], summed.counts[:, k]
+        if name == "everything":  # it sums over the images alone that have an object of the size
+            sums = sums[counts > 0]
+        assert scores.metrics[metric] == (100 * sums.sum() / counts.sum() if counts.sum() else None)
+    totals = dict(zip(summed.names, summed.counts.sum(axis=0).tolist(), strict=True))
+    assert scores.counts == {size: totals[sized(summed.names[0], size)] for size in SIZES}
+    assert 0 < scores.metrics[summed.names[0]] < 100
+
+
+def test_a_suite_that_scores_no_mean_over_objects_has_no_such_sums():
+    for name in ("det_box", "sginw"):
+        suite = object.__new__(suite_class(name))
+        assert suite.per_image(pa.table({}), STRICT) is None
+
+
+def test_a_suite_without_a_check_of_its_own_takes_any_data(tmp_path):
+    setting = Setting(tmp_path / "none.json", ())
+    for name in MEANS:
+        suite_class(name).check(setting)
+        assert suite_class(name).on(setting).name == name
+
+
+def test_opening_a_suite_reads_no_annotations_and_checking_it_does(tmp_path):
+    (tmp_path / "boxes.json").write_text("[]")
+    (tmp_path / "seginw_Elephants_val.json").write_text("[]")
+    for name, boxes in (("det_box", tmp_path / "boxes.json"), ("sginw", tmp_path)):
+        setting = Setting(tmp_path / "none", (1,), boxes)
+        assert suite_class(name).on(setting).name == name
+        with pytest.raises(SambenchError, match="no such annotation file"):
+            suite_class(name).check(setting)
