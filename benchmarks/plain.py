@@ -23,7 +23,7 @@ from sambench.adapters.families.sam import SamSegmenter
 from sambench.evsam import geometry
 from sambench.evsam.layers import LayerNorm2d
 from sambench.evsam.model import Sam
-from sambench.evsam.transformer import HEADS, Attention, TwoWayBlock
+from sambench.evsam.transformer import Attention, TwoWayBlock
 from sambench.suites.base import Record, Stopwatch
 from sambench.suites.data.coco import CocoDataset, Entry
 from sambench.suites.data.sample import load_sample
@@ -33,7 +33,7 @@ from tests.golden import golden
 def golden_segmenter(name: str) -> SamSegmenter:
     """A segmenter with the weights of the golden data."""
     model = golden.load_filled(evsam.create_model(name))
-    return SamSegmenter(name, model, Weights("random"), torch.device("cpu"))
+    return SamSegmenter(name, model, Weights("random"), torch.device("cpu"), adopt=True)
 
 
 @dataclass(frozen=True)
@@ -95,8 +95,9 @@ def attend(module: Attention, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """Attention as it is defined: project, split heads, weigh, join, project."""
     q, k, v = module.q_proj(q), module.k_proj(k), module.v_proj(v)
     n, t, dim = q.shape
-    q, k, v = (x.reshape(n, -1, HEADS, dim // HEADS).transpose(1, 2) for x in (q, k, v))
-    weights = (q @ k.permute(0, 1, 3, 2) / (dim // HEADS) ** 0.5).softmax(dim=-1)
+    heads = module.heads
+    q, k, v = (x.reshape(n, -1, heads, dim // heads).transpose(1, 2) for x in (q, k, v))
+    weights = (q @ k.permute(0, 1, 3, 2) / (dim // heads) ** 0.5).softmax(dim=-1)
     return module.out_proj((weights @ v).transpose(1, 2).reshape(n, t, dim))
 
 

@@ -41,8 +41,11 @@ class LiteMLA(nn.Module):
         qkv = torch.cat([qkv, self.aggreg[0](qkv)], dim=1)  # (B, 2 * 3C, H, W)
         qkv = qkv.reshape(b, -1, 3 * HEAD_DIM, h * w)  # (B, 2 * heads, 3 * 32, H W)
         q, k, v = qkv.chunk(3, dim=2)
-        attend = linear_attention.fused if linear_attention.usable(q) else relu_linear_attention
-        return self.proj(attend(q, k, v).to(x.dtype).reshape(b, -1, h, w))
+        if not self.training and linear_attention.usable(q):
+            out = linear_attention.fused(q, k, v, DIVISION_EPS)
+        else:
+            out = relu_linear_attention(q, k, v)
+        return self.proj(out.to(x.dtype).reshape(b, -1, h, w))
 
 
 def relu_linear_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:

@@ -42,40 +42,39 @@ def preprocess(image: np.ndarray, side: int) -> Tensor:
     return F.pad(x, (0, side - size[1], 0, side - size[0]))
 
 
-def to_prompt_frame(xy: Tensor, size: Size) -> Tensor:
-    """Scale pixel coordinates (..., 2) of an image of ``size`` to the 1024 frame."""
-    height, width = resized(size, PROMPT_FRAME)
+def to_prompt_frame(xy: Tensor, size: Size, *, frame: int = PROMPT_FRAME) -> Tensor:
+    """Scale pixel coordinates (..., 2) of an image of ``size`` to the frame of prompts, ``frame`` wide."""
+    height, width = resized(size, frame)
     return xy * torch.tensor([width / size[1], height / size[0]], dtype=xy.dtype, device=xy.device)
 
 
-def upsample(logits: Tensor, size: Size) -> Tensor:
+def upsample(logits: Tensor, size: Size, *, frame: int = PROMPT_FRAME) -> Tensor:
     """Bring low-resolution logits (N, h, w) to an image's size, (N, H, W). A mask is ``> 0``.
 
-    As SAM does: resize to the 1024 frame, crop the padding, resize to the image; both bilinear.
+    As SAM does: resize to the frame of prompts, crop the padding, resize to the image; both bilinear.
     """
-    if logits.device.type == "cuda":  # which has arithmetic to spare, and no 1024 frame is written
-        return upsample_at_once(logits, size)
-    height, width = resized(size, PROMPT_FRAME)
-    frame = _resize(logits.float()[:, None], (PROMPT_FRAME, PROMPT_FRAME))
-    return _resize(frame[..., :height, :width], size)[:, 0]
+    if logits.device.type == "cuda":  # which has arithmetic to spare, and no whole frame is written
+        return upsample_at_once(logits, size, frame=frame)
+    height, width = resized(size, frame)
+    whole = _resize(logits.float()[:, None], (frame, frame))
+    return _resize(whole[..., :height, :width], size)[:, 0]
 
 
-def upsample_at_once(logits: Tensor, size: Size) -> Tensor:
+def upsample_at_once(logits: Tensor, size: Size, *, frame: int = PROMPT_FRAME) -> Tensor:
     """Do what `upsample` does in one step: along each axis the two resizes are one small matrix."""
     rows, columns = (
-        _two_resizes(low, kept, out, logits.device)
-        for low, kept, out in zip(logits.shape[1:], resized(size, PROMPT_FRAME), size, strict=True)
+        _two_resizes(low, frame, kept, out, logits.device)
+        for low, kept, out in zip(logits.shape[1:], resized(size, frame), size, strict=True)
     )
     return rows.T @ logits.float() @ columns
 
 
 @functools.lru_cache(maxsize=256)
-def _two_resizes(low: int, kept: int, out: int, device: torch.device) -> Tensor:
-    """The matrix (low, out) of a resize to the frame, a crop to ``kept`` of it, and a resize to ``out``."""
-    frame = F.interpolate(
-        torch.eye(low, device=device)[:, None], PROMPT_FRAME, mode="linear", align_corners=False
-    )
-    return F.interpolate(frame[..., :kept], out, mode="linear", align_corners=False)[:, 0]
+@torch.inference_mode(False)  # or gradients could not pass a matrix that inference had made
+def _two_resizes(low: int, frame: int, kept: int, out: int, device: torch.device) -> Tensor:
+    """The matrix (low, out) of a resize to ``frame``, a crop to ``kept`` of it, and a resize to ``out``."""
+    whole = F.interpolate(torch.eye(low, device=device)[:, None], frame, mode="linear", align_corners=False)
+    return F.interpolate(whole[..., :kept], out, mode="linear", align_corners=False)[:, 0]
 
 
 def _resize(x: Tensor, size: Size) -> Tensor:

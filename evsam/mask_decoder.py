@@ -9,20 +9,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sambench.evsam.errors import SambenchError
 from sambench.evsam.layers import LayerNorm2d
 from sambench.evsam.neck import EMBED_DIM, EMBED_SIZE
 from sambench.evsam.transformer import ImageTokens, TwoWayTransformer
 
 MASK_TOKENS = 4  # token 0 for a single mask, 1 to 3 for three alternatives
-MASK_SIZE = 4 * EMBED_SIZE  # low-resolution masks are 256 x 256
 
 
 class MLP(nn.Module):
     """Three linear layers with ReLU between them."""
 
-    def __init__(self, out_dim: int) -> None:
+    def __init__(self, out_dim: int, *, dim: int = EMBED_DIM) -> None:
         super().__init__()
-        widths = (EMBED_DIM, EMBED_DIM, EMBED_DIM, out_dim)
+        widths = (dim, dim, dim, out_dim)
         self.layers = nn.ModuleList(nn.Linear(i, o) for i, o in pairwise(widths))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -37,11 +37,18 @@ class TokenDecoder(nn.Module):
     Subclasses build the parts, and say in `masks` how pixels become masks.
     """
 
+    embed_size: int
+    """Height and width of the image embedding."""
     transformer: TwoWayTransformer
     iou_token: nn.Embedding
     mask_tokens: nn.Embedding
     output_hypernetworks_mlps: nn.ModuleList
     iou_prediction_head: nn.Module
+
+    @property
+    def mask_size(self) -> int:
+        """Height and width of the masks, which upscaling doubles twice."""
+        return 4 * self.embed_size
 
     def masks(self, vectors: Tensor, pixels: Tensor) -> Tensor:
         """Multiply vectors (N, M, 32) with the upscaled pixels (N, 4096, 256): logits (N, M, 256, 256)."""
@@ -72,7 +79,7 @@ class TokenDecoder(nn.Module):
             token 0 where not ``multimask``.
         """
         tokens, pixels = self._read_image(image, sparse)
-        chosen = range(1, MASK_TOKENS) if multimask else range(1)
+        chosen = self._alternatives() if multimask else range(1)
         masks = self.masks(self._vectors(tokens, chosen), pixels)
         iou = self.iou_prediction_head(tokens[:, 0])
         return masks, iou[:, chosen.start : chosen.stop]
@@ -85,7 +92,7 @@ class TokenDecoder(nn.Module):
         """
         tokens, pixels = self._read_image(image, sparse)
         iou, choice = self.iou_prediction_head(tokens[:, 0])[:, 1:].max(dim=1, keepdim=True)
-        vectors = self._vectors(tokens, range(1, MASK_TOKENS))
+        vectors = self._vectors(tokens, self._alternatives())
         vectors = vectors.gather(1, choice.unsqueeze(-1).expand(-1, -1, vectors.shape[-1]))
         return self.masks(vectors, pixels)[:, 0], iou[:, 0], choice[:, 0]
 
@@ -95,28 +102,41 @@ class TokenDecoder(nn.Module):
         tokens = torch.cat([own.expand(sparse.shape[0], -1, -1), sparse], dim=1)
         return self.transformer(tokens, image)
 
+    def _alternatives(self) -> range:
+        """Which mask tokens are for a choice of masks: all but the first."""
+        return range(1, self.mask_tokens.num_embeddings)
+
     def _vectors(self, tokens: Tensor, chosen: range) -> Tensor:
         """Make of chosen mask tokens the vectors (N, M, 32) that pixels are multiplied with."""
         return torch.stack([self.output_hypernetworks_mlps[i](tokens[:, 1 + i]) for i in chosen], dim=1)
 
 
 class MaskDecoder(TokenDecoder):
-    """Predict masks as the product of upscaled pixels with a vector made from each mask token."""
+    """Predict masks as the product of upscaled pixels with a vector made from each mask token.
 
-    def __init__(self, transformer: TwoWayTransformer) -> None:
+    Sizes below are those of the released models.
+
+    Args:
+        transformer: whose channels are the decoder's too.
+        embed_size: height and width of the image embedding; masks have four times as much.
+    """
+
+    def __init__(self, transformer: TwoWayTransformer, *, embed_size: int = EMBED_SIZE) -> None:
         super().__init__()
+        dim = transformer.dim
+        self.embed_size = embed_size
         self.transformer = transformer
-        self.iou_token = nn.Embedding(1, EMBED_DIM)
-        self.mask_tokens = nn.Embedding(MASK_TOKENS, EMBED_DIM)
+        self.iou_token = nn.Embedding(1, dim)
+        self.mask_tokens = nn.Embedding(MASK_TOKENS, dim)
         self.output_upscaling = nn.Sequential(
-            nn.ConvTranspose2d(EMBED_DIM, EMBED_DIM // 4, 2, stride=2),
-            LayerNorm2d(EMBED_DIM // 4),
+            nn.ConvTranspose2d(dim, dim // 4, 2, stride=2),
+            LayerNorm2d(dim // 4),
             nn.GELU(),
-            nn.ConvTranspose2d(EMBED_DIM // 4, EMBED_DIM // 8, 2, stride=2),
+            nn.ConvTranspose2d(dim // 4, dim // 8, 2, stride=2),
             nn.GELU(),
         )
-        self.output_hypernetworks_mlps = nn.ModuleList(MLP(EMBED_DIM // 8) for _ in range(MASK_TOKENS))
-        self.iou_prediction_head = MLP(MASK_TOKENS)
+        self.output_hypernetworks_mlps = nn.ModuleList(MLP(dim // 8, dim=dim) for _ in range(MASK_TOKENS))
+        self.iou_prediction_head = MLP(MASK_TOKENS, dim=dim)
 
     def forward(
         self,
@@ -126,21 +146,38 @@ class MaskDecoder(TokenDecoder):
         sparse_prompt_embeddings: Tensor,
         dense_prompt_embeddings: Tensor,
         multimask_output: bool,
+        image_index: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Decode N prompts on one image.
+        """Decode N prompts on B images.
 
         Args:
-            image_embeddings: (1, 256, 64, 64).
-            image_pe: position encoding of the same shape.
+            image_embeddings: (B, 256, 64, 64).
+            image_pe: position encoding, (1, 256, 64, 64).
             sparse_prompt_embeddings: (N, T, 256).
             dense_prompt_embeddings: (N, 256, 64, 64), or (1, 256, 64, 64) shared by all prompts.
             multimask_output: three alternatives a prompt, or the single mask.
+            image_index: which image each prompt is on, (N,) int64. Without it, all are on the one image, or
+                each is on its own where there are N.
 
         Returns:
             Logits (N, M, 256, 256) and predicted IoU (N, M), M being 3 or 1.
+
+        Raises:
+            SambenchError: nothing says which prompt is on which image (see `check_index`).
         """
-        image = self.project_image(image_embeddings + dense_prompt_embeddings, image_pe)
+        check_index(image_index, images=image_embeddings.shape[0], prompts=sparse_prompt_embeddings.shape[0])
+        image = self.project_images(image_embeddings, dense_prompt_embeddings, image_pe, image_index)
         return self.decode(image, sparse_prompt_embeddings, multimask_output)
+
+    def project_images(
+        self, embeddings: Tensor, dense: Tensor, image_pe: Tensor, image_index: Tensor | None = None
+    ) -> ImageTokens:
+        """Add dense prompts to image embeddings and project them; arguments as of `forward`."""
+        if image_index is None:
+            return self.project_image(embeddings + dense, image_pe)
+        if dense.shape[0] == 1:  # nothing differs by prompt, and each image is projected once
+            return self.project_image(embeddings + dense, image_pe).for_prompts(image_index)
+        return self.project_image(embeddings[image_index] + dense, image_pe)
 
     def upscaling(self) -> nn.Module:
         """The module that upscales the pixels."""
@@ -162,8 +199,39 @@ class MaskDecoder(TokenDecoder):
         n, m, _ = vectors.shape
         # (N, M, y x 64 64, rows 2, columns 2, rows 2, columns 2)
         masks = vectors.to(pixels.dtype) @ self._upscale(pixels).transpose(1, 2)
-        masks = masks.reshape(n, m, EMBED_SIZE, EMBED_SIZE, 2, 2, 2, 2)
-        return masks.permute(0, 1, 2, 4, 6, 3, 5, 7).reshape(n, m, MASK_SIZE, MASK_SIZE)
+        masks = masks.reshape(n, m, self.embed_size, self.embed_size, 2, 2, 2, 2)
+        return masks.permute(0, 1, 2, 4, 6, 3, 5, 7).reshape(n, m, self.mask_size, self.mask_size)
+
+
+def check_index(index: Tensor | None, *, images: int, prompts: int) -> None:
+    """Refuse prompts of which it is not said on which image they are.
+
+    Args:
+        index: image of each prompt, (N,) int64; none where it needs no saying.
+        images: how many there are.
+        prompts: N.
+
+    Raises:
+        SambenchError: the index has another length or type, or names an image that is not there; or there is
+            none, and the images are neither one for all prompts nor as many as they.
+    """
+    said = f"{prompts} prompts on {images} images"
+    if index is None:
+        if images not in (1, prompts):
+            raise SambenchError(
+                f"{said}: which is on which? Give image_index, ({prompts},) int64; without it there is one "
+                "image for all prompts, or one for each."
+            )
+        return
+    if index.shape != (prompts,) or index.dtype != torch.int64:
+        found = f"{tuple(index.shape)} {str(index.dtype).removeprefix('torch.')}"
+        raise SambenchError(f"{said}: image_index is {found}. It has an image for each: ({prompts},) int64.")
+    if prompts == 0:
+        raise SambenchError(f"{said}: there is nothing to decode. Leave out batches without a prompt.")
+    if torch.compiler.is_compiling():
+        return  # values cannot be looked at, and the look-up itself checks them
+    if not 0 <= int(index.min()) <= int(index.max()) < images:
+        raise SambenchError(f"{said}: image_index has {index.tolist()}. Images are counted from 0.")
 
 
 def expand_pixels(conv: nn.ConvTranspose2d, x: Tensor) -> Tensor:

@@ -10,17 +10,21 @@ from torch import Tensor, nn
 from sambench.evsam.backbone import Backbone
 from sambench.evsam.layers import Block, ConvLayer, FusedMBConv, LayerNorm2d, Ops
 
-EMBED_DIM = 256
+EMBED_DIM = 256  # channels of the embedding, and of the tokens that meet it in the decoder
 EMBED_SIZE = 64  # height and width of the embedding, for any input size
 
 
 class ToEmbedSize(nn.Module):
     """Bicubic resize to 64 x 64, computed in float32 whatever the model's precision."""
 
+    def __init__(self, *, embed_size: int = EMBED_SIZE) -> None:
+        super().__init__()
+        self.embed_size = embed_size
+
     def forward(self, x: Tensor) -> Tensor:
-        if x.shape[-2:] == (EMBED_SIZE, EMBED_SIZE):
+        size = (self.embed_size, self.embed_size)
+        if x.shape[-2:] == size:
             return x
-        size = (EMBED_SIZE, EMBED_SIZE)
         return F.interpolate(x.float(), size, mode="bicubic", align_corners=False).to(x.dtype)
 
 
@@ -31,13 +35,26 @@ class Neck(nn.Module):
         widths: channels of the maps to fuse, deepest first.
         depth: number of fused inverted bottlenecks after the sum.
         expand: their expansion.
+        dim: channels of the embedding, 256 in what is released.
+        embed_size: height and width of the embedding, 64 in what is released.
     """
 
-    def __init__(self, widths: Sequence[int], *, depth: int, expand: int) -> None:
+    def __init__(
+        self,
+        widths: Sequence[int],
+        *,
+        depth: int,
+        expand: int,
+        dim: int = EMBED_DIM,
+        embed_size: int = EMBED_SIZE,
+    ) -> None:
         super().__init__()
-        self.input_ops = nn.ModuleList(Ops([ConvLayer(width, EMBED_DIM), ToEmbedSize()]) for width in widths)
-        self.middle = Ops(Block(FusedMBConv(EMBED_DIM, EMBED_DIM, expand=expand)) for _ in range(depth))
-        head = ConvLayer(EMBED_DIM, EMBED_DIM, bias=True, norm=False)
+        self.dim = dim
+        self.input_ops = nn.ModuleList(
+            Ops([ConvLayer(width, dim), ToEmbedSize(embed_size=embed_size)]) for width in widths
+        )
+        self.middle = Ops(Block(FusedMBConv(dim, dim, expand=expand)) for _ in range(depth))
+        head = ConvLayer(dim, dim, bias=True, norm=False)
         self.output_ops = nn.ModuleList([Ops([head])])
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
@@ -48,13 +65,13 @@ class Neck(nn.Module):
 
 
 class ImageEncoder(nn.Module):
-    """Preprocessed image (B, 3, S, S) to embedding (B, 256, 64, 64)."""
+    """Preprocessed image (B, 3, S, S) to embedding (B, 256, 64, 64), or of the neck's channels and size."""
 
     def __init__(self, backbone: Backbone, neck: Neck) -> None:
         super().__init__()
         self.backbone = backbone
         self.neck = neck
-        self.norm = LayerNorm2d(EMBED_DIM)
+        self.norm = LayerNorm2d(neck.dim)
 
     def forward(self, x: Tensor) -> Tensor:
         maps = self.backbone(x)

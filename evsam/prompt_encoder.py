@@ -29,47 +29,65 @@ class RandomPositionEncoding(nn.Module):
 
     positional_encoding_gaussian_matrix: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, *, dim: int = EMBED_DIM) -> None:
         super().__init__()
-        self.register_buffer("positional_encoding_gaussian_matrix", torch.randn(2, EMBED_DIM // 2))
+        self.register_buffer("positional_encoding_gaussian_matrix", torch.randn(2, dim // 2))
 
     def forward(self, xy: Tensor) -> Tensor:
         """Encode positions (..., 2), x then y in [0, 1], as (..., 256)."""
         phase = 2 * math.pi * ((2 * xy - 1) @ self.positional_encoding_gaussian_matrix)
         return torch.cat([phase.sin(), phase.cos()], dim=-1)
 
-    def grid(self) -> Tensor:
-        """Encode the centres of the 64 x 64 embedding's pixels, (1, 256, 64, 64)."""
+    def grid(self, size: int) -> Tensor:
+        """Encode the centres of the pixels of an embedding ``size`` high and wide, (1, 256, size, size)."""
         frequencies = self.positional_encoding_gaussian_matrix
-        centres = torch.arange(EMBED_SIZE, device=frequencies.device, dtype=frequencies.dtype)
-        centres = (centres + 0.5) / EMBED_SIZE
+        centres = torch.arange(size, device=frequencies.device, dtype=frequencies.dtype)
+        centres = (centres + 0.5) / size
         y, x = torch.meshgrid(centres, centres, indexing="ij")
         return self(torch.stack([x, y], dim=-1)).permute(2, 0, 1)[None]
 
 
 class PromptEncoder(nn.Module):
-    """Prompts to sparse tokens (N, T, 256) and a dense map to add to the image embedding."""
+    """Prompts to sparse tokens (N, T, 256) and a dense map to add to the image embedding.
 
-    def __init__(self) -> None:
+    Sizes below are those of the released models, which are the defaults.
+
+    Args:
+        dim: channels of tokens and dense map.
+        embed_size: height and width of the dense map; masks of an earlier round have four times as much.
+        frame: side of the frame that coordinates are given in.
+        mask_channels: of a mask on its way to the dense map.
+    """
+
+    def __init__(
+        self,
+        *,
+        dim: int = EMBED_DIM,
+        embed_size: int = EMBED_SIZE,
+        frame: int = PROMPT_FRAME,
+        mask_channels: int = MASK_CHANNELS,
+    ) -> None:
         super().__init__()
-        self.pe_layer = RandomPositionEncoding()
+        self.embed_size = embed_size
+        self.frame = frame
+        self.pe_layer = RandomPositionEncoding(dim=dim)
         # background point, foreground point, top left corner, bottom right corner
-        self.point_embeddings = nn.ModuleList(nn.Embedding(1, EMBED_DIM) for _ in range(4))
-        self.not_a_point_embed = nn.Embedding(1, EMBED_DIM)
+        self.point_embeddings = nn.ModuleList(nn.Embedding(1, dim) for _ in range(4))
+        self.not_a_point_embed = nn.Embedding(1, dim)
         self.mask_downscaling = nn.Sequential(
-            nn.Conv2d(1, MASK_CHANNELS // 4, 2, stride=2),
-            LayerNorm2d(MASK_CHANNELS // 4),
+            nn.Conv2d(1, mask_channels // 4, 2, stride=2),
+            LayerNorm2d(mask_channels // 4),
             nn.GELU(),
-            nn.Conv2d(MASK_CHANNELS // 4, MASK_CHANNELS, 2, stride=2),
-            LayerNorm2d(MASK_CHANNELS),
+            nn.Conv2d(mask_channels // 4, mask_channels, 2, stride=2),
+            LayerNorm2d(mask_channels),
             nn.GELU(),
-            nn.Conv2d(MASK_CHANNELS, EMBED_DIM, 1),
+            nn.Conv2d(mask_channels, dim, 1),
         )
-        self.no_mask_embed = nn.Embedding(1, EMBED_DIM)
+        self.no_mask_embed = nn.Embedding(1, dim)
 
     def get_dense_pe(self) -> Tensor:
         """Return the position encoding of the image embedding, (1, 256, 64, 64)."""
-        return self.pe_layer.grid()
+        return self.pe_layer.grid(self.embed_size)
 
     def forward(
         self,
@@ -99,7 +117,7 @@ class PromptEncoder(nn.Module):
         padding.
         """
         kinds = torch.cat([self.not_a_point_embed.weight, *(one.weight for one in self._kinds())])
-        position = self.pe_layer((xy + 0.5) / PROMPT_FRAME)  # + 0.5: from pixel index to its centre
+        position = self.pe_layer((xy + 0.5) / self.frame)  # + 0.5: from pixel index to its centre
         position = position * (labels != PAD).unsqueeze(-1)  # a padding point is nowhere
         return position + kinds[labels.long() - PAD]
 
@@ -107,8 +125,8 @@ class PromptEncoder(nn.Module):
         """Encode earlier logits (N, 1, 256, 256), or their absence, as `forward`'s dense map."""
         if masks is not None:
             return self.mask_downscaling(masks)
-        absent = self.no_mask_embed.weight.reshape(1, EMBED_DIM, 1, 1)
-        return absent.expand(-1, -1, EMBED_SIZE, EMBED_SIZE)
+        absent = self.no_mask_embed.weight.reshape(1, -1, 1, 1)
+        return absent.expand(-1, -1, self.embed_size, self.embed_size)
 
     def _kinds(self) -> Iterable[nn.Embedding]:
         """The learned kinds of points, in the order of their labels from 0 on."""

@@ -9,19 +9,22 @@ projection weights than the pixels:
 
 which halves the arithmetic and never writes a projected image. In the first layer the image tokens are
 still the same for every prompt; there they are projected, once an image (`ImageTokens`).
+
+Sizes in what follows are those of the released models, which all arguments have as defaults.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-DIM = 256
+from sambench.evsam.neck import EMBED_DIM
+
 HEADS = 8
 CROSS_DIM = 128  # channels inside the attention between tokens and image ("attention_downsample_rate" 2)
 MLP_DIM = 2048
@@ -32,7 +35,7 @@ LAYERS = 2
 class ImageTokens:
     """The image's side of the transformer before any prompt is seen.
 
-    B is 1 where the prompts share it, or N where each brings a mask of its own.
+    B is 1 where the prompts share it, or N where each has one of its own, or brings a mask of its own.
     """
 
     keys: Tensor
@@ -49,21 +52,37 @@ class ImageTokens:
     @staticmethod
     def join(images: Sequence[ImageTokens]) -> ImageTokens:
         """Put N images of one model beside each other, to decode one prompt on each."""
-        names = ("keys", "first_k", "first_v", "first_q")
-        joined = {name: torch.cat([getattr(image, name) for image in images]) for name in names}
-        return ImageTokens(position=images[0].position, **joined)
+        joined = {name: torch.cat([getattr(image, name) for image in images]) for name in BY_IMAGE}
+        return replace(images[0], **joined)
+
+    def for_prompts(self, index: Tensor) -> ImageTokens:
+        """Give each of N prompts the tokens of its image, which ``index`` (N,) names among the B."""
+        return replace(self, **{name: getattr(self, name)[index] for name in BY_IMAGE})
+
+
+BY_IMAGE = ("keys", "first_k", "first_v", "first_q")
+"""What of `ImageTokens` differs from image to image."""
 
 
 class Attention(nn.Module):
-    """Multi-head attention with the projections of the official checkpoints."""
+    """Multi-head attention with the projections of the official checkpoints.
 
-    def __init__(self, *, inner_dim: int = DIM) -> None:
+    Args:
+        dim: channels of what attends, of what it attends to, and of the result.
+        heads: that share the channels inside.
+        inner_dim: channels inside, a multiple of the heads.
+    """
+
+    def __init__(self, *, dim: int = EMBED_DIM, heads: int = HEADS, inner_dim: int = EMBED_DIM) -> None:
         super().__init__()
-        self.q_proj = nn.Linear(DIM, inner_dim)
-        self.k_proj = nn.Linear(DIM, inner_dim)
-        self.v_proj = nn.Linear(DIM, inner_dim)
-        self.out_proj = nn.Linear(inner_dim, DIM)
-        self.scale = (inner_dim // HEADS) ** -0.5
+        self.dim = dim
+        self.heads = heads
+        self.inner_dim = inner_dim
+        self.q_proj = nn.Linear(dim, inner_dim)
+        self.k_proj = nn.Linear(dim, inner_dim)
+        self.v_proj = nn.Linear(dim, inner_dim)
+        self.out_proj = nn.Linear(inner_dim, dim)
+        self.scale = (inner_dim // heads) ** -0.5
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Attend from q (N, T, 256) to k and v (N, S, 256), all as they are before projection."""
@@ -71,34 +90,43 @@ class Attention(nn.Module):
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Attend between projected tensors (N, T, inner_dim) and (N, S, inner_dim)."""
-        out = F.scaled_dot_product_attention(split_heads(q), split_heads(k), split_heads(v))
+        q, k, v = self.split_heads(q), self.split_heads(k), self.split_heads(v)
+        out = F.scaled_dot_product_attention(q, k, v)
         return self.out_proj(out.transpose(1, 2).flatten(2))
+
+    def split_heads(self, x: Tensor) -> Tensor:
+        """Reshape (N, T, inner_dim) to (N, heads, T, inner_dim / heads)."""
+        return x.unflatten(-1, (self.heads, x.shape[-1] // self.heads)).transpose(1, 2)
+
+    def split_weight(self, linear: nn.Linear) -> Tensor:
+        """Reshape a projection's weight (inner_dim, 256) to (heads, inner_dim / heads, 256)."""
+        return linear.weight.reshape(self.heads, -1, self.dim)
 
 
 class TokenToImage(Attention):
     """Tokens read the image: `Attention` from ``tokens`` to ``keys + position`` with values ``keys``."""
 
-    def __init__(self) -> None:
-        super().__init__(inner_dim=CROSS_DIM)
+    def __init__(self, *, dim: int = EMBED_DIM, heads: int = HEADS, inner_dim: int = CROSS_DIM) -> None:
+        super().__init__(dim=dim, heads=heads, inner_dim=inner_dim)
 
     def read_projected(self, tokens: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Read projected pixels (B, P, 128); queries of all prompts share them where B is 1."""
-        q = self.q_proj(tokens).reshape(k.shape[0], _rows(tokens, k), CROSS_DIM)
-        q, k, v = split_heads(q.to(k.dtype)), split_heads(k), split_heads(v)
+        q = self.q_proj(tokens).reshape(k.shape[0], _rows(tokens, k), self.inner_dim)
+        q, k, v = self.split_heads(q.to(k.dtype)), self.split_heads(k), self.split_heads(v)
         out = F.scaled_dot_product_attention(q, k, v)
-        return self.out_proj(out.transpose(1, 2).reshape(*tokens.shape[:2], CROSS_DIM).to(tokens.dtype))
+        return self.out_proj(out.transpose(1, 2).reshape(*tokens.shape[:2], self.inner_dim).to(tokens.dtype))
 
     def read(self, tokens: Tensor, keys: Tensor, keys_at: Tensor) -> Tensor:
         """Read pixels (N, P, 256), given plain as ``keys`` and with their position as ``keys_at``.
 
         The bias of the keys is left out: it adds the same to every score of a row of the softmax.
         """
-        q = split_heads(self.q_proj(tokens) * self.scale)  # (N, 8, T, 16)
+        q = self.split_heads(self.q_proj(tokens) * self.scale)  # (N, 8, T, 16)
         n, heads, t, _ = q.shape
-        folded = (q @ split_weight(self.k_proj)).flatten(1, 2).to(keys.dtype)
+        folded = (q @ self.split_weight(self.k_proj)).flatten(1, 2).to(keys.dtype)
         scores = folded @ keys_at.transpose(1, 2)  # (N, 8 T, P)
-        context = (scores.softmax(dim=-1) @ keys).to(tokens.dtype).reshape(n, heads, t, DIM)
-        out = context @ split_weight(self.v_proj).transpose(1, 2)  # (N, 8, T, 16)
+        context = (scores.softmax(dim=-1) @ keys).to(tokens.dtype).reshape(n, heads, t, self.dim)
+        out = context @ self.split_weight(self.v_proj).transpose(1, 2)  # (N, 8, T, 16)
         return self.out_proj(out.transpose(1, 2).flatten(2) + self.v_proj.bias)
 
 
@@ -108,25 +136,25 @@ class ImageToToken(Attention):
     In two steps, scores and update, because the first layer scores by an image that is projected already.
     """
 
-    def __init__(self) -> None:
-        super().__init__(inner_dim=CROSS_DIM)
+    def __init__(self, *, dim: int = EMBED_DIM, heads: int = HEADS, inner_dim: int = CROSS_DIM) -> None:
+        super().__init__(dim=dim, heads=heads, inner_dim=inner_dim)
 
     def scores_projected(self, q: Tensor, tokens: Tensor) -> Tensor:
         """Scores (N, 8, T, P) of projected pixels (B, P, 128) against tokens (N, T, 256).
 
         Where the prompts share the pixels, their tokens are the rows of one product a head.
         """
-        k = (self.k_proj(tokens) * self.scale).reshape(q.shape[0], _rows(tokens, q), CROSS_DIM)
-        scores = split_heads(k.to(q.dtype)) @ split_heads(q).transpose(2, 3)  # (B, 8, N T / B, P)
+        k = (self.k_proj(tokens) * self.scale).reshape(q.shape[0], _rows(tokens, q), self.inner_dim)
+        scores = self.split_heads(k.to(q.dtype)) @ self.split_heads(q).transpose(2, 3)  # (B, 8, N T / B, P)
         scores = scores.unflatten(2, (tokens.shape[0] // q.shape[0], tokens.shape[1]))  # (B, 8, N / B, T, P)
         return scores.transpose(1, 2).flatten(0, 1)
 
     def scores(self, keys_at: Tensor, tokens: Tensor) -> Tensor:
         """Scores (N, 8, T, P) of pixels with position (N, P, 256) against tokens (N, T, 256)."""
-        k = split_heads(self.k_proj(tokens) * self.scale)  # (N, 8, T, 16)
+        k = self.split_heads(self.k_proj(tokens) * self.scale)  # (N, 8, T, 16)
         n, heads, t, _ = k.shape
-        bias = (k @ self.q_proj.bias.reshape(HEADS, -1, 1)).to(keys_at.dtype)  # (N, 8, T, 1)
-        folded = (k @ split_weight(self.q_proj)).flatten(1, 2).to(keys_at.dtype)  # (N, 8 T, 256)
+        bias = (k @ self.q_proj.bias.reshape(heads, -1, 1)).to(keys_at.dtype)  # (N, 8, T, 1)
+        folded = (k @ self.split_weight(self.q_proj)).flatten(1, 2).to(keys_at.dtype)  # (N, 8 T, 256)
         scores = torch.baddbmm(bias.flatten(1, 2), folded, keys_at.transpose(1, 2))
         return scores.reshape(n, heads, t, keys_at.shape[1])
 
@@ -135,10 +163,10 @@ class ImageToToken(Attention):
 
         The weights of a head sum to one, so an eighth of the output's bias on every value adds all of it.
         """
-        v = split_heads(self.v_proj(values))  # (N, 8, T, 16)
-        out = self.out_proj.weight.reshape(DIM, HEADS, -1).permute(1, 2, 0)  # (8, 16, 256)
+        v = self.split_heads(self.v_proj(values))  # (N, 8, T, 16)
+        out = self.out_proj.weight.reshape(self.dim, self.heads, -1).permute(1, 2, 0)  # (8, 16, 256)
         # values already through the output projection
-        carried = (v @ out + self.out_proj.bias / HEADS).to(keys.dtype)
+        carried = (v @ out + self.out_proj.bias / self.heads).to(keys.dtype)
         weights = scores.softmax(dim=2).flatten(1, 2)  # (N, 8 T, P)
         return torch.baddbmm(keys, weights.transpose(1, 2), carried.flatten(1, 2))
 
@@ -148,23 +176,13 @@ def _rows(tokens: Tensor, pixels: Tensor) -> int:
     return tokens.shape[0] * tokens.shape[1] // pixels.shape[0]
 
 
-def split_heads(x: Tensor) -> Tensor:
-    """Reshape (N, T, inner) to (N, heads, T, inner / heads)."""
-    return x.unflatten(-1, (HEADS, x.shape[-1] // HEADS)).transpose(1, 2)
-
-
-def split_weight(linear: nn.Linear) -> Tensor:
-    """Reshape a projection's weight (inner, 256) to (heads, inner / heads, 256)."""
-    return linear.weight.reshape(HEADS, -1, DIM)
-
-
 class TokenMLP(nn.Module):
     """The tokens' feed-forward layer."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, dim: int = EMBED_DIM, mlp_dim: int = MLP_DIM) -> None:
         super().__init__()
-        self.lin1 = nn.Linear(DIM, MLP_DIM)
-        self.lin2 = nn.Linear(MLP_DIM, DIM)
+        self.lin1 = nn.Linear(dim, mlp_dim)
+        self.lin2 = nn.Linear(mlp_dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.lin2(F.relu(self.lin1(x)))
@@ -174,20 +192,29 @@ class TwoWayBlock(nn.Module):
     """Tokens attend to each other, to the image, pass an MLP; then the image attends to the tokens.
 
     The first block differs: its tokens have nothing yet to add to, so self-attention has neither position
-    nor residual there, and its image side comes projected.
+    nor residual there, and its image side comes projected. Arguments as of `TwoWayTransformer`.
     """
 
-    def __init__(self, *, first: bool, norm_eps: float) -> None:
+    def __init__(
+        self,
+        *,
+        first: bool,
+        norm_eps: float,
+        dim: int = EMBED_DIM,
+        heads: int = HEADS,
+        cross_dim: int = CROSS_DIM,
+        mlp_dim: int = MLP_DIM,
+    ) -> None:
         super().__init__()
         self.first = first
-        self.self_attn = Attention()
-        self.norm1 = nn.LayerNorm(DIM, eps=norm_eps)
-        self.cross_attn_token_to_image = TokenToImage()
-        self.norm2 = nn.LayerNorm(DIM, eps=norm_eps)
-        self.mlp: nn.Module = TokenMLP()
-        self.norm3 = nn.LayerNorm(DIM, eps=norm_eps)
-        self.cross_attn_image_to_token = ImageToToken()
-        self.norm4 = nn.LayerNorm(DIM, eps=norm_eps)
+        self.self_attn = Attention(dim=dim, heads=heads, inner_dim=dim)
+        self.norm1 = nn.LayerNorm(dim, eps=norm_eps)
+        self.cross_attn_token_to_image = TokenToImage(dim=dim, heads=heads, inner_dim=cross_dim)
+        self.norm2 = nn.LayerNorm(dim, eps=norm_eps)
+        self.mlp: nn.Module = TokenMLP(dim=dim, mlp_dim=mlp_dim)
+        self.norm3 = nn.LayerNorm(dim, eps=norm_eps)
+        self.cross_attn_image_to_token = ImageToToken(dim=dim, heads=heads, inner_dim=cross_dim)
+        self.norm4 = nn.LayerNorm(dim, eps=norm_eps)
 
     def forward(
         self, tokens: Tensor, prompt: Tensor, keys: Tensor, image: ImageTokens
@@ -220,18 +247,37 @@ class TwoWayBlock(nn.Module):
 
 
 class TwoWayTransformer(nn.Module):
-    """Two blocks and a last look of the tokens at the image.
+    """Blocks, and a last look of the tokens at the image.
 
     Args:
         norm_eps: epsilon of its layer norms: 1e-6 in EfficientViT-SAM (its model zoo sets it), 1e-5 in SAM.
         block: what its blocks are; EfficientSAM varies them.
+        layers: how many blocks there are.
+        dim: channels of tokens and pixels.
+        heads: of every attention.
+        cross_dim: channels inside the attentions between tokens and image, a multiple of the heads.
+        mlp_dim: channels inside the tokens' feed-forward layers.
     """
 
-    def __init__(self, *, norm_eps: float, block: type[TwoWayBlock] = TwoWayBlock) -> None:
+    def __init__(
+        self,
+        *,
+        norm_eps: float,
+        block: type[TwoWayBlock] = TwoWayBlock,
+        layers: int = LAYERS,
+        dim: int = EMBED_DIM,
+        heads: int = HEADS,
+        cross_dim: int = CROSS_DIM,
+        mlp_dim: int = MLP_DIM,
+    ) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(block(first=i == 0, norm_eps=norm_eps) for i in range(LAYERS))
-        self.final_attn_token_to_image = TokenToImage()
-        self.norm_final_attn = nn.LayerNorm(DIM, eps=norm_eps)
+        self.dim = dim
+        self.layers = nn.ModuleList(
+            block(first=i == 0, norm_eps=norm_eps, dim=dim, heads=heads, cross_dim=cross_dim, mlp_dim=mlp_dim)
+            for i in range(layers)
+        )
+        self.final_attn_token_to_image = TokenToImage(dim=dim, heads=heads, inner_dim=cross_dim)
+        self.norm_final_attn = nn.LayerNorm(dim, eps=norm_eps)
 
     def image_side(self) -> list[nn.Module]:
         """The modules that pixels pass through; all others see tokens alone."""

@@ -20,8 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from sambench.adapters.engines.parts import Network
-from sambench.evsam.mask_decoder import MASK_SIZE
-from sambench.evsam.neck import EMBED_DIM, EMBED_SIZE
+from sambench.evsam.mask_decoder import TokenDecoder
 
 MOST_PROMPTS, MOST_POINTS = 64, 12
 """Free sizes are promised up to here: prompts a call, and points a prompt (ten, and two corners of a box)."""
@@ -73,6 +72,7 @@ class EncoderGraph(nn.Module):
     def __init__(self, model: Network, types: Types, batch: int | None = None) -> None:
         super().__init__()
         self.encoder = model.image_encoder.to(types.encoder)
+        self.embedding = embedding_shape(model.mask_decoder)
         self.types = types
         self.side = model.input_size
         self.batch = batch
@@ -86,7 +86,7 @@ class EncoderGraph(nn.Module):
 
     def results(self, pixels: Tensor) -> tuple[Tensor, ...]:
         """Return memory for what these inputs give."""
-        shape = (pixels.shape[0], EMBED_DIM, EMBED_SIZE, EMBED_SIZE)
+        shape = (pixels.shape[0], *self.embedding)
         return (pixels.new_empty(shape, dtype=self.types.features),)
 
     def free(self) -> Free:
@@ -119,6 +119,8 @@ class DecoderGraph(nn.Module):
         super().__init__()
         self.model = model
         self.model.mask_decoder.lower(types.decoder)
+        self.embedding = embedding_shape(model.mask_decoder)
+        self.mask_size: int = model.mask_decoder.mask_size
         self.position = nn.Buffer(position, persistent=False)
         self.types = types
         self.which = which
@@ -145,8 +147,8 @@ class DecoderGraph(nn.Module):
     def example(self) -> tuple[Tensor, ...]:
         """Inputs to trace with. A free size is not traced at 1, which the exporter takes for a constant."""
         n, t = 2, 3
-        features = torch.zeros(1, EMBED_DIM, EMBED_SIZE, EMBED_SIZE, dtype=self.types.features)
-        masks = (torch.zeros(n, 1, MASK_SIZE, MASK_SIZE),) if "masks" in self.inputs else ()
+        features = torch.zeros(1, *self.embedding, dtype=self.types.features)
+        masks = (torch.zeros(n, 1, self.mask_size, self.mask_size),) if "masks" in self.inputs else ()
         return (features, torch.ones(n, t, 2), torch.ones(n, t, dtype=torch.int64), *masks)
 
     def results(self, features: Tensor, xy: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
@@ -154,7 +156,7 @@ class DecoderGraph(nn.Module):
         del features, rest
         n = xy.shape[0]
         alternatives = {"three": (n, 3), "single": (n, 1), "best": (n,)}[self.which]
-        logits = xy.new_empty(*alternatives, MASK_SIZE, MASK_SIZE)
+        logits = xy.new_empty(*alternatives, self.mask_size, self.mask_size)
         choice = (xy.new_empty(n, dtype=torch.int64),) if self.which == "best" else ()
         return (logits, xy.new_empty(alternatives), *choice)
 
@@ -166,3 +168,8 @@ class DecoderGraph(nn.Module):
 
 
 Graph = EncoderGraph | DecoderGraph
+
+
+def embedding_shape(decoder: TokenDecoder) -> tuple[int, int, int]:
+    """Return (C, h, w) of the features that a decoder takes."""
+    return (decoder.transformer.dim, decoder.embed_size, decoder.embed_size)

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from sambench.evsam.mask_decoder import TokenDecoder
 from sambench.evsam.transformer import ImageTokens
 
 Image = Any
@@ -22,6 +23,7 @@ class Network(Protocol):
     """What engines ask of a model; `evsam.model.Sam` documents the methods."""
 
     image_encoder: nn.Module
+    mask_decoder: TokenDecoder
     input_size: int
 
     def project_image(

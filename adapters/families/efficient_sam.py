@@ -137,4 +137,5 @@ def create_model(name: str) -> EfficientSam:
 def create(name: str, *, weights: str | None, device: torch.device) -> Segmenter:
     """Create ``efficient_sam_ti`` or ``efficient_sam_s``."""
     found = resolve(name, weights)
-    return EfficientSamSegmenter(name, with_weights(lambda: create_model(name), found), found, device)
+    model = with_weights(lambda: create_model(name), found)
+    return EfficientSamSegmenter(name, model, found, device, adopt=True)

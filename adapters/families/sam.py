@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,11 +28,12 @@ from sambench.evsam import geometry
 from sambench.evsam.checkpoint import load_checkpoint
 from sambench.evsam.errors import SambenchError
 from sambench.evsam.fuse import fuse_norms
-from sambench.evsam.mask_decoder import MASK_SIZE, MaskDecoder
+from sambench.evsam.mask_decoder import MaskDecoder
 from sambench.evsam.model import Sam
-from sambench.evsam.prompt_encoder import PROMPT_FRAME, PromptEncoder, as_points
+from sambench.evsam.neck import EMBED_DIM, EMBED_SIZE
+from sambench.evsam.prompt_encoder import MASK_CHANNELS, PROMPT_FRAME, PromptEncoder, as_points
 from sambench.evsam.size import Size
-from sambench.evsam.transformer import TwoWayTransformer
+from sambench.evsam.transformer import CROSS_DIM, HEADS, LAYERS, MLP_DIM, TwoWayTransformer
 
 NORM_EPS = 1e-5
 """Epsilon of the layer norms in SAM's two-way transformer (torch's default, official ``transformer.py``)."""
@@ -56,19 +58,25 @@ class SamSegmenter(Segmenter):
 
     Args:
         name: the registry's name.
-        model: with its weights loaded; moved to the device and set to eval mode.
+        model: with its weights loaded. A copy is moved to the device, set to eval mode, frozen and fused;
+            the caller's stays as it is, and what it learns later does not come here.
         weights: where they come from.
         device: where to compute.
+        adopt: take the model itself, of a caller that has no more use for it: beside ViT-H, a copy would take
+            2.5 GB.
     """
 
     capabilities = Capabilities()
     single: Literal["token", "best"] = "token"
     """Where one mask is wanted: that of mask token 0, or the best of the three."""
 
-    def __init__(self, name: str, model: Any, weights: Weights, device: torch.device) -> None:
+    def __init__(
+        self, name: str, model: Any, weights: Weights, device: torch.device, *, adopt: bool = False
+    ) -> None:
         self.name = name
         self.weights = weights
         self.device = device
+        model = model if adopt else copy.deepcopy(model)
         self.model = model.to(device).eval().requires_grad_(False)
         fuse_norms(self.model)
         self.model.image_encoder.to(memory_format=torch.channels_last)
@@ -123,13 +131,15 @@ class SamSegmenter(Segmenter):
         return Best(*self.parts.decode_best(image, xy, labels))
 
     def to_points(self, prompts: Prompts, size: Size) -> tuple[Tensor, Tensor]:
-        """Write prompts on an image of ``size`` as points in the 1024 frame: xy (N, T, 2), labels (N, T)."""
+        """Write prompts on an image of ``size`` as points in the model's frame: xy (N, T, 2) and labels."""
+        frame = self.model.prompt_encoder.frame
         boxes = points = None
         if prompts.boxes is not None:
             corners = prompts.boxes.float().reshape(-1, 2, 2)
-            boxes = geometry.to_prompt_frame(corners, size).reshape(-1, 4)
+            boxes = geometry.to_prompt_frame(corners, size, frame=frame).reshape(-1, 4)
         if prompts.points is not None and prompts.labels is not None:
-            points = (geometry.to_prompt_frame(prompts.points.float(), size), prompts.labels)
+            xy = geometry.to_prompt_frame(prompts.points.float(), size, frame=frame)
+            points = (xy, prompts.labels)
         return as_points(points, boxes)
 
     def _image(self, embedding: Embedding, prompts: Prompts) -> tuple[Image, Prompts]:
@@ -138,25 +148,53 @@ class SamSegmenter(Segmenter):
         prompts = prompts.to(self.device)
         if prompts.masks is None:
             return embedding.image, prompts
-        if prompts.masks.shape[-2:] != (MASK_SIZE, MASK_SIZE):
+        side = self.model.mask_decoder.mask_size
+        if prompts.masks.shape[-2:] != (side, side):
             raise SambenchError(
                 f"{self.name}: prompts have masks of {tuple(prompts.masks.shape[-2:])}; it takes the logits "
-                f"of an earlier round, {MASK_SIZE} x {MASK_SIZE}."
+                f"of an earlier round, {side} x {side}."
             )
         return self.parts.project(embedding.features[None], prompts.masks), prompts
 
     def upsample(self, logits: Tensor, size: Size) -> Tensor:
-        """Resize to the 1024 frame, crop the padding, resize to the image."""
-        return geometry.upsample(logits, size)
+        """Resize to the model's frame, crop the padding, resize to the image."""
+        return geometry.upsample(logits, size, frame=self.model.prompt_encoder.frame)
 
 
-def build_sam(image_encoder: nn.Module) -> Sam:
-    """Give an image encoder, (B, 3, 1024, 1024) to (B, 256, 64, 64), SAM's own prompt encoder and decoder."""
+def build_sam(
+    image_encoder: nn.Module,
+    *,
+    dim: int = EMBED_DIM,
+    embed_size: int = EMBED_SIZE,
+    frame: int = PROMPT_FRAME,
+    mask_channels: int = MASK_CHANNELS,
+    layers: int = LAYERS,
+    heads: int = HEADS,
+    cross_dim: int = CROSS_DIM,
+    mlp_dim: int = MLP_DIM,
+) -> Sam:
+    """Give an image encoder SAM's own prompt encoder and decoder; the defaults are SAM's numbers.
+
+    Args:
+        image_encoder: images (B, 3, frame, frame) to embeddings (B, dim, embed_size, embed_size).
+        dim: channels of embedding and tokens.
+        embed_size: height and width of the embedding.
+        frame: side of the encoder's input, and of the frame that prompts are given in.
+        mask_channels: as of `evsam.prompt_encoder.PromptEncoder`.
+        layers: as of `evsam.transformer.TwoWayTransformer`, like the three that follow.
+        heads: of its attentions.
+        cross_dim: inside those between tokens and image.
+        mlp_dim: inside its feed-forward layers.
+    """
+    prompt_encoder = PromptEncoder(dim=dim, embed_size=embed_size, frame=frame, mask_channels=mask_channels)
+    transformer = TwoWayTransformer(
+        norm_eps=NORM_EPS, layers=layers, dim=dim, heads=heads, cross_dim=cross_dim, mlp_dim=mlp_dim
+    )
     model = Sam(
         image_encoder=image_encoder,
-        prompt_encoder=PromptEncoder(),
-        mask_decoder=MaskDecoder(TwoWayTransformer(norm_eps=NORM_EPS)),
-        input_size=PROMPT_FRAME,
+        prompt_encoder=prompt_encoder,
+        mask_decoder=MaskDecoder(transformer, embed_size=embed_size),
+        input_size=frame,
     )
     return model.eval()
 
@@ -167,7 +205,7 @@ def create_sam(
     """Build a model and give it the weights asked for (see `adapters.registry.create`)."""
     found = resolve(name, weights)
     model = with_weights(lambda: create_model(name), found)
-    return SamSegmenter(name, model, found, device)
+    return SamSegmenter(name, model, found, device, adopt=True)
 
 
 def with_weights(create_model: Callable[[], Model], weights: Weights) -> Model:

@@ -47,7 +47,7 @@ class PromptEncoder(nn.Module):
 
     def get_dense_pe(self) -> Tensor:
         """Return the position encoding of the image embedding, (1, 256, 64, 64)."""
-        return self.pe_layer.grid()
+        return self.pe_layer.grid(EMBED_SIZE)
 
     def forward(self, xy: Tensor, labels: Tensor) -> Tensor:
         """Encode N prompts in the 1024 frame as tokens (N, 6, 256).
@@ -99,9 +99,17 @@ class MLP(nn.Module):
 class EfficientTwoWayBlock(TwoWayBlock):
     """SAM's block but for what the tokens do among themselves."""
 
-    def __init__(self, *, first: bool, norm_eps: float) -> None:
-        super().__init__(first=first, norm_eps=norm_eps)
-        self.mlp = MLP(EMBED_DIM, MLP_DIM, EMBED_DIM)
+    def __init__(
+        self,
+        *,
+        first: bool,
+        norm_eps: float,
+        dim: int = EMBED_DIM,
+        mlp_dim: int = MLP_DIM,
+        **widths: int,
+    ) -> None:
+        super().__init__(first=first, norm_eps=norm_eps, dim=dim, mlp_dim=mlp_dim, **widths)
+        self.mlp = MLP(dim, mlp_dim, dim)
 
     def attend_to_each_other(self, tokens: Tensor, prompt: Tensor) -> Tensor:
         """Let the tokens of a prompt read each other: (N, T, 256) to the same shape."""
@@ -115,6 +123,7 @@ class MaskDecoder(TokenDecoder):
 
     def __init__(self) -> None:
         super().__init__()
+        self.embed_size = EMBED_SIZE
         self.transformer = TwoWayTransformer(norm_eps=NORM_EPS, block=EfficientTwoWayBlock)
         self.iou_token = nn.Embedding(1, EMBED_DIM)
         self.mask_tokens = nn.Embedding(MASK_TOKENS, EMBED_DIM)
@@ -147,7 +156,7 @@ class MaskDecoder(TokenDecoder):
 
     def upscale(self, pixels: Tensor) -> Tensor:
         """Upscale (N, 4096, 256) to (N, 32, 256, 256)."""
-        x = pixels.transpose(1, 2).unflatten(2, (EMBED_SIZE, EMBED_SIZE))
+        x = pixels.transpose(1, 2).unflatten(2, (self.embed_size, self.embed_size))
         for layer in self.final_output_upscaling_layers:
             x = layer(x)
         return x

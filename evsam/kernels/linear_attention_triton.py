@@ -13,7 +13,6 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from sambench.evsam.attention import DIVISION_EPS
 from sambench.evsam.kernels.linear_attention import empty_result
 
 PART = 256
@@ -22,17 +21,17 @@ BLOCK = 64
 """Pixels at a time."""
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+def attend(q: Tensor, k: Tensor, v: Tensor, eps: float) -> Tensor:
     """Attend; arguments and result as of `evsam.kernels.linear_attention.fused`."""
     b, heads, d, n = q.shape
     sums = torch.empty(b * heads, triton.cdiv(n, PART), d + 1, d, dtype=torch.float32, device=q.device)
     out = empty_result(q)
     with torch.cuda.device_of(q):
-        _launch(q, k, v, sums, out)
+        _launch(q, k, v, sums, out, eps)
     return out
 
 
-def _launch(q: Tensor, k: Tensor, v: Tensor, sums: Tensor, out: Tensor) -> None:
+def _launch(q: Tensor, k: Tensor, v: Tensor, sums: Tensor, out: Tensor, eps: float) -> None:
     b, heads, d, n = q.shape
     parts = sums.shape[1]
     _sum_keys[(b * heads, parts)](
@@ -42,7 +41,7 @@ def _launch(q: Tensor, k: Tensor, v: Tensor, sums: Tensor, out: Tensor) -> None:
     precision = "ieee" if q.dtype == torch.float32 else "tf32x3"
     _read_sums[(b * heads, triton.cdiv(n, BLOCK))](
         q, sums, out, heads, n, parts, *q.stride(), *out.stride(),
-        eps=DIVISION_EPS, d=d, block=BLOCK, precision=precision,
+        eps=eps, d=d, block=BLOCK, precision=precision,
     )  # fmt: skip
 
 

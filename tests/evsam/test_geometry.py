@@ -19,21 +19,24 @@ def test_longest_side_is_scaled_and_the_other_rounded_half_up(size, side, want):
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_upsample_is_resize_crop_resize(size):
-    logits = torch.randn(2, 256, 256)
-    frame = F.interpolate(logits[None], (1024, 1024), mode="bilinear", align_corners=False)[0]
-    height, width = geometry.resized(size, 1024)
+@pytest.mark.parametrize("given", [{}, {"frame": 256}])
+def test_upsample_is_resize_crop_resize(size, given):
+    side = given.get("frame", 1024)
+    logits = torch.randn(2, side // 4, side // 4)
+    frame = F.interpolate(logits[None], (side, side), mode="bilinear", align_corners=False)[0]
+    height, width = geometry.resized(size, side)
     want = F.interpolate(frame[None, :, :height, :width], size, mode="bilinear", align_corners=False)[0]
-    assert torch.equal(geometry.upsample(logits, size), want)
+    assert torch.equal(geometry.upsample(logits, size, **given), want)
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_corners_of_the_image_come_back_from_the_prompt_frame(size):
+@pytest.mark.parametrize("given", [{}, {"frame": 256}])
+def test_corners_of_the_image_come_back_from_the_prompt_frame(size, given):
     height, width = size
     corners = torch.tensor([[0.0, 0.0], [width, height]])
-    framed = geometry.to_prompt_frame(corners, size)
+    framed = geometry.to_prompt_frame(corners, size, **given)
     assert framed[0].tolist() == [0, 0]
-    assert framed[1].flip(0).round().int().tolist() == list(geometry.resized(size, 1024))
+    assert framed[1].flip(0).round().int().tolist() == list(geometry.resized(size, given.get("frame", 1024)))
 
 
 def test_preprocess_normalises_then_pads_with_zeros():
@@ -56,8 +59,20 @@ def test_an_image_of_the_right_size_is_not_resampled():
 
 
 @pytest.mark.parametrize("size", [(480, 640), (640, 427), (1500, 2250), (37, 1024), (5, 3), (1, 1024)])
-def test_upsampling_at_once_is_the_two_resizes(size):
+@pytest.mark.parametrize("frame", [1024, 256])
+def test_upsampling_at_once_is_the_two_resizes(size, frame):
     logits = torch.randn(3, 256, 256, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(
-        geometry.upsample_at_once(logits, size), geometry.upsample(logits, size), rtol=1e-5, atol=1e-5
+    got, want = (f(logits, size, frame=frame) for f in (geometry.upsample_at_once, geometry.upsample))
+    torch.testing.assert_close(got, want, rtol=1e-5, atol=1e-5)
+
+
+def test_gradients_pass_the_matrices_that_inference_has_made():
+    size = (41, 67)
+    with torch.inference_mode():
+        geometry.upsample_at_once(torch.randn(1, 64, 64), size)
+    logits = torch.randn(1, 64, 64, requires_grad=True)
+    got, want = (
+        torch.autograd.grad(f(logits, size).square().sum(), logits)[0]
+        for f in (geometry.upsample_at_once, geometry.upsample)
     )
+    torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-4)

@@ -8,7 +8,7 @@ from sambench.evsam.attention import LiteMLA, relu_linear_attention
 from sambench.evsam.layers import LayerNorm2d
 from sambench.evsam.mask_decoder import MaskDecoder, expand_pixels
 from sambench.evsam.prompt_encoder import PromptEncoder
-from sambench.evsam.transformer import HEADS, ImageToToken, TokenToImage, TwoWayTransformer
+from sambench.evsam.transformer import ImageToToken, TokenToImage, TwoWayTransformer
 
 
 @pytest.fixture(autouse=True)
@@ -22,8 +22,9 @@ def textbook_attention(module, q, k, v):
     """Project everything, attend, project back: the definition."""
     q, k, v = module.q_proj(q), module.k_proj(k), module.v_proj(v)
     n, t, dim = q.shape
-    q, k, v = (x.reshape(len(x), -1, HEADS, dim // HEADS).transpose(1, 2) for x in (q, k, v))
-    weights = (q @ k.transpose(-1, -2) / (dim // HEADS) ** 0.5).softmax(dim=-1)
+    heads = 8
+    q, k, v = (x.reshape(len(x), -1, heads, dim // heads).transpose(1, 2) for x in (q, k, v))
+    weights = (q @ k.transpose(-1, -2) / (dim // heads) ** 0.5).softmax(dim=-1)
     return module.out_proj((weights @ v).transpose(1, 2).reshape(n, t, dim))
 
 

@@ -41,7 +41,10 @@ def by_definition(q, k, v):
     return out
 
 
-def check(attend, case, dtype, device="cpu"):
+def check(kernels, case, dtype, device="cpu"):
+    def attend(q, k, v):
+        return kernels(q, k, v, DIVISION_EPS)
+
     q, k, v = draw(*case, dtype, device)
     want = by_definition(q, k, v)
     got = attend(q, k, v)
@@ -53,6 +56,22 @@ def check(attend, case, dtype, device="cpu"):
     assert torch.equal(attend(q, k, v), got), "not the same bits again"
     k[0, 0, 0, 0] = torch.nan
     assert attend(q, k, v)[0, 0].isnan().any()
+
+
+def check_gradients(case, dtype, device="cpu"):
+    """Those of the operation are those of the definition, also where a query is answered by nothing."""
+    drawn = draw(*case, dtype, device)
+    drawn[1][:, 0].abs_().neg_()  # the first head's keys, so all of its queries
+    direction = torch.randn(drawn[0].shape, generator=torch.Generator().manual_seed(0)).to(device, dtype)
+    leaves = [x.detach().clone().requires_grad_() for x in drawn]
+    want = torch.autograd.grad((by_definition(*leaves) * direction).sum(), leaves)
+    out = linear_attention.fused(*leaves, DIVISION_EPS)
+    got = torch.autograd.grad((out * direction).sum(), leaves)
+    for name, x, mine, definition in zip("qkv", leaves, got, want, strict=True):
+        assert (mine.dtype, mine.shape) == (x.dtype, x.shape)
+        error = (mine - definition).double().norm()
+        scale = definition.double().norm() + 0.1 * direction.double().norm()  # a lone pixel's q has zeros
+        assert error <= CLOSE[dtype] * scale, (name, case, dtype)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -79,6 +98,32 @@ def test_the_kernels_are_the_definition_on_a_gpu(case, dtype):
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("dtype", CLOSE)
+@pytest.mark.parametrize("case", CASES)
+def test_gradients_are_the_definitions_on_a_gpu(case, dtype):
+    pytest.importorskip("triton")
+    check_gradients(case, dtype, "cuda")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("compiled", [False, True])
+def test_the_layer_in_eval_mode_has_the_same_gradients_with_the_kernels_on_a_gpu(compiled):
+    pytest.importorskip("triton")
+    torch.manual_seed(0)
+    layer, x = LiteMLA(64, kernel=5).eval(), torch.randn(2, 64, 9, 9)
+    layer(x).square().sum().backward()
+    want = {name: p.grad.clone() for name, p in layer.named_parameters()}
+    layer.zero_grad()
+    layer.to("cuda")
+    run = torch.compile(layer, fullgraph=True) if compiled else layer
+    run(x.cuda()).square().sum().backward()
+    for name, p in layer.named_parameters():
+        torch.testing.assert_close(p.grad.cpu(), want[name], atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("compiled", [False, True])
 def test_the_layer_is_the_same_with_the_kernels_on_a_gpu(compiled):
     pytest.importorskip("triton")
@@ -95,12 +140,33 @@ def test_the_layer_is_the_same_with_the_kernels_on_a_gpu(compiled):
 def test_pytorch_knows_the_shape_and_layout_without_computing():
     with torch._subclasses.FakeTensorMode():
         q = torch.empty(2, 3, 32, 50, device="cuda", dtype=torch.float16)
-        out = linear_attention.fused(q, q, q)
+        out = linear_attention.fused(q, q, q, DIVISION_EPS)
     assert (out.shape, out.dtype, out.stride(2)) == (q.shape, q.dtype, 1)
 
 
 def test_a_cpu_keeps_the_plain_version():
     assert not linear_attention.usable(torch.zeros(1, 1, 32, 4))
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_layer_in_training_keeps_the_plain_version(training, monkeypatch):
+    calls = []
+
+    def fused(q, k, v, eps):
+        calls.append(eps)
+        return relu_linear_attention(q, k, v)
+
+    monkeypatch.setattr(linear_attention, "usable", lambda q: True)
+    monkeypatch.setattr(linear_attention, "fused", fused)
+    LiteMLA(64, kernel=3).train(training)(torch.randn(2, 64, 3, 3)).sum().backward()
+    assert calls == ([] if training else [DIVISION_EPS])
+
+
+def test_kernels_import_nothing_from_above_them():
+    code = "import sys; from sambench.evsam.kernels import linear_attention; print(*sys.modules, sep='\\n')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    ours = {name for name in done.stdout.split() if name.startswith("sambench.")}
+    assert ours == {"sambench.evsam", "sambench.evsam.kernels", "sambench.evsam.kernels.linear_attention"}
 
 
 def main():
@@ -110,9 +176,13 @@ def main():
     """
     from sambench.evsam.kernels.linear_attention_triton import attend
 
+    linear_attention.fused.register_kernel("cpu")(attend)
     for case in CASES:
         for dtype in (torch.float32, torch.float16):
             check(attend, case, dtype)
+            check_gradients(case, dtype)
+    q, k, v = (x.clone().requires_grad_() for x in draw(*CASES[1]))
+    torch.library.opcheck(linear_attention.fused, (q, k, v, DIVISION_EPS))
 
 
 if __name__ == "__main__":
