@@ -54,7 +54,7 @@ def show_results(cells: Sequence[CellResult], console: Console) -> None:
         table = Table(title=_title(mine, metrics), title_justify="left", box=None)
         for column in ("model", *(["engine"] if engines else []), "data set"):
             table.add_column(column, overflow="fold")
-        for column in ("rows", *(metric.title for metric in metrics)):
+        for column in ("scored", *(metric.title for metric in metrics)):
             table.add_column(column, justify="right", no_wrap=True)
         for cell in mine:
             run_by = [f"{cell.engine} {cell.precision}"] if engines else []
