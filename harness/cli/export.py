@@ -14,6 +14,28 @@ if TYPE_CHECKING:
     from sambench.harness.config.export import ExportConfig
 
 
+Precisions = Annotated[
+    str | None,
+    typer.Option(
+        "--precision",
+        "--precisions",
+        help="fp32 (default), bf16, fp16, tf32 (tensorrt) or int8 (the encoder's; calibrated on the "
+        "images in $SAMBENCH_CALIBRATION).",
+    ),
+]
+Masks = Annotated[
+    str | None,
+    typer.Option(
+        help="What the decoder returns a prompt: the best of three by predicted IoU (default), all "
+        "three, or the single mask of token 0."
+    ),
+]
+BatchSize = Annotated[
+    int | None,
+    typer.Option(min=1, max=64, help="Images an encoder call; free by default, of TensorRT 1."),
+]
+
+
 def export(
     context: typer.Context,
     model: Annotated[
@@ -27,30 +49,13 @@ def export(
     adapter: options.Adapters = None,
     weights: options.Weights = None,
     device: options.Device = None,
-    precision: Annotated[
-        str | None,
-        typer.Option(
-            "--precision",
-            "--precisions",
-            help="fp32 (default), bf16, fp16, tf32 (tensorrt) or int8 (the encoder's; calibrated on the "
-            "images in $SAMBENCH_CALIBRATION).",
-        ),
-    ] = None,
-    batch_size: Annotated[
-        int | None,
-        typer.Option(min=1, max=64, help="Images an encoder call; free by default, of TensorRT 1."),
-    ] = None,
+    precision: Precisions = None,
+    batch_size: BatchSize = None,
     format_: Annotated[
         str | None,
         typer.Option("--format", help="onnx (.onnx, default), openvino (.xml, .bin) or tensorrt (.engine)."),
     ] = None,
-    masks: Annotated[
-        str | None,
-        typer.Option(
-            help="What the decoder returns a prompt: the best of three by predicted IoU (default), all "
-            "three, or the single mask of token 0."
-        ),
-    ] = None,
+    masks: Masks = None,
     parts: Annotated[str | None, typer.Option(help="encoder, decoder or both (default).")] = None,
     force: Annotated[bool | None, typer.Option("--force", help="Replace files that are there.")] = None,
     out: Annotated[

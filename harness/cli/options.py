@@ -10,7 +10,7 @@ import typer
 Config = Annotated[
     Path | None,
     typer.Argument(
-        metavar="[FILE.yaml]",
+        metavar="FILE.yaml",
         help="YAML file; its keys are the flags, with _ for - (docs/configuration.md). Flags win over it.",
     ),
 ]

@@ -51,7 +51,8 @@ def show_results(cells: Sequence[CellResult], console: Console) -> None:
     for suite in dict.fromkeys(cell.suite for cell in cells):
         mine = [cell for cell in cells if cell.suite == suite]
         metrics = _shown(mine)
-        table = Table(title=_title(mine, metrics), title_justify="left", box=None)
+        console.print(_title(mine, metrics), style="italic", soft_wrap=True)
+        table = Table(box=None)
         for column in ("model", *(["engine"] if engines else []), "data set"):
             table.add_column(column, overflow="fold")
         for column in ("scored", *(metric.title for metric in metrics)):

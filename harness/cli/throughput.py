@@ -17,6 +17,30 @@ if TYPE_CHECKING:
     from sambench.suites.results import CellResult
 
 
+Scopes = Annotated[
+    str | None,
+    typer.Option(
+        "--scopes",
+        "--scope",
+        help="E, D1, D16, D64, E2E, APP, comma-separated, or all (default E,E2E).",
+    ),
+]
+Modes = Annotated[
+    str | None,
+    typer.Option("--modes", "--mode", help="pipelined, serial, compute, comma-separated (default all)."),
+]
+BatchSizes = Annotated[
+    str | None,
+    typer.Option(
+        "--batch-sizes", "--batch-size", help="Comma-separated (default 1 on a CPU, 1,16 on a GPU)."
+    ),
+]
+Preset = Annotated[
+    str | None,
+    typer.Option(help="'paper' is the full protocol (default on a GPU), 'quick' takes seconds (on a CPU)."),
+]
+
+
 def throughput(
     context: typer.Context,
     config: options.Config = None,
@@ -26,30 +50,10 @@ def throughput(
     device: options.Device = None,
     engine: options.Engines = None,
     precision: options.Precisions = None,
-    scopes: Annotated[
-        str | None,
-        typer.Option(
-            "--scopes",
-            "--scope",
-            help="E, D1, D16, D64, E2E, APP, comma-separated, or all (default E,E2E).",
-        ),
-    ] = None,
-    modes: Annotated[
-        str | None,
-        typer.Option("--modes", "--mode", help="pipelined, serial, compute, comma-separated (default all)."),
-    ] = None,
-    batch_sizes: Annotated[
-        str | None,
-        typer.Option(
-            "--batch-sizes", "--batch-size", help="Comma-separated (default 1 on a CPU, 1,16 on a GPU)."
-        ),
-    ] = None,
-    preset: Annotated[
-        str | None,
-        typer.Option(
-            help="'paper' is the full protocol (default on a GPU), 'quick' takes seconds (on a CPU)."
-        ),
-    ] = None,
+    scopes: Scopes = None,
+    modes: Modes = None,
+    batch_sizes: BatchSizes = None,
+    preset: Preset = None,
     rounds: Annotated[int | None, typer.Option(help="Fresh processes a measurement.")] = None,
     seconds: Annotated[float | None, typer.Option(help="Measure at least so long ...")] = None,
     min_batches: Annotated[int | None, typer.Option(help="... and at least so many batches.")] = None,
