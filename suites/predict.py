@@ -1,4 +1,4 @@
-"""Prompts to scored masks: decode, choose one of the alternatives, upsample that one alone, compare.
+"""Prompts to masks: decode, choose one of the alternatives, upsample that one alone.
 
 Work goes in the decoder's batches from end to end, so that a mask is scored while it is still in the cache.
 """

@@ -116,7 +116,7 @@ class Everything(InstanceSuite):
 
 
 def _recall(records: pa.Table, protocol: Protocol) -> dict[str, ImageSums]:
-    """Add up the objects' recall, ``ar``: by size, as it is among the objects of that size alone."""
+    """Add up the objects' recall by image: for each size the column ``ar``, over its own objects alone."""
     found = {}
     for size, column in MATCHED.items():
         objects = records.filter(pc.is_valid(records[column]))

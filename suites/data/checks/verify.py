@@ -1,6 +1,6 @@
 """Everything that is wrong with a data set in COCO's or LVIS's format, found before a run and not during it.
 
-The file is read with plain ``json``: the typed reader of `suites.data.coco` stops at the first value it
+The file is read with plain ``json``: the reader of `suites.data.annotations` stops at the first value it
 cannot take, and here all of them are to be listed. At the end it has its say too: what passes here also runs.
 """
 
