@@ -33,6 +33,7 @@ from sambench.adapters.engines.eager import DTYPES
 from sambench.adapters.families.sam import SamSegmenter
 from sambench.adapters.profile import profile
 from sambench.evsam.memory import keep_freed_memory
+from sambench.suites.failures import Failure
 from sambench.suites.throughput import parity
 from sambench.suites.throughput.inputs import Image, choose
 from sambench.suites.throughput.job import Rule, parse_scope
@@ -40,7 +41,6 @@ from sambench.suites.throughput.memory import peak_mb, reset_peak
 from sambench.suites.throughput.monitor import Monitor, sensors
 from sambench.suites.throughput.scopes import make_step
 from sambench.suites.throughput.timing import measure
-from sambench.suites.throughput.worker import reason_of
 from tests.golden import golden, official
 
 RULES = {
@@ -206,7 +206,7 @@ def time_cell(bench: Bench, cell: Cell, segmenter: SamSegmenter) -> None:
                     seconds=seconds, monitor=monitor.summary(),
                 )  # fmt: skip
         except Exception as error:
-            bench.note("speed", cell, **where, status="failed", reason=reason_of(error))
+            bench.note("speed", cell, **where, status="failed", reason=Failure.of(error).reason)
         release(bench.device)
 
 
@@ -233,7 +233,7 @@ def run(bench: Bench) -> None:
                 gate(bench, cell, segmenter, reference)
                 time_cell(bench, cell, segmenter)
         except Exception as error:
-            bench.note("cell", cell, status="failed", reason=reason_of(error))
+            bench.note("cell", cell, status="failed", reason=Failure.of(error).reason)
         segmenter = None  # type: ignore[assignment]  # its memory is wanted for the next
         torch._dynamo.reset()
         release(bench.device)

@@ -38,7 +38,7 @@ from sambench.adapters.base import Prepared, Prompts, Segmenter
 from sambench.evsam.memory import keep_freed_memory
 from sambench.harness.plan import SHARD_IMAGES
 from sambench.harness.provenance import device_name, git_state, versions
-from sambench.harness.store import CellStore
+from sambench.harness.store import CellStore, encode_shard
 from sambench.suites.base import Stopwatch
 from sambench.suites.click.suite import Click
 from sambench.suites.data.coco import CocoDataset, Entry
@@ -77,7 +77,7 @@ def measure_boxes(bench: Bench) -> float:
                 (embedding,) = bench.segmenter.encode([sample.image])
             rows = GtBox().evaluate(bench.segmenter, embedding, sample, PAPER, bench.ours)
             with bench.ours("write"):
-                store.write(i, rows, {}, GtBox().schema)
+                store.write(i, encode_shard(rows, {}, GtBox.schema))
             want, seconds = bench.other.submit(plain.boxes, sample.image_id).result()
             bench.plain.update(seconds)
             worst = max([worst, *(abs(row["iou"] - want[row["ann_id"]]) for row in rows)])
@@ -136,7 +136,7 @@ def measure_overhead(segmenter: Segmenter, entries: list[Entry]) -> dict[str, fl
                 (embedding,) = segmenter.embed([prepared])
             rows += GtBox().evaluate(segmenter, embedding, sample, PAPER, watch)
             if i % SHARD_IMAGES == SHARD_IMAGES - 1:
-                store.write(i, rows, {}, GtBox().schema)
+                store.write(i, encode_shard(rows, {}, GtBox.schema))
                 rows = []
         wall = time.perf_counter() - start
     model = sum(watch.seconds[stage] for stage in ("encode", "decode", "upsample"))
