@@ -12,14 +12,17 @@ import pytest
 from rich.console import Console
 
 from sambench.adapters.profile import profile
+from sambench.harness.events import Events
+from sambench.harness.results import ResultsFile
 from sambench.harness.throughput import schedule, worker_process
-from sambench.harness.throughput.config import load_config
+from sambench.harness.throughput.config import load_throughput
 from sambench.harness.throughput.cooling import Cooling
 from sambench.harness.throughput.marks import marks_among, marks_of
 from sambench.harness.throughput.plan import make_plan
 from sambench.harness.throughput.progress import ThroughputProgress
 from sambench.harness.throughput.worker_process import death
 from sambench.suites.throughput.job import from_json
+from sambench.suites.throughput.metrics import METRICS
 from sambench.suites.throughput.worker import SAMPLES
 
 QUIET = {"disturbances": [], "power_capped": False, "absent": "", "load": [0.1, 0.2, 0.3]}
@@ -45,7 +48,7 @@ class Machine:
         return result
 
     def gate(self, job):
-        refusal = "parity: wrong" if (job.model, job.precision) in self.refuse else None
+        refusal = "parity: wrong" if (job.model.name, job.model.precision) in self.refuse else None
         gate = {"images": 8, "masks": 50, "finite": True, "mean_iou": 1.0, "least_iou": 1.0}
         return {
             "status": "done",
@@ -55,12 +58,12 @@ class Machine:
         }
 
     def measure(self, job, stem):
-        if (job.model, job.scope) in self.fail:
+        if (job.model.name, job.scope) in self.fail:
             return {"status": "failed", "reason": "out of memory: made up"}
         weather = self.weather[int(stem.name[-2:])]
         rows = []
         for mode in job.modes:
-            second = job.batch / (SPEED[job.model] * FACTOR[mode] * weather)
+            second = job.batch / (SPEED[job.model.name] * FACTOR[mode] * weather)
             for i, wobble in enumerate((0.99, 1.0, 1.01)):
                 place = {"mode": mode, "audit": False, "index": i, "batch": i}
                 rows.append(place | {"seconds": second * wobble, "host_seconds": 0.0})
@@ -86,12 +89,12 @@ def measured(coco_mini, tmp_path, monkeypatch):
         monkeypatch.setattr(schedule, "run_job", machine)
         data = {"images": str(coco_mini.images), "annotations": str(coco_mini.annotations)}
         weights = dict.fromkeys(models.split(","), "random")
-        config = load_config(
-            None, {"models": models, "weights": weights, "out": str(tmp_path / "out"), **data} | flags
-        )
+        given = {"models": models, "weights": weights, "out": str(tmp_path / "out"), **data} | flags
+        config, _ = load_throughput(None, given)
         plan = make_plan(config, "made up")
         with ThroughputProgress(Console(file=io.StringIO())) as progress:
-            return schedule.run(plan, progress, "sambench throughput", None)
+            events = Events([ResultsFile(config.out)], warn=pytest.fail)
+            return schedule.run(plan, progress, events, "sambench throughput", None)
 
     return run
 
@@ -106,6 +109,7 @@ def test_speeds_shares_and_ratios(measured):
     cells = by_place(measured(Machine(), scopes="E,D16", batch_sizes="1,4"))
     assert len(cells) == 3 * (2 * 3 + 3)  # the decoder has one batch size
     l0 = cells["efficientvit_sam_l0", "fp32", "E", "pipelined", 4]
+    assert set(l0.metrics) <= {metric.name for metric in METRICS}
     three = 3 / (0.99 + 1.0 + 1.01)  # of the wobble
     assert l0.metrics["img_s"] == pytest.approx(40 * 0.8 * three)
     assert l0.intervals["img_s"] == pytest.approx([20 * three, 40 * three])
@@ -129,7 +133,7 @@ def test_speeds_shares_and_ratios(measured):
 def test_each_round_measures_all_models_in_an_order_of_its_own_that_the_seed_decides(measured):
     machine = Machine((1.0,) * 6)
     measured(machine, rounds=6, scopes="E", batch_sizes="1")
-    jobs = [job.model for job in machine.asked if job.kind == "measure"]
+    jobs = [job.model.name for job in machine.asked if job.kind == "measure"]
     assert [job.kind for job in machine.asked[:3]] == ["gate"] * 3  # before any speed
     rounds = [tuple(jobs[i : i + 3]) for i in range(0, 18, 3)]
     assert all(sorted(one) == sorted(SPEED) for one in rounds)
@@ -281,7 +285,7 @@ def test_a_gpu_cools_down_but_nobody_waits_for_ever(monkeypatch):
 
 def test_a_job_travels_as_it_is(coco_mini, tmp_path):
     data = {"images": str(coco_mini.images), "annotations": str(coco_mini.annotations)}
-    config = load_config(None, {"models": "box", "out": str(tmp_path / "o"), "audit": True, **data})
+    config, _ = load_throughput(None, {"models": "box", "out": str(tmp_path / "o"), "audit": True, **data})
     plan = make_plan(config, "made up")
     for job in (plan.gates[0].job, *(m.job for m in plan.measurements)):
         assert from_json(json.loads(json.dumps(job.to_json()))) == job
