@@ -57,7 +57,7 @@ class AdapterSpec:
     """``path/to/file.py:Class``, or ``package.module:Class`` of an installed package."""
     name: str
     """Of its rows in tables; two settings of one class are two names."""
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """Keyword arguments beside ``weights`` and ``device``, plain values; part of what decides its numbers."""
 
     def to_json(self) -> dict[str, Any]:

@@ -23,6 +23,9 @@ class Listener:
     def shard_done(self, title: str, shard: int) -> None:
         """A shard of the group is on disk, for every cell that lacked it."""
 
+    def cells_so_far(self, cells: Sequence[CellResult]) -> None:
+        """All cells as they stand in between: after a round of a throughput, which all of them share."""
+
     def cell_done(self, cell: CellResult) -> None:
         """A cell has its final state in this command, whatever that is."""
 

@@ -30,6 +30,10 @@ class ResultsFile(Listener):
         """Write what an earlier command left."""
         self._write(cells)
 
+    def cells_so_far(self, cells: Sequence[CellResult]) -> None:
+        """Write what is known by now."""
+        self._write(cells)
+
     def cell_done(self, cell: CellResult) -> None:
         """Write the cell in its place."""
         self._write([cell])

@@ -97,7 +97,7 @@ def _find_weights(model: str, given: str | None, try_them: bool) -> tuple[Weight
     if plugin and not try_them:
         return None, None  # it says itself, in the process that creates it
     try:
-        if not plugin and (given in (None, "random") or not try_them):
+        if not plugin and has_parameters(model) and (given in (None, "random") or not try_them):
             return resolve(model, given), None
         found = create(model, weights=given).weights  # on the CPU, whatever is to run it
     except SambenchError as error:

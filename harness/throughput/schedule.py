@@ -40,9 +40,10 @@ def run(
     for round_ in range(plan.config.rule.rounds):
         for measurement in order(plan, round_):
             work.measure(measurement, round_)
-        for cell in work.cells(command):
-            events.tell(Listener.cell_done, cell)
+        events.tell(Listener.cells_so_far, work.cells(command))
     cells = work.cells(command)
+    for cell in cells:
+        events.tell(Listener.cell_done, cell)
     events.tell(Listener.run_done, cells)
     return cells
 

@@ -52,7 +52,7 @@ def test_each_detector_is_a_cell_with_its_own_box_ap_beside(command, tmp_path, b
         assert set(rows[0]) == {
             "image_id", "category_id", "score", "bbox", "segmentation", "pred_iou", "choice"
         }  # fmt: skip
-        assert "box AP" in done.out
+        assert "Boxes' own AP" in done.out
     assert ap_of(tmp_path, "vitdet")["box_ap"] > ap_of(tmp_path, "yolov8")["box_ap"]
     assert "crowd_dropped" not in cell_of(tmp_path, suite="det_box", dataset="coco/vitdet")["counts"]
 

@@ -21,6 +21,7 @@ from sambench.harness.throughput.marks import marks_among, marks_of
 from sambench.harness.throughput.plan import make_plan
 from sambench.harness.throughput.progress import ThroughputProgress
 from sambench.harness.throughput.worker_process import death
+from sambench.suites.results import load_results
 from sambench.suites.throughput.job import from_json
 from sambench.suites.throughput.metrics import METRICS
 from sambench.suites.throughput.worker import SAMPLES
@@ -158,11 +159,13 @@ def test_a_failed_measurement_is_a_row_and_is_tried_again_by_the_next_command(me
     failed = cells["mobile_sam", "fp32", "E", "serial", 1]
     assert (failed.status, failed.reason, failed.metrics) == ("failed", "out of memory: made up", {})
     assert cells["mobile_sam", "fp32", "E2E", "serial", 1].status == "done"
-    assert sum((j.model, j.scope) == ("mobile_sam", "E") for j in machine.asked if j.kind == "measure") == 1
+    assert (
+        sum((j.model.name, j.scope) == ("mobile_sam", "E") for j in machine.asked if j.kind == "measure") == 1
+    )
     mended = Machine()
     cells = by_place(measured(mended, scopes="E,E2E"))
     assert cells["mobile_sam", "fp32", "E", "serial", 1].status == "done"
-    assert {(j.model, j.scope) for j in mended.asked} == {("mobile_sam", "E")}
+    assert {(j.model.name, j.scope) for j in mended.asked} == {("mobile_sam", "E")}
 
 
 def test_an_engine_with_wrong_masks_is_invalid_and_never_timed(measured):
@@ -170,7 +173,9 @@ def test_an_engine_with_wrong_masks_is_invalid_and_never_timed(measured):
     cells = by_place(measured(machine, scopes="E", precisions="fp32,bf16"))
     wrong = cells["mobile_sam", "bf16", "E", "pipelined", 1]
     assert (wrong.status, wrong.reason, wrong.metrics) == ("invalid", "parity: wrong", {})
-    assert not any((j.model, j.precision, j.kind) == ("mobile_sam", "bf16", "measure") for j in machine.asked)
+    assert not any(
+        (j.model.name, j.model.precision, j.kind) == ("mobile_sam", "bf16", "measure") for j in machine.asked
+    )
     best = cells["efficientvit_sam_l0", "bf16", "E", "pipelined", 1].metrics
     assert best["ratio_vit_h"] == pytest.approx(40)  # with SAM-ViT-H in bf16
     assert best["ratio_vit_h_released"] == pytest.approx(40)  # and in fp32
@@ -183,18 +188,19 @@ def test_a_precision_that_an_engine_lacks_is_no_failure(measured):
     assert "does not compute in int8" in lacking.reason
 
 
-def test_results_are_there_after_each_round(measured, tmp_path, monkeypatch):
+def test_results_are_there_after_each_round(measured, tmp_path):
     machine = Machine((1.0, 1.0, 1.0))
     seen = []
-    write = schedule.write_results
-    monkeypatch.setattr(
-        schedule,
-        "write_results",
-        lambda out, cells: (seen.append([c.counts for c in cells]), write(out, cells)),
-    )
-    measured(machine, models="mobile_sam", scopes="E", modes="serial")
-    assert [counts[0]["rounds"] for counts in seen] == [1, 2, 3, 3]
-    assert (tmp_path / "out" / "results.json").exists()
+
+    def so_far(job, stem):
+        (cell,) = load_results(tmp_path / "out")
+        seen.append((cell.status, cell.counts.get("rounds", 0)))
+        return machine(job, stem)
+
+    measured(so_far, models="mobile_sam", scopes="E", modes="serial")
+    (cell,) = load_results(tmp_path / "out")
+    assert seen == [("unfinished", 0), ("unfinished", 0), ("done", 1), ("done", 2)]  # the first is the gate
+    assert (cell.status, cell.counts["rounds"]) == ("done", 3)
 
 
 def facts(**more):
