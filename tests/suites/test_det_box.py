@@ -174,6 +174,7 @@ def test_intervals_are_those_of_images_drawn_anew(synthetic, scores):
             job = COCOeval(truth, truth.loadRes(results), "segm")
             job.params.areaRng, job.params.areaRngLbl = job.params.areaRng[:1], job.params.areaRngLbl[:1]
             job.params.maxDets = [100]
+            job.params.catIds = sorted({a["category_id"] for a in truth.dataset["annotations"]})
             job.evaluate()
             job.accumulate()
             precision = job.eval["precision"]  # (thresholds, recalls, categories, 1, 1), -1 without objects

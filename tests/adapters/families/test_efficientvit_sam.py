@@ -82,14 +82,14 @@ def plain_iou(model, features, sample, target):
 
 
 def test_no_batch_size_changes_an_iou(segmenter, samples):
-    some = samples(8)
+    some = samples(2)  # of 20 objects, so that each batch leaves a rest, and of one
     want = {}
     with torch.inference_mode():
         for sample in some:
             (embedding,) = segmenter.encode([sample.image])
             for target in sample.targets:
                 want[target.ann_id] = plain_iou(segmenter.model, embedding.features, sample, target)
-    assert len(want) > 50
+    assert len(want) == 21
     for batch in (1, 3, 16, 64):
         got = gt_box_ious(segmenter, some, batch)
         assert got.keys() == want.keys()

@@ -120,9 +120,9 @@ def test_a_model_of_another_structure_is_refused(tmp_path):
     assert "cannot be exported" in done.err
 
 
-def test_boxes_and_clicks_through_an_engine(coco_mini, tmp_path, monkeypatch):
+def test_boxes_and_clicks_through_an_engine(coco_mini, tmp_path, engine_cache):
     """The same IoUs from OpenVINO as from PyTorch, object by object, masks of earlier rounds included."""
-    monkeypatch.setenv("SAMBENCH_CACHE", str(tmp_path / "cache"))
+    del engine_cache
 
     def rows(engine) -> list[dict]:
         out: Path = tmp_path / engine

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 from pathlib import Path
@@ -11,12 +12,16 @@ import pyarrow.parquet as pq
 import pytest
 from command import assert_nothing_half_written, call, cells_of, times
 
+from sambench.suites.throughput.job import QUICK
+
 MODELS = Path(__file__).parents[1] / "speed_models.py"
 
 
 @pytest.fixture
-def speed(coco_mini, tmp_path):
-    """The command on a model of `speed_models.py`."""
+def speed(coco_mini, tmp_path, monkeypatch):
+    """The command on a model of `speed_models.py`, which is never waited for to settle."""
+    unsettled = {"warmup_s": 0.0, "warmup_window": 1, "warmup_tolerance": 9.0}
+    monkeypatch.setitem(QUICK, "cpu", dataclasses.replace(QUICK["cpu"], **unsettled))
 
     def command(model, *more, out="out"):
         data = ["--dataset", "mini", "--images", coco_mini.images, "--annotations", coco_mini.annotations]
