@@ -73,6 +73,7 @@ def test_each_detector_is_a_cell_with_its_own_box_ap_beside(plain, boxes):
     assert "crowd_dropped" not in cell_of(out, suite="det_box", dataset="coco/vitdet")["counts"]
 
 
+@pytest.mark.slow
 def test_neither_order_nor_batches_nor_shards_move_a_number(command, plain, tmp_path, boxes, monkeypatch):
     shuffled = {}
     for name, file in boxes.items():
@@ -87,6 +88,7 @@ def test_neither_order_nor_batches_nor_shards_move_a_number(command, plain, tmp_
         assert ap_of(tmp_path, name) == ap_of(plain[1], name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("evaluator", ["pycocotools", "hotcoco"])
 def test_the_evaluator_can_be_chosen(evaluator, command, plain, tmp_path):
     done = command(tmp_path, "--evaluator", evaluator)
@@ -95,6 +97,7 @@ def test_the_evaluator_can_be_chosen(evaluator, command, plain, tmp_path):
         assert ap_of(tmp_path, name) == pytest.approx(ap_of(plain[1], name), abs=1e-4)
 
 
+@pytest.mark.slow
 def test_lvis_is_scored_by_its_own_rules(lvis_mini, data_root, tmp_path):
     file = next((data_root / "detections" / "synthetic" / "lvis-mini").glob("*.json"))
     data = ["--dataset", "lvis", "--images", lvis_mini.images, "--annotations", lvis_mini.annotations]
@@ -163,9 +166,9 @@ def test_the_result_says_what_computed_ap(plain):
 
 @pytest.fixture(scope="module")
 def four_of_lvis(lvis_mini, data_root, tmp_path_factory):
-    """Four images in LVIS's form, with the categories seen on them: the annotations, and a detector's boxes."""
-    content = json.loads(lvis_mini.annotations.read_text())
-    found = json.loads(next((data_root / "detections" / "synthetic" / "lvis-mini").glob("*.json")).read_text())
+    """Annotations and boxes of four images in LVIS's form, with the categories seen on them."""
+    boxes = next((data_root / "detections" / "synthetic" / "lvis-mini").glob("*.json"))
+    content, found = (json.loads(file.read_text()) for file in (lvis_mini.annotations, boxes))
     content["images"] = content["images"][:4]
     kept = {i["id"] for i in content["images"]}
     content["annotations"], found = (

@@ -73,6 +73,7 @@ def results(out: Path) -> list[tuple[object, ...]]:
     return [tuple(cell[key] for key in keys) for cell in cells_of(out)]
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_and_run_again_is_the_same_to_the_byte(
     shapes: list[str], unbroken: Path, tmp_path: Path
 ) -> None:
@@ -94,6 +95,7 @@ def test_killed_in_the_middle_and_run_again_is_the_same_to_the_byte(
     assert results(out) == results(unbroken)
 
 
+@pytest.mark.slow
 def test_ctrl_c_exits_130_with_a_hint_and_keeps_what_is_done(shapes: list[str], tmp_path: Path) -> None:
     out = tmp_path / "out"
     command = [*GRABCUT, *shapes, "--out", out]
@@ -163,6 +165,7 @@ def test_a_disk_that_fills_up_stops_the_run_which_goes_on_when_there_is_space(
     assert shards_of(out).items() > kept.items()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="tmpfs and mount namespaces are Linux's")
 def test_a_really_full_disk_leaves_nothing_half_written(many: list[str], tmp_path: Path) -> None:
     disk, copy = tmp_path / "disk", tmp_path / "copy"
@@ -203,6 +206,7 @@ def test_a_really_full_disk_leaves_nothing_half_written(many: list[str], tmp_pat
     assert 0 < len(shards_of(copy / "out")) < 4  # of 64 images
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="file size limits are Unix's")
 def test_a_file_that_may_not_grow_leaves_nothing_half_written(shapes: list[str], tmp_path: Path) -> None:
     out = tmp_path / "out"

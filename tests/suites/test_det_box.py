@@ -155,6 +155,7 @@ def drawn_anew(content, rows, ids, rng):
     return truth, results
 
 
+@pytest.mark.slow
 def test_intervals_are_those_of_images_drawn_anew(synthetic, scores):
     """hotcoco's bootstrap against pycocotools on data sets that were really drawn; AP alone, of all sizes."""
     _, records, cut = synthetic

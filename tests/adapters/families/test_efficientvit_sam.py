@@ -45,6 +45,7 @@ def gt_box_ious(segmenter, samples, batch):
     return {row["ann_id"]: row["iou"] for row in rows}
 
 
+@pytest.mark.slow
 def test_gt_boxes_reproduce_the_official_predictor(segmenter, samples):
     """596 objects of 60 images. Random weights make noisy masks, so pixels at the threshold flip."""
     want = {

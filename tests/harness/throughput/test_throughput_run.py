@@ -31,6 +31,7 @@ def speed(coco_mini, tmp_path, monkeypatch):
     return command
 
 
+@pytest.mark.slow
 def test_numbers_follow_from_raw_samples_and_the_same_command_measures_nothing_anew(speed, tmp_path):
     flags = ("--scopes", "D3", "--modes", "pipelined,compute", "--rounds", 2, "--audit")
     done = speed("Quick", *flags)
@@ -71,6 +72,7 @@ def test_numbers_follow_from_raw_samples_and_the_same_command_measures_nothing_a
     assert [c["metrics"] for c in json.loads(again.out)] == [c["metrics"] for c in cells]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "reason"),
     [
@@ -89,6 +91,7 @@ def test_a_process_that_dies_is_a_row_with_the_reason(speed, tmp_path, model, re
     assert "round 2" not in done.err  # it would only die again
 
 
+@pytest.mark.slow
 def test_wrong_masks_have_no_speed(speed, tmp_path):
     done = speed("Ghostly", "--scopes", "E,E2E", "--modes", "serial", "--rounds", 1)
     assert done.code == 1
