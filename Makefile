@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO := runs/demo
 
-.PHONY: demo test parity lint bench install clean
+.PHONY: demo test check parity lint bench install clean
 
 demo: $(READY)  ## the main job on the embedded data: baselines and a random EfficientViT-SAM-L0
 	$(BIN)/sambench data make shapes --out data/shapes --images 24 --seed 0
@@ -14,8 +14,14 @@ demo: $(READY)  ## the main job on the embedded data: baselines and a random Eff
 	@echo
 	@echo "Open $(CURDIR)/$(DEMO)/report.html in a browser."
 
+# Two processes: each takes up to 4 GB. A test file stays in one of them until the other has nothing left.
+PYTEST := $(BIN)/python -m pytest -q -n 2 --dist worksteal
+
 test: $(READY) lint  ## lint, types and all tests
-	$(BIN)/python -m pytest -q
+	$(PYTEST)
+
+check: $(READY) lint  ## lint, types and the quick tests, in two minutes
+	$(PYTEST) -m "not slow and not parity"
 
 parity: $(READY)  ## golden parity of all models, the largest included (7 GB of memory)
 	$(BIN)/python -m pytest -q -m "" tests/adapters/test_golden.py

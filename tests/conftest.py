@@ -1,4 +1,4 @@
-"""Where tests find real data: ``SAMBENCH_DATA``, or ``../shared/data`` beside the repository."""
+"""One thread a test; and where tests find real data: ``SAMBENCH_DATA``, or ``../shared/data``."""
 
 import os
 from pathlib import Path
@@ -9,8 +9,21 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
+# Read when torch is imported, in the processes that tests start too. Two processes with a thread a core each
+# would wait for one another at every product, for ten times as long.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 hypothesis.settings.register_profile("sambench", deadline=None)  # the machine is shared
 hypothesis.settings.load_profile("sambench")
+
+
+@pytest.fixture(scope="session")
+def engine_cache(tmp_path_factory):
+    """``$SAMBENCH_CACHE`` for all tests of exported engines, empty at first: each graph is exported once."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SAMBENCH_CACHE", str(folder))
+        yield folder
 
 
 class CocoFiles(NamedTuple):

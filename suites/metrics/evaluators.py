@@ -24,8 +24,10 @@ IouType = Literal["segm", "bbox"]
 
 AP_RESAMPLES = 500
 """Resamples of an interval of AP. Each sums all matches anew: 20 s for COCO val2017 with 100,000 results."""
-MANY_RESULTS, FEW_RESAMPLES = 500_000, 100
-"""Above so many results, and for LVIS's 1,203 categories, so many resamples: each takes 15 times as long."""
+MANY_RESULTS, MANY_CATEGORIES = 500_000, 200
+FEW_RESAMPLES = 100
+"""Resamples where there are more results or more categories than that, as LVIS's 1,203, whatever the style:
+hotcoco builds the curves of every category anew in each resample, which takes it 15 times as long there."""
 
 LVIS_MAX_DETS = 300  # an image, over all categories (lvis results.py)
 COCO_STATS = (  # in the order of pycocotools' summary
@@ -60,10 +62,11 @@ def intervals_by_hotcoco(
     """
     import hotcoco
 
+    many = len(results) > MANY_RESULTS or len(truth.category_ids) > MANY_CATEGORIES
     found = hotcoco.compare(
         _job(truth, nothing, iou_type),
         _job(truth, results, iou_type),
-        n_bootstrap=FEW_RESAMPLES if truth.style == "lvis" or len(results) > MANY_RESULTS else AP_RESAMPLES,
+        n_bootstrap=FEW_RESAMPLES if many else AP_RESAMPLES,
         seed=BOOTSTRAP_SEED,
         confidence=CONFIDENCE / 100,
     )["ci"]

@@ -22,7 +22,17 @@ RTOL = 3e-5  # numerical noise is 1e-5 or less; a wrong norm epsilon gives 5e-5
 LARGE = ("sam_vit_l", "sam_vit_h")
 """Proven by `make parity` alone: they take GBs, and differ from ViT-B in numbers only."""
 
-MODELS = [pytest.param(m, marks=pytest.mark.parity if m in LARGE else ()) for m in official.MODELS]
+QUICK = ("efficientvit_sam_l0", "edge_sam")
+
+
+def marks(model):
+    """Which commands leave a model out."""
+    if model in LARGE:
+        return pytest.mark.parity
+    return () if model in QUICK else pytest.mark.slow
+
+
+MODELS = [pytest.param(m, marks=marks(m)) for m in official.MODELS]
 
 STRETCHED = ("efficient_sam_ti", "efficient_sam_s")
 """Models that do not keep the aspect ratio, and so do not pad."""

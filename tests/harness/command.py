@@ -31,6 +31,7 @@ START = (
     "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
     "from sambench.harness.cli import main; main()"
 )
+SHARD = "from sambench.harness import plan; plan.SHARD_IMAGES = {}; "
 
 
 @dataclass(frozen=True)
@@ -61,11 +62,11 @@ def call(*arguments: object) -> Done:
     return Done(code, out.getvalue(), err.getvalue())
 
 
-def started(*arguments: object, **options: Any) -> subprocess.Popen[str]:
-    """Start the command in a process of its own."""
+def started(*arguments: object, shard: int | None = None, **options: Any) -> subprocess.Popen[str]:
+    """Start the command in a process of its own, if asked with so many images a shard."""
     environment = os.environ | {"COLUMNS": "200", "NO_COLOR": "1"} | options.pop("env", {})
     return subprocess.Popen(
-        [sys.executable, "-c", START, *map(str, arguments)],
+        [sys.executable, "-c", (SHARD.format(shard) if shard else "") + START, *map(str, arguments)],
         cwd=ROOT,
         env=environment,
         stdout=subprocess.PIPE,
@@ -81,9 +82,11 @@ def ended(process: subprocess.Popen[str]) -> Done:
     return Done(process.returncode, out, err)
 
 
-def stopped_when(condition: Callable[[], object], signal_number: signal.Signals, *arguments: object) -> Done:
+def stopped_when(
+    condition: Callable[[], object], signal_number: signal.Signals, *arguments: object, shard: int
+) -> Done:
     """Start the command, and send it a signal as soon as a condition holds."""
-    process = started(*arguments)
+    process = started(*arguments, shard=shard)
     deadline = time.monotonic() + PATIENCE
     try:
         while not condition():

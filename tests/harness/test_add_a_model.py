@@ -46,6 +46,7 @@ def example(class_name):
     return block
 
 
+@pytest.mark.slow
 def test_the_pages_model_runs_and_sees_the_objects(shapes, write, tmp_path):
     out = tmp_path / "run"
     colour = write("colour.py", example("Colour"))

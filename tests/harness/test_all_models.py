@@ -6,6 +6,8 @@ from command import call, cell_of, cells_of
 from sambench.reports.published import models_of
 from tests.golden import official
 
+pytestmark = pytest.mark.slow
+
 THERE = ("mobile_sam", "edge_sam", "efficient_sam_ti", "efficientvit_sam_l0")
 LIMIT = 1
 

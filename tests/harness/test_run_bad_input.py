@@ -357,6 +357,7 @@ def test_a_gpu_beyond_those_there_are(tiny: TinyCoco, monkeypatch: pytest.Monkey
 # --- in a process of its own ---------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_shell_sees_the_exit_code_the_message_and_no_stack_trace(tiny: TinyCoco, tmp_path: Path) -> None:
     tiny.file(1).unlink()
     flags = [*tiny.flags, "--out", tmp_path / "out"]
@@ -368,6 +369,7 @@ def test_the_shell_sees_the_exit_code_the_message_and_no_stack_trace(tiny: TinyC
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_damaged_image_ends_the_process_and_its_reading_threads(tiny: TinyCoco, tmp_path: Path) -> None:
     tiny.file(1).write_bytes(tiny.file(1).read_bytes()[:300])
     flags = [*tiny.flags, "--out", tmp_path / "out"]

@@ -28,7 +28,7 @@ from sambench.adapters.base import Segmenter
 from sambench.adapters.registry import create
 
 GRABCUT = ["run", "--models", "grabcut", "--suites", "gt_box"]  # slow enough to be caught in the act
-SHARDS = 4  # of the 64 images
+SHARDS, SHARD = 4, 4  # of the 16 images
 
 FULL_DISK = """
 mount -t tmpfs -o size=16k tmpfs "$DISK" || exit 99
@@ -46,10 +46,10 @@ main()
 
 
 @pytest.fixture(scope="module")
-def unbroken(many: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def unbroken(shapes: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run that nothing interrupted, in a process like those that are interrupted."""
     out = tmp_path_factory.mktemp("unbroken") / "out"
-    done = ended(started(*GRABCUT, *many, "--out", out))
+    done = ended(started(*GRABCUT, *shapes, "--out", out, shard=SHARD))
     assert done.code == 0, done.err
     return out
 
@@ -73,30 +73,33 @@ def results(out: Path) -> list[tuple[object, ...]]:
     return [tuple(cell[key] for key in keys) for cell in cells_of(out)]
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_and_run_again_is_the_same_to_the_byte(
-    many: list[str], unbroken: Path, tmp_path: Path
+    shapes: list[str], unbroken: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    command = [*GRABCUT, *many, "--out", out]
-    killed = stopped_when(lambda: one_shard(out), signal.SIGKILL, *command)
+    command = [*GRABCUT, *shapes, "--out", out]
+    killed = stopped_when(lambda: one_shard(out), signal.SIGKILL, *command, shard=SHARD)
     assert killed.code == -signal.SIGKILL
     kept = shards_of(out)
     assert 1 <= len(kept) < SHARDS
     assert {cell["status"] for cell in cells_of(out)} == {"unfinished"}
     times = {name: (out / name).stat().st_mtime_ns for name in kept}
 
-    again = ended(started(*command))
+    again = ended(started(*command, shard=SHARD))
     assert again.code == 0, again.err
-    assert f"{16 * len(kept)}/64 images" in again.err  # it says where it goes on
+    assert f"{SHARD * len(kept)}/16 images" in again.err  # it says where it goes on
     assert {name: (out / name).stat().st_mtime_ns for name in kept} == times
     assert shards_of(out) == shards_of(unbroken)
     assert len(shards_of(out)) == SHARDS
     assert results(out) == results(unbroken)
 
 
-def test_ctrl_c_exits_130_with_a_hint_and_keeps_what_is_done(many: list[str], tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_ctrl_c_exits_130_with_a_hint_and_keeps_what_is_done(shapes: list[str], tmp_path: Path) -> None:
     out = tmp_path / "out"
-    stopped = stopped_when(lambda: one_shard(out), signal.SIGINT, *GRABCUT, *many, "--out", out)
+    command = [*GRABCUT, *shapes, "--out", out]
+    stopped = stopped_when(lambda: one_shard(out), signal.SIGINT, *command, shard=SHARD)
     assert stopped.code == 130
     assert 1 <= len(shards_of(out)) < SHARDS
     assert_nothing_half_written(out)
@@ -162,6 +165,7 @@ def test_a_disk_that_fills_up_stops_the_run_which_goes_on_when_there_is_space(
     assert shards_of(out).items() > kept.items()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="tmpfs and mount namespaces are Linux's")
 def test_a_really_full_disk_leaves_nothing_half_written(many: list[str], tmp_path: Path) -> None:
     disk, copy = tmp_path / "disk", tmp_path / "copy"
@@ -199,9 +203,10 @@ def test_a_really_full_disk_leaves_nothing_half_written(many: list[str], tmp_pat
     assert done.returncode != 99, done.stderr
     shown = Done(done.returncode, done.stdout, done.stderr)
     _assert_says_full(shown, copy / "out", "No space left on device", named=disk / "out")
-    assert 0 < len(shards_of(copy / "out")) < SHARDS
+    assert 0 < len(shards_of(copy / "out")) < 4  # of 64 images
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="file size limits are Unix's")
 def test_a_file_that_may_not_grow_leaves_nothing_half_written(shapes: list[str], tmp_path: Path) -> None:
     out = tmp_path / "out"

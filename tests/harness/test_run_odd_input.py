@@ -98,6 +98,7 @@ def checkpoints(
     return folder / "l0.pt", folder / "l0.safetensors"
 
 
+@pytest.mark.slow
 def test_a_checkpoint_loads_from_either_form_and_is_named_by_its_checksum(
     checkpoints: tuple[Path, Path], tiny: TinyCoco, tmp_path: Path
 ) -> None:

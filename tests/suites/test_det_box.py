@@ -71,12 +71,19 @@ def coco(coco_mini):
     return CocoDataset(*coco_mini)
 
 
+@pytest.fixture
+def few_resamples(monkeypatch):
+    """For what is not about intervals, which take most of the time."""
+    monkeypatch.setattr("sambench.suites.metrics.evaluators.AP_RESAMPLES", 10)
+
+
 def suite_on(dataset, file, **options):
     ids = tuple(e.record.id for e in dataset.entries)
     return DetBox.on(Setting(dataset.annotations, ids, file, dataset.style, **options))
 
 
 @pytest.mark.parametrize(("preset", "ap"), [("strict", 100.0), ("paper", 25.25)])
+@pytest.mark.usefixtures("few_resamples")
 def test_perfect_masks_are_perfect_unless_the_scorers_id_0_is_kept(elephants, preset, ap, tmp_path):
     content = json.loads(elephants.annotations.read_text())
     suite = suite_on(elephants, boxes_of(content["annotations"], tmp_path / "d.json"))
@@ -96,6 +103,12 @@ def synthetic(coco, data_root):
     return suite, records_of(suite, cut, lambda _: Fake(filled_box)), cut
 
 
+@pytest.fixture(scope="module")
+def scores(synthetic):
+    suite, records, _ = synthetic
+    return suite.score(records, STRICT)
+
+
 def test_records_are_the_detectors_boxes_with_a_mask_each(synthetic):
     suite, records, cut = synthetic
     for entry in cut.entries:
@@ -110,8 +123,8 @@ def test_records_are_the_detectors_boxes_with_a_mask_each(synthetic):
             assert mask.sum() == pytest.approx(w * h, abs=2 * (w + h) + 4)
 
 
-def test_ap_is_pycocotools_without_the_boxes_in_the_size_bins(synthetic):
-    suite, records, cut = synthetic
+def test_ap_is_pycocotools_without_the_boxes_in_the_size_bins(synthetic, scores):
+    _, records, cut = synthetic
     rows = [
         {k: r[k] for k in ("image_id", "category_id", "score")}
         | {"segmentation": json.loads(r["segmentation"])}
@@ -123,7 +136,7 @@ def test_ap_is_pycocotools_without_the_boxes_in_the_size_bins(synthetic):
     job.evaluate()
     job.accumulate()
     job.summarize()
-    metrics = suite.score(records, STRICT).metrics
+    metrics = scores.metrics
     names = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large")
     assert [metrics[n] for n in names] == pytest.approx([100 * v for v in job.stats[:6]], abs=1e-4)
     assert metrics["ap"] < metrics["box_ap"]
@@ -142,9 +155,10 @@ def drawn_anew(content, rows, ids, rng):
     return truth, results
 
 
-def test_intervals_are_those_of_images_drawn_anew(synthetic):
-    """hotcoco's bootstrap against pycocotools on data sets that were really drawn."""
-    suite, records, cut = synthetic
+@pytest.mark.slow
+def test_intervals_are_those_of_images_drawn_anew(synthetic, scores):
+    """hotcoco's bootstrap against pycocotools on data sets that were really drawn; AP alone, of all sizes."""
+    _, records, cut = synthetic
     rows = [
         {k: r[k] for k in ("image_id", "category_id", "score")}
         | {"segmentation": json.loads(r["segmentation"])}
@@ -159,27 +173,32 @@ def test_intervals_are_those_of_images_drawn_anew(synthetic):
             truth.dataset, results = drawn_anew(content, rows, [e.record.id for e in cut.entries], rng)
             truth.createIndex()
             job = COCOeval(truth, truth.loadRes(results), "segm")
+            job.params.areaRng, job.params.areaRngLbl = job.params.areaRng[:1], job.params.areaRngLbl[:1]
+            job.params.maxDets = [100]
+            job.params.catIds = sorted({a["category_id"] for a in truth.dataset["annotations"]})
             job.evaluate()
             job.accumulate()
-            job.summarize()
-            drawn.append(100 * job.stats[:2])
+            precision = job.eval["precision"]  # (thresholds, recalls, categories, 1, 1), -1 without objects
+            drawn.append([100 * p[p > -1].mean() for p in (precision, precision[0])])
     want = np.percentile(drawn, [2.5, 97.5], axis=0)
-    found = suite.score(records, STRICT).intervals
+    found = scores.intervals
     for i, name in enumerate(("ap", "ap50")):
         width = want[1, i] - want[0, i]
         assert found[name] == pytest.approx(want[:, i].tolist(), abs=0.25 * width)  # both are drawn
 
 
-def test_the_evaluators_agree_and_order_does_not_matter(synthetic):
+@pytest.mark.usefixtures("few_resamples")
+def test_the_evaluators_agree_and_order_does_not_matter(synthetic, scores):
     suite, records, _ = synthetic
-    want = suite.score(records, STRICT).metrics
+    want = scores.metrics
     slow = dataclasses.replace(suite, setting=dataclasses.replace(suite.setting, evaluator="pycocotools"))
     assert slow.score(records, STRICT).metrics == pytest.approx(want, abs=1e-4)
     shuffled = records.take(np.random.default_rng(0).permutation(records.num_rows))
     assert suite.score(shuffled, STRICT).metrics == want
 
 
-def test_the_protocol_says_what_ranks_the_masks(synthetic):
+@pytest.mark.usefixtures("few_resamples")
+def test_the_protocol_says_what_ranks_the_masks(synthetic, scores):
     suite, records, _ = synthetic
     rng = np.random.default_rng(1)
     drawn = rng.random(records.num_rows).astype(np.float32)
@@ -189,11 +208,12 @@ def test_the_protocol_says_what_ranks_the_masks(synthetic):
         score: suite.score(noisy, dataclasses.replace(STRICT, score=score)).metrics
         for score in ("det", "pred_iou", "product")
     }
-    assert found["det"] == suite.score(records, STRICT).metrics
+    assert found["det"] == scores.metrics
     assert found["pred_iou"]["ap"] < found["product"]["ap"] < found["det"]["ap"]  # noise ranks worse
     assert len({f["box_ap"] for f in found.values()}) == 1
 
 
+@pytest.mark.usefixtures("few_resamples")
 def test_an_image_without_boxes_asks_nothing_and_still_counts(coco, tmp_path):
     (tmp_path / "none.json").write_text("[]")
     cut = CocoDataset(coco.images, coco.annotations)

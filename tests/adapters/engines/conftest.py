@@ -1,8 +1,8 @@
-"""One cache for all tests of exported engines, so that each graph is exported once."""
+"""Segmenters in engines, and what to ask them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,17 +16,8 @@ SMALL = "efficientvit_sam_l0"
 
 
 @pytest.fixture(scope="session")
-def engine_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """``$SAMBENCH_CACHE``, empty at first."""
-    folder = tmp_path_factory.mktemp("cache")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SAMBENCH_CACHE", str(folder))
-        yield folder
-
-
-@pytest.fixture(scope="module")
 def created(engine_cache: Path) -> Callable[..., SamSegmenter]:
-    """Segmenters with random weights by name, engine and precision, each created once a file."""
+    """Segmenters with random weights by name, engine and precision, each created once."""
     del engine_cache
     made: dict[tuple[str, str, str], SamSegmenter] = {}
 

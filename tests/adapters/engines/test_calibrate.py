@@ -20,6 +20,7 @@ def two_images(coco_mini_train, tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_an_int8_encoder_is_near_float32_and_not_equal(created, two_images):
     import onnx
     from PIL import Image
@@ -41,6 +42,7 @@ def test_an_int8_encoder_is_near_float32_and_not_equal(created, two_images):
     }, "attention's products stay in float32"
 
 
+@pytest.mark.slow
 def test_the_decoder_beside_it_is_float32(created, two_images):
     plain, low = created(), created(engine="openvino", precision="int8")
     features = noise(1, 256, 64, 64) / 4

@@ -54,6 +54,7 @@ def test_without_free_sizes_every_shape_has_its_own():
     assert counter.frame_count == 3
 
 
+@pytest.mark.slow
 def test_settings_end_with_the_call():
     before = torch._inductor.config.freezing, torch._dynamo.config.cache_size_limit
     with torch.inference_mode():
@@ -61,6 +62,7 @@ def test_settings_end_with_the_call():
     assert (torch._inductor.config.freezing, torch._dynamo.config.cache_size_limit) == before
 
 
+@pytest.mark.slow
 def test_an_encoder_gives_the_eager_features_for_any_batch():
     torch.manual_seed(0)
     model = create_model("efficientvit_sam_l0").requires_grad_(False)

@@ -11,7 +11,7 @@ from sambench.adapters.engines import artifacts, export, exported
 from sambench.adapters.engines.exported import ExportedParts
 from sambench.evsam.errors import SambenchError
 
-ENGINES = ("openvino", "onnxruntime")
+ENGINES = (pytest.param("openvino", marks=pytest.mark.slow), "onnxruntime")
 CLOSE = {"rtol": 1e-4, "atol": 2e-4}
 
 
@@ -32,6 +32,7 @@ def decoded(segmenter, features, call, *arguments, masks=None):
     return getattr(parts, call)(parts.project(features, masks), *arguments)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", [1, 3])
 def test_encoder(pair, batch):
     plain, engine = pair
@@ -51,6 +52,7 @@ def test_one_decoder_serves_all_numbers_of_prompts_and_points(pair, features, n,
     assert len(decoders) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("multimask", [True, False])
 def test_three_masks_or_the_single_one(pair, features, multimask):
     want, got = (decoded(one, features, "decode", *prompts(2, 2), multimask) for one in pair)
@@ -58,6 +60,7 @@ def test_three_masks_or_the_single_one(pair, features, multimask):
     torch.testing.assert_close(got, want, **CLOSE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [1, 3])
 def test_masks_of_an_earlier_round(pair, features, n):
     masks = noise(n, 1, 256, 256)
@@ -79,6 +82,7 @@ def test_a_result_is_the_callers(pair, features):
     assert all(torch.equal(a, b) for a, b in zip(first, kept, strict=True))
 
 
+@pytest.mark.slow
 def test_bf16_masks_are_those_of_fp32(created, features):
     xy, labels = prompts(7, 2)
     want = decoded(created(), features, "decode", xy, labels, True)[0] > 0
@@ -88,6 +92,7 @@ def test_bf16_masks_are_those_of_fp32(created, features):
     assert not torch.equal(want, got), "it computed in float32"
 
 
+@pytest.mark.slow
 def test_another_networks_encoder_and_decoder(created):
     """EfficientSAM's is a plain ViT with position embeddings; its decoder fills six slots."""
     name = "efficient_sam_ti"
@@ -114,6 +119,7 @@ def test_what_is_built_is_kept(created, features, monkeypatch):
     assert torch.equal(got[0], want[0])
 
 
+@pytest.mark.slow
 def test_what_is_damaged_is_built_again(created, engine_cache, features):
     engine = created(engine="onnxruntime")
     want = decoded(engine, features, "decode_best", *prompts(2, 2))
@@ -126,6 +132,7 @@ def test_what_is_damaged_is_built_again(created, engine_cache, features):
     assert torch.equal(got[0], want[0])
 
 
+@pytest.mark.slow
 def test_other_weights_precisions_and_graphs_are_other_entries(created):
     plain, low = (created(engine="openvino", precision=p).parts.artifacts for p in ("fp32", "bf16"))
     graphs = [
@@ -157,6 +164,7 @@ def test_sessions_open_when_first_used(created):
     assert not fresh._decoders
 
 
+@pytest.mark.slow
 def test_large_weights_lie_beside_the_file(created, features, tmp_path, monkeypatch):
     """Protobuf ends at 2 GiB, which SAM-ViT-H's encoder exceeds."""
     import onnxruntime
@@ -174,6 +182,7 @@ def test_large_weights_lie_beside_the_file(created, features, tmp_path, monkeypa
     torch.testing.assert_close(torch.from_numpy(logits), want, **CLOSE)
 
 
+@pytest.mark.slow
 def test_a_damaged_compiled_graph_is_compiled_again(created, engine_cache, features):
     want = decoded(created(engine="openvino"), features, "decode_best", *prompts(2, 2))
     blobs = list((engine_cache / "openvino").glob("*.blob"))

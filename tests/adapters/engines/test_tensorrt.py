@@ -28,6 +28,7 @@ def artifacts(engine_cache):
     return Artifacts(registry.create("efficientvit_sam_l0", weights="random"), TYPES["fp16"])
 
 
+@pytest.mark.slow
 def test_encoder_engine_of_one_batch(rtx, artifacts):
     graph = artifacts.encoder_graph()
     sizes = tensorrt.shapes(graph, 4)
@@ -37,6 +38,7 @@ def test_encoder_engine_of_one_batch(rtx, artifacts):
     assert weights < len(plan) < 2 * weights, "half precision"
 
 
+@pytest.mark.slow
 def test_decoder_engine_of_all_sizes(rtx, artifacts):
     graph = artifacts.decoder_graph("best")
     sizes = tensorrt.shapes(graph, None)

@@ -45,6 +45,7 @@ def gt_box_ious(segmenter, samples, batch):
     return {row["ann_id"]: row["iou"] for row in rows}
 
 
+@pytest.mark.slow
 def test_gt_boxes_reproduce_the_official_predictor(segmenter, samples):
     """596 objects of 60 images. Random weights make noisy masks, so pixels at the threshold flip."""
     want = {
@@ -82,14 +83,14 @@ def plain_iou(model, features, sample, target):
 
 
 def test_no_batch_size_changes_an_iou(segmenter, samples):
-    some = samples(8)
+    some = samples(2)  # of 20 objects, so that each batch leaves a rest, and of one
     want = {}
     with torch.inference_mode():
         for sample in some:
             (embedding,) = segmenter.encode([sample.image])
             for target in sample.targets:
                 want[target.ann_id] = plain_iou(segmenter.model, embedding.features, sample, target)
-    assert len(want) > 50
+    assert len(want) == 21
     for batch in (1, 3, 16, 64):
         got = gt_box_ious(segmenter, some, batch)
         assert got.keys() == want.keys()

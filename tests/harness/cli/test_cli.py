@@ -180,6 +180,7 @@ def test_the_installed_command_is_this_one() -> None:
     assert script.load() is cli.main
 
 
+@pytest.mark.slow
 def test_a_failed_cell_makes_the_shell_see_exit_code_1(tiny: TinyCoco, tmp_path: Path) -> None:
     flags = [*tiny.flags, "--limit", 1, "--out", tmp_path / "out"]
     models = ["--models", "box,efficientvit_sam_l0", "--suites", "gt_box"]

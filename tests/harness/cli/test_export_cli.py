@@ -26,6 +26,7 @@ def files(folder):
     return sorted(f.name for f in folder.iterdir())
 
 
+@pytest.mark.slow
 def test_two_files_that_say_what_they_are(exported):
     import onnx
 
@@ -39,6 +40,7 @@ def test_two_files_that_say_what_they_are(exported):
         assert len(model.SerializeToString()) > 1e7, "the weights are inside"
 
 
+@pytest.mark.slow
 def test_the_documented_example_gives_our_masks(exported, coco_mini, monkeypatch):
     """The example resizes masks with PIL, which smooths where it shrinks, so edges differ a little."""
     from torch import tensor
@@ -67,6 +69,7 @@ def test_the_documented_example_gives_our_masks(exported, coco_mini, monkeypatch
         assert (got == want).mean() > 0.97
 
 
+@pytest.mark.slow
 def test_nothing_is_replaced_unasked(exported):
     before = {f: f.stat().st_mtime_ns for f in exported.iterdir()}
     done = call("export", SMALL, "--weights", "random", "--out", exported)
@@ -75,6 +78,7 @@ def test_nothing_is_replaced_unasked(exported):
     assert {f: f.stat().st_mtime_ns for f in exported.iterdir()} == before
 
 
+@pytest.mark.slow
 def test_openvino_decoder_as_one_file_replaced_when_asked(tmp_path):
     import openvino
 
@@ -120,9 +124,10 @@ def test_a_model_of_another_structure_is_refused(tmp_path):
     assert "cannot be exported" in done.err
 
 
-def test_boxes_and_clicks_through_an_engine(coco_mini, tmp_path, monkeypatch):
+@pytest.mark.slow
+def test_boxes_and_clicks_through_an_engine(coco_mini, tmp_path, engine_cache):
     """The same IoUs from OpenVINO as from PyTorch, object by object, masks of earlier rounds included."""
-    monkeypatch.setenv("SAMBENCH_CACHE", str(tmp_path / "cache"))
+    del engine_cache
 
     def rows(engine) -> list[dict]:
         out: Path = tmp_path / engine

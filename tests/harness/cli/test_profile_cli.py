@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from command import call
 
 from sambench.reports.published import models_of
@@ -30,6 +31,7 @@ def test_modules_are_listed_down_to_the_depth():
     assert "image_encoder.backbone" in shown
 
 
+@pytest.mark.slow
 def test_without_a_name_the_models_of_table_1_are_shown_with_their_footnotes():
     done = call("profile")
     assert done.code == 0, done.err

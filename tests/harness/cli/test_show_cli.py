@@ -106,6 +106,7 @@ def test_without_prompts_the_centre_is_asked(photo, drawn):
     assert row.cells[1].box == pytest.approx((24, 16, 96, 64))
 
 
+@pytest.mark.slow
 def test_of_three_masks_the_one_of_the_highest_predicted_iou_is_shown(photo, drawn):
     show(photo, "--mode", "point", "--weights", "efficientvit_sam_l0=random", models="efficientvit_sam_l0")
     ((row,),) = drawn

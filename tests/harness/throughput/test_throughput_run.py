@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 from pathlib import Path
@@ -11,12 +12,16 @@ import pyarrow.parquet as pq
 import pytest
 from command import assert_nothing_half_written, call, cells_of, times
 
+from sambench.suites.throughput.job import QUICK
+
 MODELS = Path(__file__).parents[1] / "speed_models.py"
 
 
 @pytest.fixture
-def speed(coco_mini, tmp_path):
-    """The command on a model of `speed_models.py`."""
+def speed(coco_mini, tmp_path, monkeypatch):
+    """The command on a model of `speed_models.py`, which is never waited for to settle."""
+    unsettled = {"warmup_s": 0.0, "warmup_window": 1, "warmup_tolerance": 9.0}
+    monkeypatch.setitem(QUICK, "cpu", dataclasses.replace(QUICK["cpu"], **unsettled))
 
     def command(model, *more, out="out"):
         data = ["--dataset", "mini", "--images", coco_mini.images, "--annotations", coco_mini.annotations]
@@ -26,6 +31,7 @@ def speed(coco_mini, tmp_path):
     return command
 
 
+@pytest.mark.slow
 def test_numbers_follow_from_raw_samples_and_the_same_command_measures_nothing_anew(speed, tmp_path):
     flags = ("--scopes", "D3", "--modes", "pipelined,compute", "--rounds", 2, "--audit")
     done = speed("Quick", *flags)
@@ -66,6 +72,7 @@ def test_numbers_follow_from_raw_samples_and_the_same_command_measures_nothing_a
     assert [c["metrics"] for c in json.loads(again.out)] == [c["metrics"] for c in cells]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "reason"),
     [
@@ -84,6 +91,7 @@ def test_a_process_that_dies_is_a_row_with_the_reason(speed, tmp_path, model, re
     assert "round 2" not in done.err  # it would only die again
 
 
+@pytest.mark.slow
 def test_wrong_masks_have_no_speed(speed, tmp_path):
     done = speed("Ghostly", "--scopes", "E,E2E", "--modes", "serial", "--rounds", 1)
     assert done.code == 1

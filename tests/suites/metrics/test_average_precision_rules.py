@@ -4,6 +4,7 @@ import dataclasses
 import json
 import logging
 
+import hotcoco
 import numpy as np
 import pytest
 from toy_annotations import (
@@ -20,7 +21,7 @@ from toy_annotations import (
 
 from sambench.evsam.errors import SambenchError
 from sambench.suites.data.rle import encode
-from sambench.suites.metrics.average_precision import Results, evaluate, used_evaluator
+from sambench.suites.metrics.average_precision import Results, evaluate, intervals, used_evaluator
 from sambench.suites.metrics.evaluators import by_hotcoco, by_pycocotools, lvis_at_work
 from sambench.suites.metrics.ground_truth import GroundTruth
 
@@ -208,6 +209,17 @@ def test_only_the_images_asked_for_count(toy, evaluator):
     assert ap([1, 2, 3]) == ap(None)
     assert 0 < ap(None) < 100
     assert ap([]) is None
+
+
+@pytest.mark.parametrize(("categories", "resamples"), [(80, 500), (200, 500), (201, 100)])
+@pytest.mark.parametrize("style", ["coco", "lvis"])
+def test_many_categories_have_few_resamples(toy, monkeypatch, style, categories, resamples):
+    given = []
+    monkeypatch.setattr(hotcoco, "compare", lambda *_, **options: given.append(options) or {"ci": {}})
+    made = [annotation(i, (0, 0, 40, 40), image=i) for i in (1, 2)]
+    truth = toy(annotations(made, images=(1, 2), categories=range(1, categories + 1)), style=style)
+    assert intervals(truth, results([(1, 1, 0.9, (0, 0, 40, 40))]), iou_type="segm") == {}
+    assert [options["n_bootstrap"] for options in given] == [resamples]
 
 
 def test_a_truth_serves_many_evaluations(toy):
