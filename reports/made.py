@@ -47,7 +47,8 @@ class Grid:
 def describe(entries: Sequence[Entry]) -> list[Grid]:
     """Return every table that says how the numbers were made, those without rows left out."""
     scored = [entry for entry in entries if entry.cell.suite != "throughput"]  # speeds: `reports.speed_made`
-    grids = [_protocols(scored), _weights(entries), _data(scored), _environment(entries), _timing(entries)]
+    grids = [_protocols(scored), _weights(entries), _adapters(entries), _data(scored)]
+    grids += [_environment(entries), _timing(entries)]
     return [grid for grid in grids if grid.rows]
 
 
@@ -93,6 +94,25 @@ def _weights(entries: Sequence[Entry]) -> Grid:
             )
         )
     return Grid("Models", ("Model", "Weights", "SHA-256", "Engine", "Precision", "Device"), _distinct(rows))
+
+
+def _adapters(entries: Sequence[Entry]) -> Grid:
+    """What models of the user's own were made of."""
+    own = ((entry, provenance(entry.cell, "adapter")) for entry in entries)
+    rows = [
+        (
+            Text(entry.name),
+            Text(
+                PurePath(str(adapter.get("class", UNKNOWN))).name,
+                full=str(adapter.get("class", "")),
+                code=True,
+            ),
+            Text(", ".join(f"{key}: {value}" for key, value in adapter.get("options", {}).items()) or "none"),
+        )
+        for entry, adapter in own
+        if adapter
+    ]
+    return Grid("Models of one's own", ("Model", "Class", "Options"), _distinct(rows))
 
 
 def _data(entries: Sequence[Entry]) -> Grid:

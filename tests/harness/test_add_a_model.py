@@ -200,6 +200,9 @@ def test_the_pages_two_settings_of_a_class_are_two_models_of_one_run(shapes, wri
             "class": f"{tmp_path / 'work' / 'colour.py'}:Colour",
             "options": options,
         }
+    page = (out / "report.md").read_text()
+    assert "reach: 12" in page
+    assert page.count("colour.py:Colour") >= 2
 
 
 def test_another_setting_is_computed_anew_and_the_same_one_is_not(tiny, write, tmp_path):
