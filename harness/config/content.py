@@ -186,8 +186,8 @@ def weights_by_model(given: Any, where: str) -> dict[str, str]:
         raise SambenchError(f"{where}: weights map a model to a file or to random, not {given!r}.")
     pairs = {}
     for one in [given] if isinstance(given, str) else given:
-        model, equals, path = str(one).rpartition("=")
-        if not path or (equals and not model):
+        model, equals, path = str(one).partition("=")
+        if equals and not (model and path):
             raise SambenchError(f"{where}: weights {one}: say NAME=PATH or NAME=random.")
-        pairs[model] = path
+        pairs[model if equals else ""] = path if equals else model
     return pairs

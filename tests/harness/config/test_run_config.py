@@ -396,6 +396,7 @@ def test_weights_without_a_name_are_those_of_the_only_model(tmp_path: Path) -> N
     file = written(tmp_path, LEAST | {"models": ["efficientvit_sam_l0"], "weights": "random"})
     assert load(file).weights == {"efficientvit_sam_l0": "random"}
     assert load(file, weights=["l0.pt"]).weights == {"efficientvit_sam_l0": "l0.pt"}
+    assert load(file, weights=["efficientvit_sam_l0=a=b.pt"]).weights == {"efficientvit_sam_l0": "a=b.pt"}
 
 
 def test_one_batch_size_is_one(tmp_path: Path) -> None:
