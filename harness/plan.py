@@ -92,7 +92,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class _Work:
+class _Asked:
     """A suite on a data set, for any model (see `Cell`)."""
 
     suite: SuiteSpec
@@ -108,11 +108,11 @@ def make_plan(config: RunConfig) -> Plan:
     """
     variants = make_variants(config, try_weights=True)
     data = [_open(d, config) for d in config.datasets]
-    work = [[w for name in config.suites for w in _work(name, one, config)] for one in data]
+    asked = [[q for name in config.suites for q in _ask(name, one, config)] for one in data]
     groups = []
     for variant in variants:
-        for one, its in zip(data, work, strict=True):
-            cells = tuple(_cell(variant, w, one, config) for w in its)
+        for one, its in zip(data, asked, strict=True):
+            cells = tuple(_cell(variant, q, one, config) for q in its)
             groups.append(Group(variant, model_spec(variant, config), one, cells))
     return Plan(config, tuple(groups))
 
@@ -137,7 +137,7 @@ def _open(dataset: DatasetConfig, config: RunConfig) -> Data:
     )
 
 
-def _work(name: str, data: Data, config: RunConfig) -> list[_Work]:
+def _ask(name: str, data: Data, config: RunConfig) -> list[_Asked]:
     """A suite on a data set: once, or once for each detector whose boxes are there."""
     suite, where = suite_class(name), data.config
     if suite.needs_detections and (name == "sginw") != (where.name == "sginw"):
@@ -155,29 +155,29 @@ def _work(name: str, data: Data, config: RunConfig) -> list[_Work]:
     protocol = for_suite(config.protocol, name)
     if not suite.needs_detections:
         suite.check(setting)
-        return [_Work(SuiteSpec(name, setting, protocol), where.name, None)]
+        return [_Asked(SuiteSpec(name, setting, protocol), where.name, None)]
     found = []
     for detector, file in where.detections.items():
         own = dataclasses.replace(setting, detections=file)
         suite.check(own)
         boxes = {"path": file.as_posix(), "sha256": sha256_of(file)}
-        found.append(_Work(SuiteSpec(name, own, protocol), f"{where.name}/{detector}", boxes))
+        found.append(_Asked(SuiteSpec(name, own, protocol), f"{where.name}/{detector}", boxes))
     return found
 
 
-def _cell(variant: Variant, work: _Work, data: Data, config: RunConfig) -> Cell:
-    suite, protocol = work.suite.name, work.suite.protocol
+def _cell(variant: Variant, asked: _Asked, data: Data, config: RunConfig) -> Cell:
+    suite, protocol = asked.suite.name, asked.suite.protocol
     key = {
         **model_key(variant, device_name(config.device), suite_class(suite).__module__),
         "suite": suite,
-        "dataset": work.dataset,
+        "dataset": asked.dataset,
         "annotations_sha256": data.annotations_sha256,
         "images_sha256": data.images_sha256,
-        "detections_sha256": work.detections and work.detections["sha256"],
+        "detections_sha256": asked.detections and asked.detections["sha256"],
         "protocol": protocol.to_json(),
         "batch_size": config.batch_size,
         "shard_images": SHARD_IMAGES,
     }
-    name = folder_name(key, variant.model, suite, work.dataset, config.protocol.preset)
+    name = folder_name(key, variant.model, suite, asked.dataset, config.protocol.preset)
     store = CellStore(config.out / "records" / name, len(data.shards()))
-    return Cell(work.suite, work.dataset, work.detections, key, store)
+    return Cell(asked.suite, asked.dataset, asked.detections, key, store)

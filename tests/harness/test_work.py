@@ -92,6 +92,10 @@ def test_another_process_gives_the_bytes_that_this_one_gives_and_those_of_a_run(
     assert sorted(content for o in outcomes(here) for content in o.files.values()) == sorted(by_a_run)
 
 
+def test_a_whole_plan_travels(plan: Plan) -> None:
+    assert pickle.loads(pickle.dumps(plan)) == plan
+
+
 def test_tasks_may_come_in_any_order_and_to_several_workers(plan: Plan) -> None:
     all_at_once = {o.shard: o.files for o in outcomes(list(work(given(plan), tasks(plan))))}
     parted: dict[int, dict[int, bytes]] = {}
