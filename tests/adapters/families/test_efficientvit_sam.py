@@ -98,6 +98,7 @@ def test_no_batch_size_changes_an_iou(segmenter, samples):
         assert max(abs(got[i] - want[i]) for i in want) < 1e-4
 
 
+@pytest.mark.slow
 def test_images_of_a_batch_are_encoded_as_alone(segmenter, samples):
     images = [sample.image for sample in samples(2)]
     together = segmenter.encode(images)
