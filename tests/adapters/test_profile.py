@@ -20,7 +20,6 @@ from sambench.evsam.errors import SambenchError
 from sambench.reports.published import lookup, models_of
 from tests.golden import official
 
-
 profile = functools.cache(count)
 QUICK = ("efficientvit_sam_l0", "edge_sam")
 EACH = [pytest.param(m, marks=() if m in QUICK else pytest.mark.slow) for m in official.MODELS]
