@@ -1,5 +1,6 @@
 """Parameters and multiply-accumulates: by hand, by torch's own counter, and as the paper prints them."""
 
+import functools
 import importlib
 
 import pytest
@@ -12,11 +13,16 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from sambench.adapters.families.hf import create_model as create_model_of_library
-from sambench.adapters.profile import Macs, count_macs, profile
+from sambench.adapters.profile import Macs, count_macs
+from sambench.adapters.profile import profile as count
 from sambench.adapters.registry import entry
 from sambench.evsam.errors import SambenchError
 from sambench.reports.published import lookup, models_of
 from tests.golden import official
+
+profile = functools.cache(count)
+QUICK = ("efficientvit_sam_l0", "edge_sam")
+EACH = [pytest.param(m, marks=() if m in QUICK else pytest.mark.slow) for m in official.MODELS]
 
 
 class Parts(nn.Module):
@@ -60,7 +66,7 @@ def test_each_function_costs_what_it_costs_by_hand():
     assert called >= set(HAND)
 
 
-@pytest.mark.parametrize("name", official.MODELS)
+@pytest.mark.parametrize("name", EACH)
 def test_plain_macs_are_those_of_torchs_own_counter(name):
     """Torch counts below the functions, at the operators; it sees the same products."""
     create_model = importlib.import_module(entry(name).target.partition(":")[0]).create_model

@@ -12,7 +12,7 @@ from sambench.evsam.memory import keep_freed_memory
 if sys.argv[1] == "keep":
     assert keep_freed_memory()
 def work():
-    for _ in range(20):
+    for _ in range(5):
         a = torch.ones(8, 4096, 256)
         b = a + 1
         del a, b

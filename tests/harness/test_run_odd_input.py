@@ -134,6 +134,7 @@ def test_the_default_checkpoint_is_taken_from_the_weights_folder(
     assert weights["sha256"] == hashlib.sha256(checkpoints[0].read_bytes()).hexdigest()
 
 
+@pytest.mark.slow
 def test_random_weights_are_seeded_and_marked(tiny: TinyCoco, tmp_path: Path) -> None:
     rows = []
     for name in ("a", "b"):

@@ -18,6 +18,8 @@ from sambench.suites.base import Setting, Stopwatch
 from sambench.suites.data.coco import CocoDataset
 from sambench.suites.data.sample import load_sample
 from sambench.suites.det_box import SCHEMA, DetBox
+from sambench.suites.metrics import evaluators
+from sambench.suites.metrics.evaluators import AP_RESAMPLES
 from sambench.suites.protocol import PRESETS
 
 STRICT = PRESETS["strict"]
@@ -71,10 +73,12 @@ def coco(coco_mini):
     return CocoDataset(*coco_mini)
 
 
-@pytest.fixture
-def few_resamples(monkeypatch):
-    """For what is not about intervals, which take most of the time."""
-    monkeypatch.setattr("sambench.suites.metrics.evaluators.AP_RESAMPLES", 10)
+@pytest.fixture(scope="module", autouse=True)
+def few_resamples():
+    """Intervals take most of the time; one test is about them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluators, "AP_RESAMPLES", 10)
+        yield
 
 
 def suite_on(dataset, file, **options):
@@ -83,7 +87,6 @@ def suite_on(dataset, file, **options):
 
 
 @pytest.mark.parametrize(("preset", "ap"), [("strict", 100.0), ("paper", 25.25)])
-@pytest.mark.usefixtures("few_resamples")
 def test_perfect_masks_are_perfect_unless_the_scorers_id_0_is_kept(elephants, preset, ap, tmp_path):
     content = json.loads(elephants.annotations.read_text())
     suite = suite_on(elephants, boxes_of(content["annotations"], tmp_path / "d.json"))
@@ -156,9 +159,10 @@ def drawn_anew(content, rows, ids, rng):
 
 
 @pytest.mark.slow
-def test_intervals_are_those_of_images_drawn_anew(synthetic, scores):
+def test_intervals_are_those_of_images_drawn_anew(synthetic, monkeypatch):
     """hotcoco's bootstrap against pycocotools on data sets that were really drawn; AP alone, of all sizes."""
-    _, records, cut = synthetic
+    monkeypatch.setattr(evaluators, "AP_RESAMPLES", AP_RESAMPLES)
+    suite, records, cut = synthetic
     rows = [
         {k: r[k] for k in ("image_id", "category_id", "score")}
         | {"segmentation": json.loads(r["segmentation"])}
@@ -181,13 +185,12 @@ def test_intervals_are_those_of_images_drawn_anew(synthetic, scores):
             precision = job.eval["precision"]  # (thresholds, recalls, categories, 1, 1), -1 without objects
             drawn.append([100 * p[p > -1].mean() for p in (precision, precision[0])])
     want = np.percentile(drawn, [2.5, 97.5], axis=0)
-    found = scores.intervals
+    found = suite.score(records, STRICT).intervals
     for i, name in enumerate(("ap", "ap50")):
         width = want[1, i] - want[0, i]
         assert found[name] == pytest.approx(want[:, i].tolist(), abs=0.25 * width)  # both are drawn
 
 
-@pytest.mark.usefixtures("few_resamples")
 def test_the_evaluators_agree_and_order_does_not_matter(synthetic, scores):
     suite, records, _ = synthetic
     want = scores.metrics
@@ -197,7 +200,6 @@ def test_the_evaluators_agree_and_order_does_not_matter(synthetic, scores):
     assert suite.score(shuffled, STRICT).metrics == want
 
 
-@pytest.mark.usefixtures("few_resamples")
 def test_the_protocol_says_what_ranks_the_masks(synthetic, scores):
     suite, records, _ = synthetic
     rng = np.random.default_rng(1)
@@ -213,7 +215,6 @@ def test_the_protocol_says_what_ranks_the_masks(synthetic, scores):
     assert len({f["box_ap"] for f in found.values()}) == 1
 
 
-@pytest.mark.usefixtures("few_resamples")
 def test_an_image_without_boxes_asks_nothing_and_still_counts(coco, tmp_path):
     (tmp_path / "none.json").write_text("[]")
     cut = CocoDataset(coco.images, coco.annotations)

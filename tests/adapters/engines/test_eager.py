@@ -97,6 +97,7 @@ def test_one_prompt_on_each_of_several_images_is_decoded_in_one_call(plain, phot
         torch.testing.assert_close(together.logits[i], one.logits[0], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_encoder_alone_gives_the_features_of_an_embedding(plain, photos):
     prepared = [plain.prepare(sample.image) for sample in photos]
     features = plain.run_encoder(torch.stack([one.pixels for one in prepared]))

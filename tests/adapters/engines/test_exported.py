@@ -40,9 +40,10 @@ def test_encoder(pair, batch):
     torch.testing.assert_close(engine.run_encoder(pixels), plain.run_encoder(pixels), **CLOSE)
 
 
-@pytest.mark.parametrize(
-    ("n", "t"), [(1, 1), (1, 2), (2, 3), (7, 12), (64, 2), *((1, t) for t in range(4, 12))]
-)
+MOST = pytest.param(64, 2, marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize(("n", "t"), [(1, 1), (1, 2), (2, 3), (7, 12), MOST, *((1, t) for t in range(4, 12))])
 def test_one_decoder_serves_all_numbers_of_prompts_and_points(pair, features, n, t):
     xy, labels = prompts(n, t)
     want, got = (decoded(one, features, "decode_best", xy, labels) for one in pair)

@@ -47,13 +47,13 @@ def gt_box_ious(segmenter, samples, batch):
 
 @pytest.mark.slow
 def test_gt_boxes_reproduce_the_official_predictor(segmenter, samples):
-    """596 objects of 60 images. Random weights make noisy masks, so pixels at the threshold flip."""
-    want = {
-        r["ann_id"]: r["iou"] / 100
-        for r in json.loads((GOLDEN / "gtbox_l0_coco_mini.json").read_text())["rows"]
-    }
-    got = gt_box_ious(segmenter, samples(60), batch=8)
-    assert len(want) == 596
+    """Every third of 60 images. Random weights make noisy masks, so pixels at the threshold flip."""
+    rows = json.loads((GOLDEN / "gtbox_l0_coco_mini.json").read_text())["rows"]
+    chosen = samples(60)[::3]
+    here = {sample.image_id for sample in chosen}
+    want = {row["ann_id"]: row["iou"] / 100 for row in rows if row["image_id"] in here}
+    got = gt_box_ious(segmenter, chosen, batch=8)
+    assert len(want) == 191
     assert got.keys() == want.keys()
     difference = np.array([abs(got[i] - want[i]) for i in want])
     print(f"\nlargest difference {difference.max():.2e}, mean {difference.mean():.2e}")
@@ -82,6 +82,7 @@ def plain_iou(model, features, sample, target):
     return (mask & truth).sum() / max((mask | truth).sum(), 1)
 
 
+@pytest.mark.slow
 def test_no_batch_size_changes_an_iou(segmenter, samples):
     some = samples(2)  # of 20 objects, so that each batch leaves a rest, and of one
     want = {}
@@ -97,8 +98,9 @@ def test_no_batch_size_changes_an_iou(segmenter, samples):
         assert max(abs(got[i] - want[i]) for i in want) < 1e-4
 
 
+@pytest.mark.slow
 def test_images_of_a_batch_are_encoded_as_alone(segmenter, samples):
-    images = [sample.image for sample in samples(3)]
+    images = [sample.image for sample in samples(2)]
     together = segmenter.encode(images)
     for image, embedding in zip(images, together, strict=True):
         (alone,) = segmenter.encode([image])

@@ -86,6 +86,7 @@ def test_the_network_computes_what_timms_does(model):
     assert golden.rel_error(TIMM_VALUES, got) < RTOL
 
 
+@pytest.mark.slow
 def test_a_released_checkpoint_gives_masks_for_boxes_points_and_masks(model, tmp_path):
     """A bare state dict (``build_sam_repvit`` loads the file strictly as it is)."""
     path = tmp_path / "repvit_sam.pt"

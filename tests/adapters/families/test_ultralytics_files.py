@@ -132,6 +132,7 @@ print(json.dumps({"changed": changed, "loaded": "ultralytics" in sys.modules}))
 """
 
 
+@pytest.mark.slow
 def test_the_library_leaves_the_process_and_the_home_as_they_were(library, tmp_path):
     kept = {
         k: v for k, v in os.environ.items() if not k.startswith(("XDG_", "YOLO_", "ULTRALYTICS_", "OMP_"))

@@ -290,6 +290,7 @@ def test_a_baseline_goes_through_the_suite():
     assert all(0 < r["iou"][0] < 1 for r in records)
 
 
+@pytest.mark.slow
 def test_the_official_traces_come_out_of_the_suite_from_end_to_end(coco_mini, request):
     file = request.config.rootpath / "tests/golden/clicks_coco_mini.json"
     golden = {r["ann_id"]: r for r in json.loads(file.read_text())["rows"]}

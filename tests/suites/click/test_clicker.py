@@ -208,6 +208,7 @@ def golden_rows(root):
     return json.loads((root / "tests/golden/clicks_coco_mini.json").read_text())["rows"]
 
 
+@pytest.mark.slow
 def test_all_traces_of_the_official_clicker_are_met_click_by_click(coco_mini, request):
     rows = golden_rows(request.config.rootpath)
     oracle = COCO(coco_mini.annotations)

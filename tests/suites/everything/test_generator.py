@@ -35,7 +35,10 @@ def points_of(masks):
     return [m.point for m in masks]
 
 
-@pytest.mark.parametrize(("number", "prompt_batch"), [(0, 16), (1, 64), (1, 7), (2, 16)])
+LONG = [pytest.param(*given, marks=pytest.mark.slow) for given in ((0, 16), (1, 64), (2, 16))]
+
+
+@pytest.mark.parametrize(("number", "prompt_batch"), [(1, 7), *LONG])
 def test_the_official_generators_masks_come_out_in_its_order(number, prompt_batch):
     expected, size = GOLDEN["results"][number], GOLDEN["image_size"]
     settings = GeneratorSettings(**expected["options"])

@@ -72,6 +72,7 @@ def test_box_ap_of_the_lvis_file_is_as_its_readme_has_it(data_root, lvis_mini, e
     assert metrics["ap_r"] is None
 
 
+@pytest.mark.slow
 def test_a_real_detector_scores_the_same_by_both_evaluators(data_root, coco_mini):
     truth = GroundTruth(coco_mini.annotations)
     found = columns(data_root / "detections/genuine_yolov8n_int8_coco-mini.json")
