@@ -15,9 +15,9 @@ from sambench.adapters.families.sam import SamSegmenter
 SMALL = "efficientvit_sam_l0"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def created(engine_cache: Path) -> Callable[..., SamSegmenter]:
-    """Segmenters with random weights by name, engine and precision, each created once."""
+    """Segmenters with random weights by name, engine and precision, each created once a file."""
     del engine_cache
     made: dict[tuple[str, str, str], SamSegmenter] = {}
 
