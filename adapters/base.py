@@ -1,6 +1,6 @@
 """The one interface: what goes into a promptable segmentation model and what comes out.
 
-A new model is a subclass of `Segmenter` in a file of its own and a line in `adapters.registry`.
+A new model is a subclass of `Segmenter` in a file of its own and a line in `adapters.models`.
 Coordinates are pixels of the original image, x before y; sizes are (height, width).
 """
 

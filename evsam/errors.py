@@ -13,6 +13,10 @@ class SambenchError(Exception):
     """
 
 
+class NotApplicableError(SambenchError):
+    """A model cannot be asked this at all, as some engines cannot run it: no number, and nobody's failure."""
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return ``" Did you mean 'x'?"`` for the nearest of ``known``, or an empty string."""
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)

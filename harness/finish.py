@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import sys
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from sambench.evsam.errors import SambenchError
 from sambench.harness.plan import Cell, Group, Plan
 from sambench.harness.provenance import Hardware, git_state, versions
+from sambench.suites.base import Suite
 from sambench.suites.failures import Failure
+from sambench.suites.metrics.scores import Scores
 from sambench.suites.registry import suite_class
 from sambench.suites.results import CellResult, Status
 
 
 @dataclass
-class Progress:
-    """How far a cell is."""
+class CellState:
+    """A cell while its group runs."""
 
     cell: Cell
     shared: Counter[str] = field(default_factory=Counter)
@@ -36,16 +40,16 @@ class Progress:
         self.status, self.reason = status, reason
 
 
-def finish(progress: Progress, group: Group, plan: Plan, command: str) -> CellResult:
+def finish(state: CellState, group: Group, plan: Plan, command: str) -> CellResult:
     """Score a cell's records and write what else they are good for; a failure in that ends the cell alone."""
-    result = _blank(progress, group, plan, command)
+    result = _blank(state, group, plan, command)
     if result.status != "done":
         return result
-    cell = progress.cell
+    cell = state.cell
     try:
         suite = cell.suite.open()
         records, left_out = cell.store.read()
-        scores = suite.score(records, cell.suite.protocol)
+        scores = _checked(suite, suite.score(records, cell.suite.protocol))
         suite.export(records, cell.store.folder)
     except Exception as error:
         failure = Failure.of(error)
@@ -59,13 +63,32 @@ def finish(progress: Progress, group: Group, plan: Plan, command: str) -> CellRe
         counts=scores.counts | dict(sorted(left_out.items())),
         n_instances=scores.counts.get("all", records.num_rows),
         records=cell.store.folder.relative_to(plan.config.out).as_posix(),
-        timing=_timing(progress),
+        timing=_timing(state),
     )
 
 
-def _blank(progress: Progress, group: Group, plan: Plan, command: str) -> CellResult:
+def _checked(suite: Suite, scores: Scores) -> Scores:
+    """Return a suite's numbers as plain ones, of which JSON is made.
+
+    Raises:
+        SambenchError: one is not finite, or is none that the suite declares.
+    """
+    declared = {metric.name for metric in suite.metrics}
+    if strange := [name for name in scores.metrics if name not in declared]:
+        raise SambenchError(
+            f"suite {suite.name} gave {', '.join(strange)}, which its metrics do not declare."
+        )
+    metrics = {name: None if value is None else float(value) for name, value in scores.metrics.items()}
+    intervals = {name: [float(end) for end in ends] for name, ends in scores.intervals.items()}
+    ends = (end for both in intervals.values() for end in both)
+    if not all(math.isfinite(v) for v in (*metrics.values(), *ends) if v is not None):
+        raise SambenchError(f"suite {suite.name}: a number is not finite ({metrics}, {intervals}).")
+    return Scores(metrics, intervals, {name: int(count) for name, count in scores.counts.items()})
+
+
+def _blank(state: CellState, group: Group, plan: Plan, command: str) -> CellResult:
     """Say of a cell what there is to say without its records."""
-    config, data, suite = plan.config, group.data, progress.cell.suite
+    config, data, suite = plan.config, group.data, state.cell.suite
     images = len(data.entries)
     sample = {"limit": images, "of": data.available, "seed": config.seed}
     return CellResult(
@@ -74,28 +97,28 @@ def _blank(progress: Progress, group: Group, plan: Plan, command: str) -> CellRe
         precision=group.variant.precision,
         device=config.device,
         suite=suite.name,
-        dataset=progress.cell.dataset,
+        dataset=state.cell.dataset,
         protocol=suite.protocol.to_json(),
         n_images=images,
-        status=progress.status,
-        reason=progress.reason,
+        status=state.status,
+        reason=state.reason,
         partial=sample if images < data.available else None,
-        provenance=_provenance(progress, group, plan, command),
+        provenance=_provenance(state, group, plan, command),
         about=suite_class(suite.name).about(),
     )
 
 
-def _timing(progress: Progress) -> dict[str, float]:
+def _timing(state: CellState) -> dict[str, float]:
     """Seconds by stage; waiting for data and encoding are shared with the model's other suites."""
-    if not progress.images:
+    if not state.images:
         return {}
-    stages = {f"{name}_s": seconds for name, seconds in {**progress.shared, **progress.seconds}.items()}
+    stages = {f"{name}_s": seconds for name, seconds in {**state.shared, **state.seconds}.items()}
     total = sum(stages.values())
-    return {"images": progress.images, "seconds": total, "images_per_s": progress.images / total, **stages}
+    return {"images": state.images, "seconds": total, "images_per_s": state.images / total, **stages}
 
 
-def _provenance(progress: Progress, group: Group, plan: Plan, command: str) -> dict[str, Any]:
-    cell, data, model = progress.cell, group.data, group.model
+def _provenance(state: CellState, group: Group, plan: Plan, command: str) -> dict[str, Any]:
+    cell, data, model = state.cell, group.data, group.model
     weights = group.variant.weights
     found = {
         "weights": asdict(weights) if weights else {},
@@ -113,6 +136,6 @@ def _provenance(progress: Progress, group: Group, plan: Plan, command: str) -> d
     }
     if model.adapter is not None:
         found["adapter"] = model.adapter.to_json()
-    if progress.hardware is not None:
-        found["hardware"] = asdict(progress.hardware)
+    if state.hardware is not None:
+        found["hardware"] = asdict(state.hardware)
     return found

@@ -12,7 +12,7 @@ from typing import Any
 from sambench.adapters.engines import ENGINES, replaces
 from sambench.adapters.engines.calibrate import calibrated_on
 from sambench.adapters.registry import entry
-from sambench.harness.provenance import code_digest, versions
+from sambench.harness.provenance import code_digest, cpu_capability, versions
 from sambench.harness.variants import Variant
 
 Key = dict[str, Any]
@@ -38,6 +38,7 @@ def model_key(variant: Variant, device: str, *modules: str) -> Key:
         "engine": variant.engine,
         "precision": variant.precision,
         "device": device,
+        "cpu_capability": cpu_capability(),
         "code_sha256": code_digest(*own, *modules),
         "calibrated_on": None if variant.not_applicable else calibrated_on(variant.precision),
         "versions": versions(*libraries),

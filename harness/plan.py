@@ -28,6 +28,9 @@ from sambench.suites.protocol import for_suite
 from sambench.suites.registry import suite_class
 from sambench.suites.sginw.data import SginwData
 
+WORKER = "sambench.harness.work"
+"""What makes records of what suites and models give."""
+
 SHARD_IMAGES = 16
 """Images a shard: what an interruption costs at the most."""
 
@@ -168,7 +171,7 @@ def _ask(name: str, data: Data, config: RunConfig) -> list[_Asked]:
 def _cell(variant: Variant, asked: _Asked, data: Data, config: RunConfig) -> Cell:
     suite, protocol = asked.suite.name, asked.suite.protocol
     key = {
-        **model_key(variant, device_name(config.device), suite_class(suite).__module__),
+        **model_key(variant, device_name(config.device), suite_class(suite).__module__, WORKER),
         "suite": suite,
         "dataset": asked.dataset,
         "annotations_sha256": data.annotations_sha256,

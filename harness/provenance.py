@@ -15,8 +15,11 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-MEASURING = ("evsam", "adapters", "suites")
-"""The packages whose code decides a record; the floors above only run and show."""
+MEASURING = ("evsam", "adapters", "suites", "harness")
+"""The packages whose code decides a record, as far as a suite, an adapter or the worker imports it."""
+
+TABLES = ("sambench.adapters.models", "sambench.suites.registry")
+"""Modules that only say which others there are."""
 
 LIBRARIES = ("torch", "numpy", "pillow", "opencv-python-headless", "pycocotools", "pyarrow")
 
@@ -42,13 +45,13 @@ def code_digest(*modules: str) -> str:
 
 
 def _source(module: str) -> Path | None:
-    """The file of a measuring module; a registry only says which others there are."""
-    namespace, package, *rest = (*module.split("."), "")
-    rest = [part for part in rest if part]
-    if namespace != "sambench" or package not in MEASURING or rest == ["registry"]:
+    """The file of a measuring module or package."""
+    namespace, *parts = module.split(".")
+    if namespace != "sambench" or not parts or parts[0] not in MEASURING or module in TABLES:
         return None
-    file = ROOT.joinpath(package, *rest).with_suffix(".py") if rest else ROOT / package / "__init__.py"
-    return file if file.is_file() else None
+    package = ROOT.joinpath(*parts)
+    files = (package.with_suffix(".py"), package / "__init__.py")
+    return next((file for file in files if file.is_file()), None)
 
 
 def _outside(module: str) -> Path | None:
@@ -144,8 +147,14 @@ def hardware(device: str) -> Hardware:
     """Return what this process computes on."""
     import torch
 
-    capability = torch.backends.cpu.get_cpu_capability()
-    return Hardware(device_name(device), platform.node(), torch.get_num_threads(), capability)
+    return Hardware(device_name(device), platform.node(), torch.get_num_threads(), cpu_capability())
+
+
+def cpu_capability() -> str:
+    """Return the instruction set that torch's kernels take here: another one rounds otherwise."""
+    import torch
+
+    return str(torch.backends.cpu.get_cpu_capability())
 
 
 def _cpu_model() -> str:

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sambench.evsam.errors import SambenchError
 from sambench.harness.events import Listener
 from sambench.suites.files import write_atomic
 from sambench.suites.results import SCHEMA, CellResult, load_results
@@ -23,7 +22,7 @@ class ResultsFile(Listener):
 
     def __init__(self, out: Path) -> None:
         self.out = out
-        self.error: SambenchError | None = None
+        self.error: Exception | None = None
         self._cells: dict[tuple[Any, ...], CellResult] = {}
 
     def run_started(self, cells: Sequence[CellResult]) -> None:
@@ -47,7 +46,7 @@ class ResultsFile(Listener):
         self._cells |= {_identity(cell): cell for cell in cells}
         try:
             write_results(self.out, list(self._cells.values()))
-        except SambenchError as error:
+        except Exception as error:
             self.error = error
             raise
         self.error = None
@@ -61,18 +60,20 @@ def write_results(out: Path, cells: Sequence[CellResult]) -> None:
     """
     file = out / "results.json"
     before = {_identity(c): c for c in load_results(file)} if file.exists() else {}
-    now = [_with_timing(cell, before.pop(_identity(cell), None)) for cell in cells]
+    now = [_with_past(cell, before.pop(_identity(cell), None)) for cell in cells]
     every = (*before.values(), *now)
     about = {cell.suite: cell.about.to_json() for cell in every if cell.about is not None}
     content = {"schema": SCHEMA, "suites": about, "cells": [cell.to_json() for cell in every]}
-    write_atomic(file, (json.dumps(content, indent=1) + "\n").encode())
+    write_atomic(file, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
 
 
-def _with_timing(cell: CellResult, earlier: CellResult | None) -> CellResult:
-    """Keep an earlier command's timing of the same records where this one computed nothing."""
+def _with_past(cell: CellResult, earlier: CellResult | None) -> CellResult:
+    """Keep what an earlier command said of computing the same records, where this one computed nothing."""
     if earlier is None or cell.timing or earlier.records != cell.records:
         return cell
-    return dataclasses.replace(cell, timing=earlier.timing)
+    hardware = earlier.provenance.get("hardware")
+    provenance = cell.provenance | ({"hardware": hardware} if hardware else {})
+    return dataclasses.replace(cell, timing=earlier.timing, provenance=provenance)
 
 
 def _identity(cell: CellResult) -> tuple[Any, ...]:

@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from sambench.harness.events import Events, Listener
-from sambench.harness.finish import Progress, finish
+from sambench.harness.finish import CellState, finish
 from sambench.harness.plan import Group, Plan
+from sambench.harness.provenance import Hardware
 from sambench.harness.work import Evaluated, Message, Opened, Outcome, Task, Work, work
 from sambench.suites.base import Stopwatch
-from sambench.suites.failures import Failure
-from sambench.suites.results import CellResult, Status
+from sambench.suites.failures import Failure, Kind
+from sambench.suites.results import CellResult
 
 Executor = Callable[[Work, Iterable[Task]], Iterator[Message]]
 """Who does the tasks of a group: `harness.work.work` in this process. Shards may come in any order."""
@@ -48,9 +49,9 @@ def run(plan: Plan, events: Events, command: str, execute: Executor = work) -> l
     return results
 
 
-def _so_far(group: Group) -> list[Progress]:
+def _so_far(group: Group) -> list[CellState]:
     """What to say of a group before its turn: cells that an earlier command finished are done."""
-    cells = [Progress(cell) for cell in group.cells]
+    cells = [CellState(cell) for cell in group.cells]
     for p in cells:
         if p.cell.store.finished() < p.cell.store.shards:
             p.stop("unfinished", "not run yet")
@@ -64,14 +65,16 @@ class _GroupRun:
     group: Group
     plan: Plan
     events: Events
-    cells: list[Progress] = field(init=False)
+    cells: list[CellState] = field(init=False)
     shared: Counter[str] = field(default_factory=Counter)
     """Seconds by stage of what the suites share: waiting for data, encoding, writing."""
+    hardware: Hardware | None = None
+    """Of the worker."""
 
     def __post_init__(self) -> None:
-        self.cells = [Progress(cell, self.shared) for cell in self.group.cells]
+        self.cells = [CellState(cell, self.shared) for cell in self.group.cells]
 
-    def run(self, execute: Executor) -> list[Progress]:
+    def run(self, execute: Executor) -> list[CellState]:
         """Evaluate what is not done yet; every cell ends with a status."""
         tasks, group = self._tasks(), self.group
         images = len(group.data.entries)
@@ -81,9 +84,8 @@ class _GroupRun:
             return self.cells
         variant = group.variant
         if variant.not_applicable or variant.weights is None:
-            status: Status = "not_applicable" if variant.not_applicable else "failed"
-            for p in self.cells:
-                p.stop(status, variant.reason or "no weights")
+            kind: Kind = "not_applicable" if variant.not_applicable else "refused"
+            self._fail(self._lacking, Failure(kind, variant.reason or "no weights"))
             return self.cells
         suites = tuple(cell.suite for cell in group.cells)
         given = Work(group.model, suites, self.plan.config.batch_size)
@@ -108,10 +110,10 @@ class _GroupRun:
 
     def _opened(self, opened: Opened) -> None:
         if opened.failure is not None:
-            self._fail(self.cells, opened.failure)
+            self._fail(self._lacking, opened.failure)
             return
+        self.hardware = opened.hardware
         for i, p in enumerate(self.cells):
-            p.hardware = opened.hardware
             if i in opened.refusals:
                 p.stop("not_applicable", opened.refusals[i])
             else:
@@ -128,12 +130,18 @@ class _GroupRun:
         for i, seconds in outcome.own_seconds.items():
             self.cells[i].seconds.update(seconds)
             self.cells[i].images += outcome.images
+            self.cells[i].hardware = self.hardware
         for failure in dict.fromkeys(outcome.failures.values()):
             self._fail([self.cells[i] for i, f in outcome.failures.items() if f == failure], failure)
         self.events.tell(Listener.shard_done, self.group.title, outcome.shard)
 
-    def _fail(self, cells: Sequence[Progress], failure: Failure) -> None:
+    def _fail(self, cells: Sequence[CellState], failure: Failure) -> None:
         if failure.trace:
             print(failure.trace, file=sys.stderr)  # a bug: its author wants to see where
         for p in cells:
-            p.stop("failed", failure.reason)
+            p.stop("not_applicable" if failure.kind == "not_applicable" else "failed", failure.reason)
+
+    @property
+    def _lacking(self) -> list[CellState]:
+        """The cells that are not finished; numbers of before stand, whatever becomes of this command."""
+        return [p for p in self.cells if p.cell.store.finished() < p.cell.store.shards]

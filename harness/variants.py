@@ -73,7 +73,10 @@ def _check_out(out: Path) -> None:
     if out.exists() and not out.is_dir():
         raise SambenchError(f"{out}: is a file, and --out must be a folder. Choose another.")
     if (out / "results.json").exists():
-        load_results(out)
+        try:
+            load_results(out)
+        except SambenchError as error:
+            raise SambenchError(f"{error} Or choose another --out.") from None
 
 
 def _cross(config: Config, kind: str, try_weights: bool) -> Iterator[Variant]:
@@ -109,6 +112,12 @@ def _find_weights(model: str, given: str | None, try_them: bool) -> tuple[Weight
             raise
         traceback.print_exc()  # for its author; the other models go on
         return None, f"{model}: creating it failed. {type(error).__name__}: {error}"
-    if found.source == "file" and found.path and not found.sha256:  # a plugin's; two files are two cells
-        found = dataclasses.replace(found, sha256=sha256_of(Path(found.path)))
-    return found, None
+    return _plain(found), None
+
+
+def _plain(weights: Weights) -> Weights:
+    """Return what a plugin says of its weights in plain values, with a checksum: two files are two cells."""
+    if weights.source != "file" or weights.path is None:
+        return weights
+    checksum = weights.sha256 or sha256_of(Path(weights.path))
+    return dataclasses.replace(weights, path=str(weights.path), sha256=checksum)

@@ -15,6 +15,7 @@ from typing import Any
 
 from sambench.adapters.base import Embedding, Prepared, Segmenter
 from sambench.adapters.spec import ModelSpec
+from sambench.evsam.errors import SambenchError
 from sambench.evsam.memory import keep_freed_memory
 from sambench.harness.provenance import Hardware, hardware
 from sambench.harness.store import encode_shard
@@ -113,12 +114,12 @@ def work(given: Work, tasks: Iterable[Task]) -> Iterator[Message]:
     try:
         segmenter = given.model.create()
         suites = [spec.open() for spec in given.suites]
+        pairs = zip(suites, given.suites, strict=True)
+        reasons = [suite.refusal(segmenter.capabilities, spec.protocol) for suite, spec in pairs]
     except Exception as error:
         yield Opened(hardware(given.model.device), failure=Failure.of(error))
         return
-    pairs = enumerate(zip(suites, given.suites, strict=True))
-    reasons = {i: suite.refusal(segmenter.capabilities, spec.protocol) for i, (suite, spec) in pairs}
-    refusals = {i: f"{given.model.name}: {reason}" for i, reason in reasons.items() if reason}
+    refusals = {i: f"{given.model.name}: {reason}" for i, reason in enumerate(reasons) if reason}
     yield Opened(hardware(given.model.device), refusals)
     yield from _Session(given, segmenter, suites, out=set(refusals)).do(tasks)
 
@@ -156,7 +157,12 @@ class _Session:
             if isinstance(one, Exception):
                 raise one
             prepared.append(one)
-        return self.segmenter.embed(prepared)
+        found = self.segmenter.embed(prepared)
+        if len(found) != len(prepared):
+            raise SambenchError(
+                f"{self.segmenter.name}: embed gave {len(found)} embeddings for {len(prepared)} images."
+            )
+        return found
 
 
 @dataclass
@@ -185,7 +191,8 @@ class _Shard:
                 self._evaluate(batch)
             yield Evaluated(len(batch))
         with self.watch("write"):
-            files = {i: self._encode(i) for i in self.live}
+            encoded = {i: self._encode(i) for i in self.live}
+        files = {i: content for i, content in encoded.items() if content is not None}
         self.session.out |= self.failures.keys()
         own = {i: dict(watch.seconds) for i, watch in self.own.items()}
         seconds = dict(self.watch.seconds)
@@ -199,20 +206,28 @@ class _Shard:
     def _evaluate(self, batch: Sequence[Loaded]) -> None:
         with self.watch("encode", self.session.segmenter.device):
             embeddings = self._guarded(functools.partial(self.session.embed, batch), self.live)
-        for (sample, _), embedding in zip(batch, embeddings or [], strict=False):
-            for i in self.live:
-                self._prompt(i, embedding, sample)
+        if embeddings is not None:
+            for (sample, _), embedding in zip(batch, embeddings, strict=True):
+                for i in self.live:
+                    self._prompt(i, embedding, sample)
 
     def _prompt(self, i: int, embedding: Embedding, sample: Sample) -> None:
         suite, protocol = self.session.suites[i], self.session.given.suites[i].protocol
-        prompt = functools.partial(
-            suite.evaluate, self.session.segmenter, embedding, sample, protocol, self.own[i]
-        )
-        self.rows[i].extend(self._guarded(prompt, [i]) or [])
-        self.left_out[i].update(suite.left_out(sample, protocol))
 
-    def _encode(self, i: int) -> bytes:
-        return encode_shard(self.rows[i], self.left_out[i], self.session.suites[i].schema)
+        def evaluate() -> None:
+            segmenter, watch = self.session.segmenter, self.own[i]
+            self.rows[i].extend(suite.evaluate(segmenter, embedding, sample, protocol, watch))
+            self.left_out[i].update(suite.left_out(sample, protocol))
+
+        self._guarded(evaluate, [i])
+
+    def _encode(self, i: int) -> bytes | None:
+        """The file of a suite, or ``None`` where its records are not as its schema says."""
+        encode = functools.partial(
+            encode_shard, self.rows[i], self.left_out[i], self.session.suites[i].schema
+        )
+        content: bytes | None = self._guarded(encode, [i])
+        return content
 
     def _guarded(self, do: Callable[[], Any], suites: Sequence[int]) -> Any:
         """Do something for some suites; an error ends them with its reason, and nothing else."""

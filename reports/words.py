@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sambench.adapters.registry import REGISTRY, entry
+from sambench.adapters.models import REGISTRY
+from sambench.adapters.registry import entry
 from sambench.evsam.errors import SambenchError
 from sambench.suites.protocol import PRESETS, for_suite
 

@@ -6,17 +6,20 @@ import traceback
 from dataclasses import dataclass
 from typing import Literal
 
-from sambench.evsam.errors import SambenchError
+from sambench.evsam.errors import NotApplicableError, SambenchError
 
 LONGEST = 500  # characters of a reason that is not ours
+
+
+Kind = Literal["not_applicable", "refused", "out_of_memory", "bug", "died"]
+"""Nobody's; the user's to put right; the machine's; an error nobody foresaw; a process that just ended."""
 
 
 @dataclass(frozen=True)
 class Failure:
     """What ended a piece of work."""
 
-    kind: Literal["refused", "out_of_memory", "bug", "died"]
-    """The user's to put right; the machine's; an error nobody foresaw; or a process that just ended."""
+    kind: Kind
     reason: str
     trace: str = ""
     """Of a bug, for its author."""
@@ -25,7 +28,8 @@ class Failure:
     def of(error: Exception) -> Failure:
         """Return the failure that an exception is."""
         if isinstance(error, SambenchError):
-            return Failure("refused", str(error))
+            kind: Kind = "not_applicable" if isinstance(error, NotApplicableError) else "refused"
+            return Failure(kind, str(error))
         text = " ".join(str(error).split())
         named = f"{type(error).__name__}: {text}"[:LONGEST]
         if isinstance(error, MemoryError) or "OutOfMemory" in named or "can't allocate memory" in text:

@@ -78,7 +78,7 @@ def test_imports_only_point_down(file: Path) -> None:
 
 
 def test_registries_name_only_modules_of_their_own_floor() -> None:
-    from sambench.adapters.registry import REGISTRY
+    from sambench.adapters.models import REGISTRY
     from sambench.suites.registry import SUITES
 
     assert REGISTRY

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sambench.evsam.errors import SambenchError, did_you_mean
+from sambench.evsam.errors import NotApplicableError, SambenchError, did_you_mean
 
 if TYPE_CHECKING:
     from sambench.adapters.base import Segmenter
@@ -101,7 +101,8 @@ def attach(segmenter: Segmenter, engine: str, precision: str) -> Segmenter:
     """Let an engine run a segmenter that PyTorch runs in fp32 so far; return the same segmenter.
 
     Raises:
-        SambenchError: the engine cannot run this model, cannot do this here, or is not installed.
+        NotApplicableError: the engine cannot run this model.
+        SambenchError: it cannot do this here, or is not installed.
     """
     from importlib import import_module
 
@@ -111,7 +112,7 @@ def attach(segmenter: Segmenter, engine: str, precision: str) -> Segmenter:
     if not replaces(engine, precision):
         return segmenter
     if not isinstance(segmenter, SamSegmenter):
-        raise SambenchError(
+        raise NotApplicableError(
             f"{segmenter.name} runs in engine eager and precision fp32 alone: {engine} in {precision} needs "
             "a model with SAM's encoder and decoder (sambench.adapters.families.sam.SamSegmenter)."
         )

@@ -183,7 +183,8 @@ def _chosen(models: Sequence[str]) -> dict[str, Upstream]:
     Raises:
         SambenchError: no such model, or one without weights to fetch.
     """
-    from sambench.adapters.registry import LIBRARIES, known
+    from sambench.adapters.models import LIBRARIES
+    from sambench.adapters.registry import known
     from sambench.adapters.weights.upstream import upstream, upstreams
 
     chosen = {}

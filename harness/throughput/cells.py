@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import statistics as plain
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -149,6 +150,9 @@ def _measured(
     speed = summarise([seconds for seconds, _ in samples], images)
     modes = [_mode(o, draft.mode) for o in done]
     metrics, intervals = _metrics(draft, speed, facts, [o.result["facts"] for o in done], modes)
+    metrics = {
+        name: value if value is None or math.isfinite(value) else None for name, value in metrics.items()
+    }
     cell = replace(
         draft.cell,
         metrics=metrics,

@@ -143,7 +143,14 @@ def _folder(plan: Plan, variant: Variant, job: Job, what: str) -> Path:
         variant, plan.device, ENGINES[variant.engine].target, "sambench.suites.throughput.worker"
     )
     if variant.weights is None:
-        model["weights"] = job.model.weights  # a plugin's, which says itself what they are
+        model["weights"] = _content(job.model.weights)  # a plugin's, which says itself what they are
     key = {"schema": SCHEMA, **decides, **model, "inputs_sha256": plan.inputs_sha256}
     name = folder_name(key, variant.model, variant.engine, variant.precision, what)
     return plan.config.out / "records" / "throughput" / name
+
+
+def _content(weights: str | None) -> str | None:
+    """Return the checksum of a plugin's weights, where they are a file or a folder that is there."""
+    if weights is None or not Path(weights).exists():
+        return weights
+    return sha256_of(Path(weights))

@@ -73,7 +73,9 @@ def main(arguments: Sequence[str]) -> None:
         _write(stem.with_name(f"{stem.name}.parquet"), pa.Table.from_pylist(tables.samples, schema=SAMPLES))
     if tables.monitor:
         _write(stem.with_name(f"{stem.name}-monitor.parquet"), pa.Table.from_pylist(tables.monitor))
-    write_atomic(stem.with_name(f"{stem.name}.json"), (json.dumps(result, indent=1) + "\n").encode())
+    write_atomic(
+        stem.with_name(f"{stem.name}.json"), (json.dumps(result, indent=1, default=str) + "\n").encode()
+    )
 
 
 def _write(path: Path, table: pa.Table) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from sambench import adapters
-from sambench.adapters.registry import REGISTRY
+from sambench.adapters.models import REGISTRY
 from sambench.adapters.weights.resolve import sha256_of, weights_folder
 from sambench.evsam.errors import SambenchError
 from sambench.evsam.zoo import VARIANTS

@@ -19,7 +19,7 @@ from sambench.evsam.errors import SambenchError
 from sambench.harness import provenance
 from sambench.harness.config.datasets import DatasetConfig
 from sambench.harness.config.run import RunConfig
-from sambench.harness.plan import Plan, make_plan
+from sambench.harness.plan import WORKER, Plan, make_plan
 from sambench.suites.data.annotations import ImageRecord
 from sambench.suites.data.coco import Entry
 from sambench.suites.data.sample import draw
@@ -298,10 +298,51 @@ def test_an_adapters_digest_follows_what_it_imports_and_nothing_else(
         assert touch("adapters/families/baselines.py") == (False, True)
         assert touch("suites/data/masks.py") == (True, True)
         assert touch("adapters/base.py") == (True, True)
-        assert touch("adapters/registry.py") == (False, False)
+        assert touch("adapters/registry.py") == (False, False)  # which the worker imports
+        assert touch("adapters/models.py") == (False, False)
         assert touch("suites/data/shapes.py") == (False, False)
     finally:
         provenance.code_digest.cache_clear()
+
+
+def test_the_worker_and_what_creates_models_decide_every_cell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A copy of the sources, changed here and there; what only plans, tells and shows decides nothing."""
+    for package in ("evsam", "adapters", "suites", "harness"):
+        shutil.copytree(provenance.ROOT / package, tmp_path / package)
+    monkeypatch.setattr(provenance, "ROOT", tmp_path)
+
+    def digest() -> str:
+        provenance.code_digest.cache_clear()
+        return provenance.code_digest("sambench.adapters.families.baselines", WORKER)
+
+    def touch(name: str) -> bool:
+        before = digest()
+        with (tmp_path / name).open("a") as file:
+            file.write("# changed\n")
+        return digest() != before
+
+    try:
+        deciding = (
+            "harness/work.py",
+            "harness/store.py",
+            "adapters/registry.py",
+            "adapters/engines/__init__.py",
+        )
+        assert all(touch(name) for name in deciding)
+        others = ("adapters/models.py", "suites/registry.py", "harness/run.py", "harness/finish.py")
+        assert not any(touch(name) for name in others)
+    finally:
+        provenance.code_digest.cache_clear()
+
+
+def test_another_instruction_set_names_another_folder(
+    tiny: TinyCoco, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = folder(config_of(tiny))
+    monkeypatch.setattr("sambench.harness.key.cpu_capability", lambda: "AVX1024")
+    assert folder(config_of(tiny)) != before
 
 
 def test_out_that_is_a_file_is_refused_before_anything_else(tiny: TinyCoco, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 import yaml
 
-from sambench.adapters.registry import REGISTRY
+from sambench.adapters.models import REGISTRY
 from sambench.adapters.weights.upstream import FILE, RemoteFile, Upstream, upstream, upstreams
 
 ENTRIES = upstreams()

@@ -10,7 +10,7 @@ import pytest
 from command import assert_nothing_half_written, call, ended, flags, started
 from tiny_coco import TinyCoco
 
-from sambench.adapters.registry import REGISTRY
+from sambench.adapters.models import REGISTRY
 from sambench.harness.cli import app as cli
 from sambench.suites.gt_box import GtBox
 from sambench.suites.registry import SUITES
