@@ -103,19 +103,21 @@ def check_options(spec: AdapterSpec) -> None:
     Raises:
         SambenchError: there is no such class, the file fails, or an option is none of its arguments.
     """
-    found = inspect.signature(load(spec.target))
+    target = load(spec.target)
     try:
+        found = inspect.signature(target)
         found.bind(spec.name, weights=None, device=None, **spec.options)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise SambenchError(
-            f"adapter {spec.name}: {spec.target.rpartition(':')[2]}{found} cannot be called with the name, "
-            f"weights, device and options {dict(spec.options)}: {error}."
+            f"adapter {spec.name}: {spec.target.rpartition(':')[2]} cannot be called with the name, weights, "
+            f"device and options {dict(spec.options)}: {error}."
         ) from None
 
 
-def _is_plain(options: Mapping[str, Any]) -> bool:
+def _is_plain(value: Any) -> bool:
+    """Tell whether JSON gives a value back as it was: then it can travel, and be part of a key."""
     try:
-        return all(str(key).isidentifier() for key in options) and bool(json.dumps(options))
+        return bool(json.loads(json.dumps(value, allow_nan=False)) == value)
     except (TypeError, ValueError):
         return False
 
@@ -135,7 +137,7 @@ def load(target: str) -> Callable[..., Any]:
         raise SambenchError(f"{where}: cannot be imported. {_place(error)}") from error
     found = getattr(module, attribute, None)
     if not callable(found):
-        known = [n for n in vars(module) if not n.startswith("_")]
+        known = [n for n, value in vars(module).items() if not n.startswith("_") and callable(value)]
         raise SambenchError(f"{where}: has no class {attribute!r}.{did_you_mean(attribute, known)}")
     return found
 

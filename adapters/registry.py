@@ -129,6 +129,6 @@ def check_device(name: str) -> torch.device:
         )
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise SambenchError(f"device {name!r}: this machine has {torch.cuda.device_count()} CUDA devices.")
-    if device.type not in ("cpu", "cuda"):
+    if device.type not in ("cpu", "cuda") or (device.type == "cpu" and device.index):
         raise SambenchError(f"device {name!r} is not supported; say cpu or cuda.")
     return device

@@ -20,10 +20,12 @@ from sambench.harness.provenance import device_name
 from sambench.harness.store import CellStore
 from sambench.harness.variants import Variant, make_variants, model_spec
 from sambench.harness.work import SuiteSpec
-from sambench.suites.base import Evaluator, Setting, Style
+from sambench.suites.base import Setting
 from sambench.suites.data.coco import CocoDataset, Entry
 from sambench.suites.data.fingerprints import images_sha256
 from sambench.suites.data.sample import draw
+from sambench.suites.metrics.average_precision import Evaluator
+from sambench.suites.metrics.ground_truth import Style
 from sambench.suites.protocol import for_suite
 from sambench.suites.registry import suite_class
 from sambench.suites.sginw.data import SginwData
@@ -181,6 +183,7 @@ def _cell(variant: Variant, asked: _Asked, data: Data, config: RunConfig) -> Cel
         "batch_size": config.batch_size,
         "shard_images": SHARD_IMAGES,
     }
-    name = folder_name(key, variant.model, suite, asked.dataset, config.protocol.preset)
+    run_by = [w for w in (variant.engine, variant.precision) if w not in ("eager", "fp32")]
+    name = folder_name(key, variant.model, *run_by, suite, asked.dataset, config.protocol.preset)
     store = CellStore(config.out / "records" / name, len(data.shards()))
     return Cell(asked.suite, asked.dataset, asked.detections, key, store)

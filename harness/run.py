@@ -115,7 +115,7 @@ class _GroupRun:
         self.hardware = opened.hardware
         for i, p in enumerate(self.cells):
             if i in opened.refusals:
-                p.stop("not_applicable", opened.refusals[i])
+                self._fail([p], opened.refusals[i])
             else:
                 p.cell.store.describe(p.cell.key)
 

@@ -70,8 +70,8 @@ class Opened:
     """The worker is ready, or says why it is not."""
 
     hardware: Hardware
-    refusals: dict[int, str] = field(default_factory=dict)
-    """Suites that the model cannot take part in, with the reason."""
+    refusals: dict[int, Failure] = field(default_factory=dict)
+    """Suites that the model cannot take part in."""
     failure: Failure | None = None
 
 
@@ -114,14 +114,22 @@ def work(given: Work, tasks: Iterable[Task]) -> Iterator[Message]:
     try:
         segmenter = given.model.create()
         suites = [spec.open() for spec in given.suites]
-        pairs = zip(suites, given.suites, strict=True)
-        reasons = [suite.refusal(segmenter.capabilities, spec.protocol) for suite, spec in pairs]
     except Exception as error:
         yield Opened(hardware(given.model.device), failure=Failure.of(error))
         return
-    refusals = {i: f"{given.model.name}: {reason}" for i, reason in enumerate(reasons) if reason}
+    reasons = [_refusal(*pair, segmenter) for pair in zip(suites, given.suites, strict=True)]
+    refusals = {i: reason for i, reason in enumerate(reasons) if reason is not None}
     yield Opened(hardware(given.model.device), refusals)
     yield from _Session(given, segmenter, suites, out=set(refusals)).do(tasks)
+
+
+def _refusal(suite: Suite, spec: SuiteSpec, segmenter: Segmenter) -> Failure | None:
+    """Say why a suite is left out, if it is; one that cannot even be asked has failed."""
+    try:
+        reason = suite.refusal(segmenter.capabilities, spec.protocol)
+    except Exception as error:
+        return Failure.of(error)
+    return Failure("not_applicable", f"{segmenter.name}: {reason}") if reason else None
 
 
 @dataclass

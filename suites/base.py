@@ -9,12 +9,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
 
+from sambench.suites.metrics.average_precision import Evaluator
 from sambench.suites.metrics.bootstrap import ImageSums
+from sambench.suites.metrics.ground_truth import Style
 from sambench.suites.metrics.iou import mean_iou
 from sambench.suites.metrics.scores import About, Metric, Scores
 from sambench.suites.metrics.sizes import sums_by_size
@@ -25,9 +27,6 @@ if TYPE_CHECKING:
 
     from sambench.adapters.base import Capabilities, Embedding, Segmenter
     from sambench.suites.data.sample import Sample, Target
-
-Style = Literal["coco", "lvis"]
-Evaluator = Literal["hotcoco", "pycocotools", "lvis"]
 
 Record = dict[str, Any]
 """One row of a suite's table."""

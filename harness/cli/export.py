@@ -32,7 +32,11 @@ Masks = Annotated[
 ]
 BatchSize = Annotated[
     int | None,
-    typer.Option(min=1, max=64, help="Images an encoder call; free by default, of TensorRT 1."),
+    typer.Option(
+        "--batch-size",
+        "--batch-sizes",
+        help="Images an encoder call, at most 64; free by default, of TensorRT 1.",
+    ),
 ]
 
 
@@ -79,6 +83,8 @@ def export(
     flags = context.params | {"format": format_, "model": None if file else model}
     config, content = load_export(file, flags)
     console.note_unread(content, "export")
+    if config.out.suffix and len(config.models) * len(config.precisions) > 1:
+        raise SambenchError(f"--out {config.out}: is one file for several exports. Name a folder.")
     for one in config.models:
         for kind in config.precisions:
             _write(config, one, kind)

@@ -39,7 +39,10 @@ def run(
     engine: options.Engines = None,
     precision: options.Precisions = None,
     batch_size: Annotated[
-        int | None, typer.Option(help="Images an encoder call (default 1 on a CPU, 8 on a GPU).")
+        int | None,
+        typer.Option(
+            "--batch-size", "--batch-sizes", help="Images an encoder call (default 1 on a CPU, 8 on a GPU)."
+        ),
     ] = None,
     limit: Annotated[
         int | None,

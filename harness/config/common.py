@@ -56,7 +56,7 @@ def read_common(content: Content) -> dict[str, Any]:
         raise content.wrong("no models. Name some with --models a,b ('sambench models' lists them).")
     for model in models:
         entry(model)
-    if not content.has("out"):
+    if not content.values.get("out"):
         raise content.wrong("no output folder. Give it with --out.")
     return {
         "models": models,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,14 +26,16 @@ class Content:
     """The file, or ``command line``, for messages."""
     unread: tuple[str, ...] = ()
     """Keys of the file that are another command's."""
+    flags: frozenset[str] = frozenset()
+    """Keys whose values are the command line's."""
 
     def has(self, key: str) -> bool:
         """Tell whether a key has a value."""
         return self.values.get(key) is not None
 
-    def wrong(self, problem: str) -> SambenchError:
-        """Return the error of a problem, which begins with its key."""
-        return SambenchError(f"{self.where}: {problem}")
+    def wrong(self, problem: str, key: str = "") -> SambenchError:
+        """Return the error of a problem, which names where the key's value comes from."""
+        return SambenchError(f"{'command line' if key in self.flags else self.where}: {problem}")
 
     def listed(self, key: str) -> list[Any]:
         """Read one or several values; text is cut at commas. Empty where none is given."""
@@ -49,53 +52,57 @@ class Content:
         """Read names, each once, and among those known where there are such."""
         given = self.listed(key)
         if any(not isinstance(value, str | int | float) for value in given):
-            raise self.wrong(f"{BY_SPELLING[key].several or key} must be names, not {self.values[key]!r}.")
+            raise self.wrong(
+                f"{BY_SPELLING[key].several or key} must be names, not {self.values[key]!r}.", key
+            )
         values = tuple(map(str, given)) or default
         for value in values:
             if known and value not in known:
                 near = did_you_mean(value, known)
-                raise self.wrong(f"no {key} {value!r}; there is {', '.join(known)}.{near}")
+                raise self.wrong(f"no {key} {value!r}; there is {', '.join(known)}.{near}", key)
         if len(set(values)) < len(values):
-            raise self.wrong(f"{BY_SPELLING[key].several or key} names one twice: {', '.join(values)}.")
+            raise self.wrong(f"{BY_SPELLING[key].several or key} names one twice: {', '.join(values)}.", key)
         return values
 
     def one_of(self, key: str, known: Sequence[str], default: str) -> str:
         """Read a single name."""
         found = self.names(key, known, (default,))
         if len(found) > 1:
-            raise self.wrong(f"{key}: there can be one here, not {', '.join(found)}.")
+            raise self.wrong(f"{key}: there can be one here, not {', '.join(found)}.", key)
         return found[0]
 
     def wholes(self, key: str, default: tuple[int, ...] = ()) -> tuple[int, ...]:
         """Read whole numbers from 1, ascending and each once."""
-        given = [int(one) if str(one).isdigit() else one for one in self.listed(key)]
+        given = [int(one) if str(one).isdecimal() else one for one in self.listed(key)]
         for one in given:
             if isinstance(one, bool) or not isinstance(one, int) or one < 1:
-                raise self.wrong(f"{key} must be a whole number from 1, not {one!r}.")
+                raise self.wrong(f"{key} must be a whole number from 1, not {one!r}.", key)
         return tuple(sorted(set(given))) or default
 
     def whole(self, key: str) -> int | None:
         """Read a single whole number from 1, or ``None``."""
         found = self.wholes(key)
         if len(found) > 1:
-            raise self.wrong(f"{key}: there can be one here, not {', '.join(map(str, found))}.")
+            raise self.wrong(f"{key}: there can be one here, not {', '.join(map(str, found))}.", key)
         return found[0] if found else None
 
     def number(self, key: str, default: float, *, least: int = 0) -> float:
         """Read a number that is whole where its default is."""
         value = self.values[key] if self.has(key) else default
         whole = isinstance(default, int)
-        right = isinstance(value, int | float) and not isinstance(value, bool) and value >= least
+        if isinstance(value, str) and value.isdecimal():
+            value = int(value)
+        right = isinstance(value, int | float) and not isinstance(value, bool) and least <= value < math.inf
         if not right or (whole and int(value) != value):
             what = "a whole number" if whole else "a number"
-            raise self.wrong(f"{key} must be {what} from {least}, not {value!r}.")
+            raise self.wrong(f"{key} must be {what} from {least}, not {value!r}.", key)
         return int(value) if whole else float(value)
 
     def switch(self, key: str) -> bool:
         """Read true or false."""
         value = self.values.get(key, False)
         if not isinstance(value, bool):
-            raise self.wrong(f"{key} is true or false, not {value!r}.")
+            raise self.wrong(f"{key} is true or false, not {value!r}.", key)
         return value
 
     def path(self, key: str) -> Path:
@@ -129,7 +136,7 @@ def read(path: Path | None, flags: Mapping[str, Any], command: str) -> Content:
     if "weights" in below and "weights" in values:
         values["weights"] = _weights_over(below, above, where)
     unread = tuple(spelling for spelling in file if command not in BY_SPELLING[spelling].commands)
-    return Content(values, where, unread)
+    return Content(values, where, unread, frozenset(above))
 
 
 def _by_key(given: Mapping[str, Any], where: str, command: str) -> dict[str, Any]:
@@ -181,6 +188,9 @@ def weights_by_model(given: Any, where: str) -> dict[str, str]:
         SambenchError: they are neither.
     """
     if isinstance(given, Mapping):
+        for model, path in given.items():
+            if not isinstance(path, str | Path) or not str(path):
+                raise SambenchError(f"{where}: weights of {model} are a path or random, not {path!r}.")
         return {str(model): str(path) for model, path in given.items()}
     if not isinstance(given, str | Sequence):
         raise SambenchError(f"{where}: weights map a model to a file or to random, not {given!r}.")

@@ -35,16 +35,20 @@ def join(below: Mapping[str, Any], above: Mapping[str, Any], where: str) -> list
     match given, changed:
         case [only], [change] if not _is_another(only, change):
             return [only | change]
+        case [_, _, *_], [change] if "name" not in change:
+            raise SambenchError(
+                f"command line: {', '.join(change)} of which data set of {where}? Name it too."
+            )
     return changed or given
 
 
 def _entries(values: Mapping[str, Any], where: str) -> list[dict[str, Any]]:
     """Return data sets as mappings, with the keys beside them in their one."""
-    given = values.get("dataset") or []
+    given = values.get("dataset", [])
     if isinstance(given, str):
         given = [part.strip() for part in given.split(",") if part.strip()]
     entries = []
-    for one in [given] if isinstance(given, Mapping) else given:
+    for one in given if isinstance(given, Sequence) else [given]:
         if not isinstance(one, str | Mapping):
             raise SambenchError(f"{where}: a data set has name, images and annotations; {one!r} has not.")
         entries.append({"name": one} if isinstance(one, str) else dict(one))

@@ -11,6 +11,9 @@ from sambench.harness.config.common import Config, read_common
 from sambench.harness.config.content import Content, read
 from sambench.harness.config.keys import EXPORT
 
+MOST_IMAGES = 64
+"""A call: exported encoders are tried up to here."""
+
 MASKS = ("best", "three", "single")
 PARTS = {"both": ("encoder", "decoder"), "encoder": ("encoder",), "decoder": ("decoder",)}
 
@@ -35,6 +38,8 @@ def load_export(path: Path | None, flags: Mapping[str, Any]) -> tuple[ExportConf
         SambenchError: a key or a value is wrong, or something needed is missing.
     """
     content = read(path, flags, EXPORT)
+    if (batch := content.whole("batch_size") or 1) > MOST_IMAGES:
+        raise content.wrong(f"batch_size must be at most {MOST_IMAGES}, not {batch}.", "batch_size")
     config = ExportConfig(
         **read_common(content),
         format=str(content.values.get("format", "onnx")),

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from sambench.harness.config.common import Config, kind_of, read_common
 from sambench.harness.config.content import SEED, Content, read
 from sambench.harness.config.datasets import DatasetConfig, read_datasets
 from sambench.harness.config.keys import RUN
+from sambench.suites.metrics.average_precision import Evaluator
 from sambench.suites.protocol import Protocol, make_protocol
 from sambench.suites.registry import SUITES
 
-EVALUATORS = ("hotcoco", "pycocotools", "lvis")
+EVALUATORS: tuple[str, ...] = get_args(Evaluator)
 
 DEFAULT_BATCH = {"cpu": 1, "cuda": 8}
 """Images an encoder call: more gain nothing on a CPU."""
@@ -48,7 +49,7 @@ def load_run(path: Path | None, flags: Mapping[str, Any]) -> tuple[RunConfig, Co
     suites = content.names("suite", tuple(SUITES))
     if not suites:
         raise content.wrong("no suites. Name some with --suites a,b ('sambench suites' lists them).")
-    if not content.has("dataset"):
+    if not content.values.get("dataset"):
         raise content.wrong("no data set. Give --dataset NAME --images DIR --annotations FILE.")
     config = RunConfig(
         **common,

@@ -29,7 +29,7 @@ def run(
     Raises:
         SambenchError: the disk cannot be written, or what lies there is damaged; what was finished is kept.
     """
-    work = _Work(plan, progress, cooling)
+    work = _State(plan, progress, cooling)
     todo = [(r, m) for r in range(plan.config.rule.rounds) for m in plan.measurements]
     progress.start(len(plan.gates) + len(todo))
     events.tell(Listener.run_started, work.cells(command))
@@ -73,7 +73,7 @@ def describe(variant: Variant) -> str:
 
 
 @dataclass
-class _Work:
+class _State:
     """What has been found so far."""
 
     plan: Plan

@@ -23,10 +23,18 @@ def run_job(job: Job, stem: Path) -> dict[str, Any]:
     Args:
         job: what to do.
         stem: path of the result's files without their endings.
+
+    Raises:
+        SambenchError: nothing can be written there.
     """
-    stem.parent.mkdir(parents=True, exist_ok=True)
     file = stem.with_name(f"{stem.name}.json")
-    file.unlink(missing_ok=True)
+    try:
+        stem.parent.mkdir(parents=True, exist_ok=True)
+        file.unlink(missing_ok=True)
+    except OSError as error:
+        raise SambenchError(
+            f"{stem.parent}: cannot be written to ({error.strerror}). Choose another."
+        ) from None
     done = subprocess.run(
         [*COMMAND, str(stem)],
         input=json.dumps(job.to_json()),
@@ -51,7 +59,7 @@ def read_result(stem: Path) -> dict[str, Any] | None:
     file = stem.with_name(f"{stem.name}.json")
     try:
         content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except ValueError as error:
         raise SambenchError(f"{file}: damaged ({error}). Remove it and run again.") from None

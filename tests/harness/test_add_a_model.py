@@ -235,6 +235,9 @@ def test_two_versions_of_a_file_run_beside_each_other(tiny, write, tmp_path):
         ({"class": "colour.py:Colour", "options": {"reech": 1}}, "unexpected keyword argument 'reech'"),
         ({"class": "colour.py:Colour", "options": [1]}, "options map names to plain values"),
         ({"class": "colour.py:Colour", "name": "a/b"}, "adapter name 'a/b'"),
+        ({"class": "colour.py:Colour", "options": {"reach": {1: 2}}}, "options map names to plain values"),
+        ({"class": "colour.py:SIDE"}, "has no class 'SIDE'"),
+        ({"class": "math:log"}, "cannot be called with the name"),
         ([{"class": "colour.py:Colour"}, {"class": "colour.py:Colour"}], "names one twice: Colour, Colour"),
     ],
 )

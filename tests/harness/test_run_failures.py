@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from command import call, cell_of, cells_of, flags, metrics, shards_of, times
 from tiny_coco import TinyCoco
@@ -14,6 +15,7 @@ from sambench.adapters.families.baselines import Ellipse
 from sambench.suites.base import Suite
 from sambench.suites.click.suite import Click
 from sambench.suites.gt_box import GtBox
+from sambench.suites.metrics.scores import Scores
 
 BOTH = [(model, suite) for model in ("box", "ellipse") for suite in ("gt_box", "click")]
 
@@ -98,6 +100,88 @@ def test_a_model_that_cannot_be_prepared_fails_alone(
     assert call(*flags(tiny, fresh, "ellipse,box")).code == 1
     status = {(c["model"], c["suite"]): c["status"] for c in cells_of(fresh)}
     assert status == {key: "failed" if key[0] == "ellipse" else "done" for key in BOTH}
+
+
+def test_embeddings_that_are_too_few_fail_their_model_and_lose_no_image_in_silence(
+    tiny: TinyCoco, fresh: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Ellipse.embed
+    monkeypatch.setattr(Ellipse, "embed", lambda self, prepared: whole(self, prepared)[:1])
+    assert call(*flags(tiny, fresh, "ellipse,box"), "--batch-size", 2).code == 1
+    status = {(c["model"], c["suite"]): c["status"] for c in cells_of(fresh)}
+    assert status == {key: "failed" if key[0] == "ellipse" else "done" for key in BOTH}
+    assert "embed gave 1 embeddings for 2 images" in cell_of(fresh, model="ellipse", suite="click")["reason"]
+
+
+@pytest.mark.parametrize(
+    ("method", "wrong"),
+    [
+        ("refusal", lambda *_: 1 / 0),
+        ("left_out", lambda *_: 1 / 0),
+        ("evaluate", lambda *_: [{"image_id": 1}]),  # not as its schema says
+        ("score", lambda *_: Scores({"miou_1": float("nan")}, {}, {})),
+        ("score", lambda *_: Scores({"of_my_own": 1.0}, {}, {})),
+        ("score", lambda *_: Scores({"miou_1": object()}, {}, {})),  # type: ignore[dict-item]
+    ],
+    ids=["refusal", "left_out", "records", "nan", "undeclared", "no number"],
+)
+def test_a_suites_mistake_fails_its_cells_alone(
+    tiny: TinyCoco, fresh: Path, monkeypatch: pytest.MonkeyPatch, method: str, wrong: object
+) -> None:
+    monkeypatch.setattr(Click, method, wrong)
+    done = call(*flags(tiny, fresh))
+    assert done.code == 1, done.err
+    status = {(c["model"], c["suite"]): c["status"] for c in cells_of(fresh)}
+    assert status == {key: "failed" if key[1] == "click" else "done" for key in BOTH}
+    assert all(c["reason"] for c in cells_of(fresh) if c["status"] == "failed")
+
+
+def test_numbers_of_numpy_are_written_as_plain_ones(
+    tiny: TinyCoco, fresh: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = Scores(
+        {"miou_1": np.float32(12.5)}, {"miou_1": [np.float64(1), np.float32(20)]}, {"all": np.int64(4)}
+    )
+    monkeypatch.setattr(Click, "score", lambda *_: scores)
+    assert call(*flags(tiny, fresh, "box")).code == 0
+    cell = cell_of(fresh, suite="click")
+    assert (cell["metrics"], cell["intervals"]) == ({"miou_1": 12.5}, {"miou_1": [1.0, 20.0]})
+    assert cell["n_instances"] == 4
+
+
+def test_numbers_that_are_there_stand_when_a_later_command_cannot_make_the_model(
+    tiny: TinyCoco, fresh: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert call(*flags(tiny, fresh, "box", "gt_box")).code == 0
+    before = cell_of(fresh, suite="gt_box")
+
+    def no_memory(*_: object, **__: object) -> None:
+        raise MemoryError("too much")
+
+    monkeypatch.setattr("sambench.adapters.spec.create", no_memory)
+    assert call(*flags(tiny, fresh, "box")).code == 1
+    assert cell_of(fresh, suite="gt_box")["metrics"] == before["metrics"]
+    failed = cell_of(fresh, suite="click")
+    assert (failed["status"], failed["reason"]) == ("failed", "out of memory: MemoryError: too much")
+
+
+def test_where_a_cell_was_computed_is_kept_by_commands_that_compute_nothing_of_it(
+    tiny: TinyCoco, fresh: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert call(*flags(tiny, fresh, "box", "gt_box")).code == 0
+    first = cell_of(fresh, suite="gt_box")["provenance"]["hardware"]
+    monkeypatch.setattr("sambench.harness.provenance.platform.node", lambda: "elsewhere")
+    assert call(*flags(tiny, fresh, "box")).code == 0
+    assert cell_of(fresh, suite="gt_box")["provenance"]["hardware"] == first
+    assert cell_of(fresh, suite="click")["provenance"]["hardware"] == first | {"host": "elsewhere"}
+
+
+def test_a_baseline_that_an_engine_cannot_run_is_not_applicable(tiny: TinyCoco, fresh: Path) -> None:
+    done = call(*flags(tiny, fresh, "box", "gt_box"), "--precisions", "fp32,bf16")
+    assert done.code == 0, done.err
+    cells = {c["precision"]: c for c in cells_of(fresh)}
+    assert (cells["fp32"]["status"], cells["bf16"]["status"]) == ("done", "not_applicable")
+    assert "runs in engine eager and precision fp32 alone" in cells["bf16"]["reason"]
 
 
 def test_a_suite_that_cannot_score_fails_its_cell_alone(

@@ -104,6 +104,11 @@ def test_openvino_decoder_as_one_file_replaced_when_asked(tmp_path):
         (["--format", "openvino", "--precision", "fp16"], "it has fp32, bf16, int8"),
         (["--masks", "all"], "there is best, three, single"),
         (["--parts", "neck"], "there is both"),
+        (["--batch-size", "65"], "batch_size must be at most 64, not 65"),
+        (
+            ["--parts", "decoder", "--precisions", "fp32,fp16", "--out", "x.onnx"],
+            "one file for several exports",
+        ),
         (["--out", "x.onnx"], "name a folder, or one part"),
         (["--precision", "int8"], "SAMBENCH_CALIBRATION"),
         (["--weights", "nowhere.pt"], "no checkpoint"),

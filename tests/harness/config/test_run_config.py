@@ -238,6 +238,13 @@ def test_an_incomplete_data_set_says_what_it_lacks(tmp_path: Path, missing: str)
         ({"device": "gpu"}, "device 'gpu'; say cpu, cuda or cuda:1"),
         ({"engine": None}, "engine has no value"),
         ({"protocol": {"crowd": "maybe"}}, "crowd is 'maybe'; it can be 'keep', 'drop'"),
+        ({"datasets": 5}, "a data set has name, images and annotations; 5 has not"),
+        ({"datasets": True}, "a data set has name, images and annotations; True has not"),
+        ({"datasets": []}, "no data set"),
+        ({"out": ""}, "no output folder"),
+        ({"seed": float("inf")}, "seed must be a whole number from 0, not inf"),
+        ({"limit": "²"}, "limit must be a whole number from 1, not '²'"),
+        ({"weights": {"box": None}}, "weights of box are a path or random, not None"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_it_can_be(
@@ -401,3 +408,21 @@ def test_weights_without_a_name_are_those_of_the_only_model(tmp_path: Path) -> N
 
 def test_one_batch_size_is_one(tmp_path: Path) -> None:
     assert "batch_size: there can be one here, not 1, 2" in refused(tmp_path, LEAST | {"batch_sizes": [1, 2]})
+
+
+def test_a_wrong_flag_is_the_command_lines_and_not_the_files(tmp_path: Path) -> None:
+    file = written(tmp_path, LEAST | {"limit": 3})
+    with pytest.raises(SambenchError, match=r"^command line: limit must be a whole number from 1, not 0"):
+        load(file, limit=0)
+    assert refused(tmp_path, LEAST | {"limit": 0}).startswith(str(file))
+
+
+def test_numbers_may_be_text(tmp_path: Path) -> None:
+    config = load(written(tmp_path, LEAST | {"limit": "3", "seed": "7"}))
+    assert (config.limit, config.seed) == (3, 7)
+
+
+def test_part_of_one_of_two_data_sets_cannot_be_changed_by_a_flag(tmp_path: Path) -> None:
+    two = [{"name": n, "images": n, "annotations": f"{n}.json"} for n in ("coco", "lvis")]
+    with pytest.raises(SambenchError, match="images of which data set"):
+        load(written(tmp_path, LEAST | {"datasets": two}), images="x")
