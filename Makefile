@@ -14,7 +14,7 @@ demo: $(READY)  ## the main job on the embedded data: baselines and a random Eff
 	@echo
 	@echo "Open $(CURDIR)/$(DEMO)/report.html in a browser."
 
-# Two processes: each takes up to 4 GB. A test file stays in one of them until the other has nothing left.
+# Two processes, of up to 12 GB together. A test file stays in one of them until the other has nothing left.
 PYTEST := $(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 test: $(READY) lint  ## lint, types and all tests

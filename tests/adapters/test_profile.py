@@ -21,7 +21,7 @@ from sambench.reports.published import lookup, models_of
 from tests.golden import official
 
 profile = functools.cache(count)
-QUICK = ("efficientvit_sam_l0", "edge_sam")
+QUICK = ("efficientvit_sam_l0",)
 EACH = [pytest.param(m, marks=() if m in QUICK else pytest.mark.slow) for m in official.MODELS]
 
 

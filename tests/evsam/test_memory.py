@@ -28,6 +28,7 @@ def faults(mode):
     return int(done.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc takes the advice")
 def test_repeated_work_touches_no_fresh_pages():
     assert faults("keep") < faults("default") / 10

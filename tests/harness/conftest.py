@@ -12,12 +12,12 @@ from tiny_coco import TinyCoco, make_tiny
 
 from sambench.suites.data.shapes import make_shapes
 
-DRAWN, TIMES = 16, 4
+DRAWN, TIMES = 8, 8
 
 
 @pytest.fixture(scope="session")
 def shapes_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The embedded data set, 16 images, with a COCO file and one that lists each image four times."""
+    """The embedded data set, 8 images, with a COCO file and one that lists each image eight times."""
     root = tmp_path_factory.mktemp("shapes") / "data"
     make_shapes(root, DRAWN)
     once = json.loads((root / "annotations" / "instances.json").read_text())
@@ -34,7 +34,7 @@ def shapes_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def shapes(shapes_root: Path) -> list[str]:
-    """Flags that name the 16 images: one shard."""
+    """Flags that name the 8 images: one shard."""
     return _flags(shapes_root, "instances.json")
 
 

@@ -61,6 +61,7 @@ def test_the_pages_model_runs_and_sees_the_objects(shapes, write, tmp_path):
     assert "Colour" in (out / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_the_pages_sam_takes_random_weights_and_a_checkpoint(tiny, write, tmp_path):
     patch = write("patch.py", example("PatchSam"))
     command = ["--adapter", f"{patch}:PatchSam", "--limit", "2"]

@@ -63,7 +63,7 @@ def test_results_have_a_cell_for_each_model_and_suite(full: tuple[list[str], Pat
         assert set(cell) >= CELL_KEYS
         assert (cell["status"], cell["reason"], cell["partial"]) == ("done", None, None)
         assert (cell["engine"], cell["precision"], cell["device"]) == ("eager", "fp32", "cpu")
-        assert (cell["dataset"], cell["n_images"]) == ("shapes", 16)
+        assert (cell["dataset"], cell["n_images"]) == ("shapes", 8)
         assert cell["protocol"]["preset"] == "strict"
         assert cell["protocol"]["crowd"] == "drop"
     assert_nothing_half_written(full[1])
@@ -199,7 +199,7 @@ def test_a_finished_run_again_creates_no_model_and_keeps_its_timing(
 
     monkeypatch.setattr("sambench.adapters.spec.create", refuse)
     assert call(*command).code == 0
-    assert all(timing["images"] == 16 for timing in before)
+    assert all(timing["images"] == 8 for timing in before)
     assert [cell["timing"] for cell in cells_of(out)] == before
 
 

@@ -406,6 +406,7 @@ def few_layers(authors, monkeypatch, vocabulary):
     monkeypatch.setattr(grounding_dino_py, "build", lambda configuration, folder: authors)
 
 
+@pytest.mark.slow
 def test_the_authors_code_runs_from_their_checkpoint(authors, few_layers, small_input, vocabulary, tmp_path):
     state = {f"module.{k}": v.clone() for k, v in authors.state_dict().items()}
     left_over = {"module.label_enc.weight": torch.zeros(3)}

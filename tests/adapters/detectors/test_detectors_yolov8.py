@@ -229,6 +229,7 @@ def checkpoint(model, tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 def test_a_checkpoint_finds_what_ultralytics_finds_with_it(library, model, checkpoint):
     image = golden.make_image(333, 500)
     detector = registry.create("yolov8n", categories=THREE, weights=str(checkpoint))
@@ -286,6 +287,7 @@ def test_random_weights_are_seeded_and_say_so(library):
     assert first.scores.tolist() == second.scores.tolist()
 
 
+@pytest.mark.slow
 def test_an_onnx_needs_no_ultralytics(onnx_file):
     code = (
         "import sys; sys.modules['ultralytics'] = None\n"

@@ -62,6 +62,7 @@ def test_a_model_of_another_structure_stays_with_its_own_code(options):
         adapters.create("box", **options)
 
 
+@pytest.mark.slow
 def test_bf16_gives_the_masks_of_fp32_but_for_pixels_at_the_edge(plain, photos):
     """A random L0's masks are mostly edge; the bound is of what bf16 loses there."""
     half = create(precision="bf16")
@@ -87,6 +88,7 @@ def test_the_best_alternative_is_decoded_as_among_all(plain, photos):
     torch.testing.assert_close(got.logits, want.logits, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_one_prompt_on_each_of_several_images_is_decoded_in_one_call(plain, photos):
     embeddings = plain.encode([sample.image for sample in photos])
     alone = [plain.decode_best(e, boxes_of(s)[:1]) for e, s in zip(embeddings, photos, strict=True)]

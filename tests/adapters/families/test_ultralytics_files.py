@@ -81,6 +81,7 @@ def test_a_checkpoint_that_holds_code_is_refused_and_not_run(library, tmp_path, 
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.slow
 def test_a_damaged_or_foreign_file_is_an_error_that_names_it(library, tmp_path, fast_sam_file):
     path = tmp_path / "FastSAM-s.pt"
     other = library.nn.tasks.SegmentationModel("yolov8n-seg.yaml", nc=3, verbose=False)

@@ -182,6 +182,7 @@ def test_images_of_a_batch_are_segmented_as_alone(fast_sam, image, instances):
     assert torch.equal(second.features, instances.features)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suite", [GtBox(), Click()], ids=lambda suite: suite.name)
 def test_suites_score_fast_sam(fast_sam, samples, suite):
     check_suite(fast_sam, samples, suite)

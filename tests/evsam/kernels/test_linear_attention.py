@@ -81,6 +81,7 @@ def test_the_plain_version_is_the_definition(case):
     assert (relu_linear_attention(q, k, v) - want).norm() <= CLOSE[torch.float32] * want.norm()
 
 
+@pytest.mark.slow
 def test_the_kernels_are_the_definition_in_the_interpreter():
     pytest.importorskip("triton")
     environment = os.environ | {"TRITON_INTERPRET": "1"}

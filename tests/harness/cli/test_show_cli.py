@@ -62,6 +62,7 @@ def show(photo, *more, models="box", out=None):
     )
 
 
+@pytest.mark.slow
 def test_a_picture_has_a_row_a_model_and_a_column_a_mode(photo, drawn):
     done = show(
         photo, "--weights", "efficientvit_sam_l0=random", models="grabcut,efficientvit_sam_l0,ellipse"

@@ -171,6 +171,7 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path):
     assert message(tmp_path).startswith("cannot be read (Is a directory)")
 
 
+@pytest.mark.slow
 def test_four_hundred_thousand_boxes_load_fast_and_small(tmp_path):
     rng = random.Random(0)
     lines = (

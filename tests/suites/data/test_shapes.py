@@ -34,6 +34,7 @@ def contents(folder: Path):
     return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 def test_same_seed_gives_same_bytes(made, tmp_path):
     again = make_shapes(tmp_path / "again", IMAGES, seed=0)
     assert contents(again.out) == contents(made.out)

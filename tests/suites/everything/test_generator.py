@@ -288,6 +288,7 @@ def test_an_embedding_that_is_there_is_used():
     assert "encode" not in watch.seconds
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["efficientvit_sam_l0", "efficient_sam_ti"])
 def test_real_models_answer_with_masks_of_their_own(name):
     image = np.random.default_rng(0).integers(0, 255, (90, 120, 3), np.uint8)

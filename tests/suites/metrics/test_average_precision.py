@@ -81,6 +81,7 @@ def test_a_real_detector_scores_the_same_by_both_evaluators(data_root, coco_mini
     assert round(by[0]["ap"] / 100, 3) == 0.400
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["lvis_v0.5_val_100_full_annotations_only", "lvis_v1_val"])
 def test_lvis_masks_score_the_same_by_both_evaluators(data_root, name):
     truth = GroundTruth(data_root / f"lvis-mini/annotations/{name}.json", style="lvis")

@@ -87,6 +87,7 @@ def burn(seconds):
         math.sqrt(2.0)
 
 
+@pytest.mark.slow
 def test_another_process_on_the_cpu_is_seen_and_ones_own_work_is_not():
     its = CpuSensors()
     if its.absent:
@@ -121,6 +122,7 @@ def test_without_nvml_the_result_says_so():
     assert running.summary()["disturbances"] == []
 
 
+@pytest.mark.slow
 def test_ceilings_are_rates_of_this_machine():
     found = measure_ceilings(torch.device("cpu"), "fp32")
     assert 1e-3 < found.product_tflop_s <= found.tflop_s < 1e3
