@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,17 @@ import pytest
 import torch
 from tiny_coco import TinyCoco, make_tiny
 
+from sambench.adapters import registry
 from sambench.suites.data.shapes import make_shapes
 
 DRAWN, TIMES = 8, 8
+
+
+@pytest.fixture(autouse=True)
+def no_models_left_behind() -> Iterator[None]:
+    """Models of a test's own are forgotten after it, for this process goes on."""
+    yield
+    registry._added.clear()
 
 
 @pytest.fixture(scope="session")

@@ -17,9 +17,8 @@ DOC = Path(__file__).parents[2] / "docs" / "add-a-model.md"
 
 
 @pytest.fixture(autouse=True)
-def no_models_left_behind():
+def nothing_loaded_stays():
     yield
-    registry._added.clear()
     plugins.announced.cache_clear()
     for name in [n for n in sys.modules if n.startswith("sambench_adapter_")]:
         del sys.modules[name]

@@ -146,14 +146,6 @@ def failing(file: Path, name: str, width: int) -> ModelSpec:
     return ModelSpec("mine", adapter=AdapterSpec(f"{file}:{name}", "mine", {"width": width}))
 
 
-@pytest.fixture(autouse=True)
-def no_models_left_behind() -> Iterator[None]:
-    from sambench.adapters import registry
-
-    yield
-    registry._added.clear()
-
-
 @pytest.mark.parametrize(("name", "kind"), [("Fails", "bug"), ("Hungry", "out_of_memory")])
 def test_a_failure_travels_with_its_kind_and_what_was_finished_stays(
     plan: Plan, adapter: Path, name: str, kind: str

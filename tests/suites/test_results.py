@@ -6,6 +6,7 @@ import json
 import pytest
 
 from sambench.evsam.errors import SambenchError
+from sambench.suites.metrics.scores import About, Metric
 from sambench.suites.protocol import make_protocol
 from sambench.suites.results import SCHEMA, CellResult, load_results
 
@@ -65,7 +66,7 @@ def test_cells_come_back_as_they_were_from_the_file_and_from_its_folder(written)
 def test_the_full_cell_of_this_test_leaves_no_field_at_its_default():
     defaults = {f.name: getattr(PLAIN, f.name) for f in dataclasses.fields(PLAIN)}
     same = {f.name for f in dataclasses.fields(FULL) if getattr(FULL, f.name) == defaults[f.name]}
-    assert same == {"engine", "precision"}
+    assert same == {"engine", "precision", "about"}  # the last: see below
 
 
 def test_a_run_without_cells_has_none(written):
@@ -109,3 +110,22 @@ def test_a_missing_file_is_named_with_what_to_look_for(tmp_path):
     assert "Is " in refused(tmp_path)
     with pytest.raises(SambenchError, match="no such file"):
         load_results(tmp_path / "nowhere")
+
+
+def test_what_a_suite_says_of_itself_is_in_the_file_once_and_given_to_its_cells(written):
+    about = About("A title", (Metric("miou", "All objects"), Metric("n", "Masks", "masks", None)))
+    content = {
+        "schema": 1,
+        "suites": {FULL.suite: about.to_json()},
+        "cells": [FULL.to_json(), PLAIN.to_json()],
+    }
+    assert "about" not in FULL.to_json()
+    assert [cell.about for cell in load_results(written(content))] == [
+        about if cell.suite == FULL.suite else None for cell in (FULL, PLAIN)
+    ]
+
+
+@pytest.mark.parametrize("suites", [{"gt_box": {}}, {"gt_box": {"title": "x", "metrics": 3}}, []])
+def test_suites_that_are_incomplete_are_refused(written, suites):
+    with pytest.raises(SambenchError, match="incomplete"):
+        load_results(written({"schema": 1, "suites": suites, "cells": [PLAIN.to_json()]}))

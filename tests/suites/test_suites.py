@@ -20,7 +20,8 @@ from sambench.suites.everything.generator import GeneratedMask
 from sambench.suites.metrics.sizes import SIZES, sized
 from sambench.suites.protocol import make_protocol
 from sambench.suites.registry import SUITES, suite_class
-from sambench.suites.sginw.suite import Sginw, SginwData
+from sambench.suites.sginw.data import SginwData
+from sambench.suites.sginw.suite import Sginw
 
 STRICT, PAPER = make_protocol("strict"), make_protocol("paper")
 MEANS = ("gt_box", "click", "everything")

@@ -12,8 +12,9 @@ from sambench.evsam.errors import SambenchError
 from sambench.suites.base import Setting, Stopwatch
 from sambench.suites.data.sample import load_sample
 from sambench.suites.protocol import PRESETS, for_suite
+from sambench.suites.sginw.data import ANNOTATIONS, SPLIT, SginwData
 from sambench.suites.sginw.registry import registry
-from sambench.suites.sginw.suite import ANNOTATIONS, SPLIT, Sginw, SginwData
+from sambench.suites.sginw.suite import Sginw
 
 SCORER = {"Elephants": 25.25, "Cows": 81.09, "Fruits": 93.43, "HouseHold-Items": 89.77}
 """Perfect masks by pycocotools, which cannot match the object of id 0 in each (sginw-mini/README.md)."""
