@@ -76,6 +76,7 @@ def others(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_packages_and_folders_of_the_same_names_change_nothing(others: Path, tmp_path: Path) -> None:
     """They are installed, and lie in the folder where a user's script runs too."""
     shutil.copytree(others, tmp_path / "work")
@@ -123,12 +124,14 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy / "site"
 
 
+@pytest.mark.slow
 def test_the_wheel_has_the_namespace_and_nothing_else(installed: Path) -> None:
     tops = sorted(entry.name for entry in installed.iterdir())
     assert tops == ["sambench", f"sambench-{metadata.version('sambench')}.dist-info"]
     assert sorted(entry.name for entry in (installed / "sambench").iterdir()) == sorted(FOLDERS)
 
 
+@pytest.mark.slow
 def test_what_is_installed_runs_from_any_folder_and_brings_its_data_sets_and_pages(
     installed: Path, tmp_path: Path
 ) -> None:

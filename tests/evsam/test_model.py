@@ -116,6 +116,7 @@ def test_no_prompt_at_all_is_refused(model):
         model(drawn()[0], boxes=torch.zeros(0, 4), image_index=torch.zeros(0, dtype=torch.int64))
 
 
+@pytest.mark.slow
 def test_forward_with_an_index_can_be_compiled_whole(model):
     pixels, _, boxes, masks = drawn()
     compiled = torch.compile(model, backend="eager", fullgraph=True)

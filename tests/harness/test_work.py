@@ -73,6 +73,7 @@ def outcomes(messages: list[Message]) -> list[Outcome]:
     return [m for m in messages if isinstance(m, Outcome)]
 
 
+@pytest.mark.slow
 def test_another_process_gives_the_bytes_that_this_one_gives_and_those_of_a_run(
     plan: Plan, tiny: TinyCoco, tmp_path: Path
 ) -> None:
