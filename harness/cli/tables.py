@@ -76,8 +76,9 @@ def _shown(cells: Sequence[CellResult]) -> list[Metric]:
 
 
 def _title(cells: Sequence[CellResult], metrics: Sequence[Metric]) -> str:
+    units = "".join(f", {unit}" for unit in dict.fromkeys(m.unit for m in metrics))
     interval = ", 95% interval" if any(m.name in c.intervals for c in cells for m in metrics) else ""
-    return f"{cells[0].suite}: {_about(cells).title}{interval}"
+    return f"{cells[0].suite}: {_about(cells).title}{units}{interval}"
 
 
 def _status(cell: CellResult) -> str:
