@@ -34,8 +34,9 @@ class ResultsFile(Listener):
         self._write(cells)
 
     def cell_done(self, cell: CellResult) -> None:
-        """Write the cell in its place."""
-        self._write([cell])
+        """Write the cell in its place, unless that is what stands there."""
+        if self.error is not None or self._cells.get(_identity(cell)) != cell:
+            self._write([cell])
 
     def run_done(self, cells: Sequence[CellResult]) -> None:
         """Write all, where an earlier writing failed."""

@@ -40,8 +40,16 @@ class SuiteSpec:
     protocol: Protocol
 
     def open(self) -> Suite:
-        """Make the suite; a detector's boxes are read here."""
+        """Return the suite; the first time in a process it is made, and a detector's boxes are read."""
+        return self._opened
+
+    @functools.cached_property
+    def _opened(self) -> Suite:
         return suite_class(self.name).on(self.setting)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel by the fields alone, without what is open."""
+        return SuiteSpec, (self.name, self.setting, self.protocol)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
@@ -54,28 +55,17 @@ REPORTED = frozenset(metric.name for metric in METRICS)
 
 
 @dataclass(frozen=True)
-class DetBox(Suite):
-    """One box a prompt; metrics ``ap`` and its kin of the masks, and ``box_ap`` of the boxes themselves."""
+class DetectedSuite(Suite):
+    """A suite that prompts with a detector's boxes, one a prompt, and records a mask a box."""
 
     setting: Setting
-    detections: Detections
 
-    name: ClassVar[str] = "det_box"
     schema: ClassVar[pa.Schema] = SCHEMA
     needs_detections: ClassVar[bool] = True
-    title: ClassVar[str] = "Boxes of a detector, mask AP"
-    metrics: ClassVar[tuple[Metric, ...]] = METRICS
 
-    @classmethod
-    def check(cls, setting: Setting) -> None:
-        """See that the detections are a detector's, and that AP can be computed (see `check_detections`)."""
-        check_detections(setting, cls.on(setting).detections)
-
-    @classmethod
-    def on(cls, setting: Setting) -> Self:
-        """Read and index the detections."""
-        assert setting.detections is not None
-        return cls(setting, Detections(setting.detections))
+    @abstractmethod
+    def found(self, image_id: int) -> ImageDetections:
+        """Return the detections of an image."""
 
     def refusal(self, capabilities: Capabilities, protocol: Protocol) -> str | None:
         """Need boxes."""
@@ -91,8 +81,55 @@ class DetBox(Suite):
         watch: Stopwatch,
     ) -> list[Record]:
         """Prompt with all boxes of the image, the best first; a record a box."""
-        found = self.detections.of(sample.image_id)
-        return masks_of_boxes(segmenter, embedding, sample, found, protocol, watch)
+        found = self.found(sample.image_id)
+        records: list[Record] = []
+        if not len(found):
+            return records
+        prompts = Prompts(boxes=torch.from_numpy(found.boxes).float())
+        for chosen in predict(segmenter, embedding, prompts, protocol, watch):
+            with watch("score", segmenter.device):
+                rles = encode(np.asarray(chosen.masks.cpu()))
+            rows = zip(rles, chosen.pred_iou.tolist(), chosen.choice.tolist(), strict=True)
+            for rle, pred_iou, choice in rows:
+                i = len(records)
+                records.append(
+                    {
+                        "image_id": sample.image_id,
+                        "category_id": int(found.category_ids[i]),
+                        "score": float(found.scores[i]),
+                        "bbox": found.xywh[i].tolist(),
+                        "segmentation": json.dumps(as_json(rle)),
+                        "pred_iou": pred_iou,
+                        "choice": choice,
+                    }
+                )
+        return records
+
+
+@dataclass(frozen=True)
+class DetBox(DetectedSuite):
+    """Metrics ``ap`` and its kin of the masks, and ``box_ap`` of the boxes themselves."""
+
+    detections: Detections
+
+    name: ClassVar[str] = "det_box"
+    title: ClassVar[str] = "Boxes of a detector, mask AP"
+    metrics: ClassVar[tuple[Metric, ...]] = METRICS
+
+    @classmethod
+    def check(cls, setting: Setting) -> None:
+        """See that the detections are a detector's, and that AP can be computed (see `check_detections`)."""
+        check_detections(setting, cls.on(setting).detections)
+
+    @classmethod
+    def on(cls, setting: Setting) -> Self:
+        """Read and index the detections."""
+        assert setting.detections is not None
+        return cls(setting, Detections(setting.detections))
+
+    def found(self, image_id: int) -> ImageDetections:
+        """Look the image up."""
+        return self.detections.of(image_id)
 
     def score(self, records: pa.Table, protocol: Protocol) -> Scores:
         """Compute AP of the masks by the protocol's score, and of the boxes by the detector's."""
@@ -128,42 +165,10 @@ def check_detections(setting: Setting, detections: Detections) -> None:
         )
 
 
-def masks_of_boxes(
-    segmenter: Segmenter,
-    embedding: Embedding,
-    sample: Sample,
-    found: ImageDetections,
-    protocol: Protocol,
-    watch: Stopwatch,
-) -> list[Record]:
-    """Prompt with the boxes found on an image; a record a box, as `SCHEMA` says."""
-    records: list[Record] = []
-    if not len(found):
-        return records
-    prompts = Prompts(boxes=torch.from_numpy(found.boxes).float())
-    for chosen in predict(segmenter, embedding, prompts, protocol, watch):
-        with watch("score", segmenter.device):
-            rles = encode(np.asarray(chosen.masks.cpu()))
-        for rle, pred_iou, choice in zip(rles, chosen.pred_iou.tolist(), chosen.choice.tolist(), strict=True):
-            i = len(records)
-            records.append(
-                {
-                    "image_id": sample.image_id,
-                    "category_id": int(found.category_ids[i]),
-                    "score": float(found.scores[i]),
-                    "bbox": found.xywh[i].tolist(),
-                    "segmentation": json.dumps(as_json(rle)),
-                    "pred_iou": pred_iou,
-                    "choice": choice,
-                }
-            )
-    return records
-
-
 def average_precision(
     records: pa.Table, setting: Setting, protocol: Protocol
 ) -> tuple[dict[str, float | None], dict[str, list[float]]]:
-    """Score records of `masks_of_boxes`: the masks by the protocol's score, the boxes by the detector's.
+    """Score records of a `DetectedSuite`: the masks by the protocol's score, the boxes by the detector's.
 
     Returns:
         Metrics, and the intervals of those of the masks.

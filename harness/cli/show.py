@@ -103,7 +103,9 @@ def _request(image: Path, mode: str, point: str | None, box: str | None, points_
 
 def _split(text: str, option: str) -> tuple[str, ...]:
     """Return what a list of names has, each once."""
-    names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    from sambench.harness.config.keys import split
+
+    names = tuple(dict.fromkeys(split(text)))
     if not names:
         raise SambenchError(f"{option} {text!r}: names nothing.")
     return names

@@ -11,7 +11,7 @@ from typing import Any
 from sambench.adapters.plugins import parse_adapter
 from sambench.evsam.errors import SambenchError, did_you_mean
 from sambench.harness.config import datasets
-from sambench.harness.config.keys import BY_SPELLING, find
+from sambench.harness.config.keys import BY_SPELLING, find, split
 from sambench.suites.files import expanded, read_mapping
 
 SEED = 0
@@ -41,7 +41,7 @@ class Content:
         """Read one or several values; text is cut at commas. Empty where none is given."""
         value = self.values.get(key)
         if isinstance(value, str):
-            value = [part.strip() for part in value.split(",") if part.strip()]
+            value = split(value)
         if value is None or value == []:
             return []
         if isinstance(value, Mapping) or not isinstance(value, Sequence):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sambench.evsam.errors import SambenchError, did_you_mean
+from sambench.harness.config.keys import split
 from sambench.suites.data.named import FORMATS, find, is_known
 from sambench.suites.files import expanded
 
@@ -46,7 +47,7 @@ def _entries(values: Mapping[str, Any], where: str) -> list[dict[str, Any]]:
     """Return data sets as mappings, with the keys beside them in their one."""
     given = values.get("dataset", [])
     if isinstance(given, str):
-        given = [part.strip() for part in given.split(",") if part.strip()]
+        given = split(given)
     entries = []
     for one in given if isinstance(given, Sequence) else [given]:
         if not isinstance(one, str | Mapping):

@@ -58,6 +58,11 @@ KEYS = (
 BY_SPELLING = {spelling: key for key in KEYS for spelling in (key.name, key.several) if spelling}
 
 
+def split(text: str) -> list[str]:
+    """Cut several values that are written as text, at commas."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
 def find(spelling: str, where: str, command: str) -> Key:
     """Return the key of a spelling.
 

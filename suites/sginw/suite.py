@@ -18,12 +18,10 @@ from typing import ClassVar, Self
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sambench.adapters.base import Capabilities, Embedding, Segmenter
 from sambench.evsam.errors import SambenchError
-from sambench.suites.base import Record, Setting, Stopwatch, Suite
-from sambench.suites.data.detections import Detections
-from sambench.suites.data.sample import Sample
-from sambench.suites.det_box import SCHEMA, average_precision, check_detections, masks_of_boxes
+from sambench.suites.base import Setting
+from sambench.suites.data.detections import Detections, ImageDetections
+from sambench.suites.det_box import DetectedSuite, average_precision, check_detections
 from sambench.suites.files import write_atomic
 from sambench.suites.metrics.scores import Metric, Scores
 from sambench.suites.protocol import Protocol
@@ -32,18 +30,15 @@ from sambench.suites.sginw.registry import registry
 
 
 @dataclass(frozen=True)
-class Sginw(Suite):
+class Sginw(DetectedSuite):
     """One box a prompt, one mask a box; metrics ``ap`` (the mean), ``ap_median``, and ``ap_<data set>``.
 
     The mean is of all 25, so it is not there where one is missing; ``ap_of_those_there`` is.
     """
 
-    setting: Setting
     detections: dict[str, Detections]
 
     name: ClassVar[str] = "sginw"
-    schema: ClassVar[pa.Schema] = SCHEMA
-    needs_detections: ClassVar[bool] = True
     title: ClassVar[str] = "Segmentation in the Wild, AP"
     metrics: ClassVar[tuple[Metric, ...]] = (
         Metric("ap", "Mean of 25", brief=True),
@@ -71,23 +66,10 @@ class Sginw(Suite):
         found = {name: Detections(_detection_file(setting.detections, name)) for name in names}
         return cls(setting, found)
 
-    def refusal(self, capabilities: Capabilities, protocol: Protocol) -> str | None:
-        """Need boxes."""
-        del protocol
-        return None if capabilities.boxes else "it takes no boxes"
-
-    def evaluate(
-        self,
-        segmenter: Segmenter,
-        embedding: Embedding,
-        sample: Sample,
-        protocol: Protocol,
-        watch: Stopwatch,
-    ) -> list[Record]:
-        """Prompt with all boxes of the image; a record a box."""
-        name, own = split_id(sample.image_id)
-        found = self.detections[name].of(own)
-        return masks_of_boxes(segmenter, embedding, sample, found, protocol, watch)
+    def found(self, image_id: int) -> ImageDetections:
+        """Look the image up in its own data set."""
+        name, own = split_id(image_id)
+        return self.detections[name].of(own)
 
     def score(self, records: pa.Table, protocol: Protocol) -> Scores:
         """Compute AP on each data set, and their mean and median."""

@@ -16,6 +16,7 @@ from sambench.harness.events import Events, Listener
 from sambench.harness.plan import make_plan
 from sambench.harness.results import ResultsFile
 from sambench.harness.run import run
+from sambench.suites.files import write_atomic
 from sambench.suites.results import CellResult
 
 EVENTS = ("run_started", "group_started", "images_done", "shard_done", "cell_done", "run_done")
@@ -132,6 +133,22 @@ def test_results_are_written_as_cells_end_and_once_more_where_that_failed(
         ("box", "done"),
         ("ellipse", "done"),
     ]
+
+
+def test_cells_that_stand_there_already_are_not_written_again(
+    go: Callable[..., list[CellResult]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = []
+
+    def count(path: Path, content: bytes) -> None:
+        written.append(path.name)
+        write_atomic(path, content)
+
+    monkeypatch.setattr("sambench.harness.results.write_atomic", count)
+    go(ResultsFile(tmp_path / "run"))
+    assert len(written) == 3  # at the start, and as each of two cells ends
+    go(ResultsFile(tmp_path / "run"))
+    assert len(written) == 4
 
 
 def test_results_that_cannot_be_written_end_the_command_with_2_and_keep_the_records(

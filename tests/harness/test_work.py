@@ -97,6 +97,14 @@ def test_a_whole_plan_travels(plan: Plan) -> None:
     assert pickle.loads(pickle.dumps(plan)) == plan
 
 
+def test_a_suite_is_opened_once_a_process_and_does_not_travel_open(plan: Plan) -> None:
+    spec = plan.groups[0].cells[0].suite
+    before = pickle.dumps(spec)
+    assert spec.open() is spec.open()
+    assert pickle.dumps(spec) == before
+    assert pickle.loads(before).open() is not spec.open()
+
+
 def test_tasks_may_come_in_any_order_and_to_several_workers(plan: Plan) -> None:
     all_at_once = {o.shard: o.files for o in outcomes(list(work(given(plan), tasks(plan))))}
     parted: dict[int, dict[int, bytes]] = {}
