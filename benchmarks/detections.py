@@ -30,8 +30,8 @@ from benchmarks.suites import RESULTS
 from sambench.harness.provenance import device_name, git_state, versions
 from sambench.suites.data.detections import Detections
 from sambench.suites.data.rle import encode
-from sambench.suites.metrics.average_precision import Results, evaluate
-from sambench.suites.metrics.ground_truth import GroundTruth
+from sambench.suites.scoring.average_precision import Results, evaluate
+from sambench.suites.scoring.ground_truth import GroundTruth
 
 HEIGHT, WIDTH = 480, 640
 BOXES = 400_000

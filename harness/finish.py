@@ -14,9 +14,9 @@ from sambench.harness.plan import Cell, Group, Plan
 from sambench.harness.provenance import Hardware, git_state, versions
 from sambench.suites.base import Suite
 from sambench.suites.failures import Failure
-from sambench.suites.metrics.scores import Scores
 from sambench.suites.registry import suite_class
 from sambench.suites.results import CellResult, Status
+from sambench.suites.scoring.scores import Scores
 
 
 @dataclass

@@ -24,10 +24,10 @@ from sambench.suites.base import Setting
 from sambench.suites.data.coco import CocoDataset, Entry
 from sambench.suites.data.fingerprints import images_sha256
 from sambench.suites.data.sample import draw
-from sambench.suites.metrics.average_precision import Evaluator
-from sambench.suites.metrics.ground_truth import Style
 from sambench.suites.protocol import for_suite
 from sambench.suites.registry import suite_class
+from sambench.suites.scoring.average_precision import Evaluator
+from sambench.suites.scoring.ground_truth import Style
 from sambench.suites.sginw.data import SginwData
 
 WORKER = "sambench.harness.work"

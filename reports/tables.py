@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from sambench.reports import cells, published, words
 from sambench.reports.cells import Entry
-from sambench.suites.metrics.scores import About, Metric
 from sambench.suites.registry import SUITES, suite_class
+from sambench.suites.scoring.scores import About, Metric
 
 STATUS = {"not_applicable": "n/a", "failed": "failed", "unfinished": "unfinished"}
 

@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 import pyarrow as pa
 
-from sambench.suites.metrics.average_precision import Evaluator
-from sambench.suites.metrics.bootstrap import ImageSums
-from sambench.suites.metrics.ground_truth import Style
-from sambench.suites.metrics.iou import mean_iou
-from sambench.suites.metrics.scores import About, Metric, Scores
-from sambench.suites.metrics.sizes import sums_by_size
 from sambench.suites.protocol import Protocol
+from sambench.suites.scoring.average_precision import Evaluator
+from sambench.suites.scoring.bootstrap import ImageSums
+from sambench.suites.scoring.ground_truth import Style
+from sambench.suites.scoring.means import mean_iou, sums_by_size
+from sambench.suites.scoring.scores import About, Metric, Scores
 
 if TYPE_CHECKING:
     import torch

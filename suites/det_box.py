@@ -21,12 +21,12 @@ from sambench.suites.base import Record, Setting, Stopwatch, Suite
 from sambench.suites.data.detections import Detections, ImageDetections
 from sambench.suites.data.rle import as_json, encode
 from sambench.suites.data.sample import Sample
-from sambench.suites.metrics.average_precision import Results, evaluate, intervals, used_evaluator
-from sambench.suites.metrics.ground_truth import GroundTruth
-from sambench.suites.metrics.scores import Metric, Scores
 from sambench.suites.metrics.sizes import SIZES, sized
 from sambench.suites.predict import predict
 from sambench.suites.protocol import Protocol
+from sambench.suites.scoring.average_precision import Results, evaluate, intervals, used_evaluator
+from sambench.suites.scoring.ground_truth import GroundTruth
+from sambench.suites.scoring.scores import Metric, Scores
 
 SCHEMA = pa.schema(
     [

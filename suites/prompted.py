@@ -21,12 +21,12 @@ from sambench.suites.base import (
     sum_instances,
 )
 from sambench.suites.data.sample import Sample, Target
-from sambench.suites.metrics.bootstrap import ImageSums
 from sambench.suites.metrics.iou import mask_iou
-from sambench.suites.metrics.scores import Metric, Scores
 from sambench.suites.metrics.sizes import SIZES, sized
 from sambench.suites.predict import predict
 from sambench.suites.protocol import Protocol
+from sambench.suites.scoring.bootstrap import ImageSums
+from sambench.suites.scoring.scores import Metric, Scores
 
 SCHEMA = pa.schema(
     [

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sambench.evsam.errors import SambenchError
-from sambench.suites.metrics.scores import About
+from sambench.suites.scoring.scores import About
 
 SCHEMA = 1
 

@@ -9,8 +9,8 @@ from rich.table import Table
 
 from sambench.harness.cli.console import plain_table
 from sambench.harness.plan import Plan
-from sambench.suites.metrics.scores import About, Metric
 from sambench.suites.results import CellResult
+from sambench.suites.scoring.scores import About, Metric
 
 MOST_COLUMNS = 5
 """Metrics that a terminal has room for; the report has all."""

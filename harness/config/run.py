@@ -11,9 +11,9 @@ from sambench.harness.config.common import Config, kind_of, read_common
 from sambench.harness.config.content import SEED, Content, read
 from sambench.harness.config.datasets import DatasetConfig, read_datasets
 from sambench.harness.config.keys import RUN
-from sambench.suites.metrics.average_precision import Evaluator
 from sambench.suites.protocol import Protocol, make_protocol
 from sambench.suites.registry import SUITES
+from sambench.suites.scoring.average_precision import Evaluator
 
 EVALUATORS: tuple[str, ...] = get_args(Evaluator)
 

@@ -23,12 +23,12 @@ from sambench.suites.base import (
 )
 from sambench.suites.click.clicker import Clicker
 from sambench.suites.data.sample import Sample, Target
-from sambench.suites.metrics.bootstrap import ImageSums
 from sambench.suites.metrics.iou import mask_iou
-from sambench.suites.metrics.scores import Metric, Scores
 from sambench.suites.metrics.sizes import SIZES, sized
 from sambench.suites.predict import ChosenMasks, predict
 from sambench.suites.protocol import Protocol
+from sambench.suites.scoring.bootstrap import ImageSums
+from sambench.suites.scoring.scores import Metric, Scores
 
 CLICKS = 5
 REPORTED = {1: "1 click", 3: "3 clicks", 5: "5 clicks"}  # the rounds that the paper's Table 2 prints

@@ -19,11 +19,11 @@ from sambench.adapters.base import Capabilities, Embedding, Segmenter
 from sambench.suites.base import InstanceSuite, Record, Stopwatch, describe, kept, sum_instances
 from sambench.suites.data.sample import Sample
 from sambench.suites.everything.generator import GeneratedMask, GeneratorSettings, generate
-from sambench.suites.metrics.bootstrap import ImageSums, side_by_side
 from sambench.suites.metrics.recall import THRESHOLDS, match
-from sambench.suites.metrics.scores import Metric, Scores
 from sambench.suites.metrics.sizes import SIZES, sized
 from sambench.suites.protocol import Protocol
+from sambench.suites.scoring.bootstrap import ImageSums, side_by_side
+from sambench.suites.scoring.scores import Metric, Scores
 
 MOST_MASKS = 1000
 SETTINGS = GeneratorSettings()  # those of SAM's own generator, whatever the model

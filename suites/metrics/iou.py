@@ -1,16 +1,13 @@
-"""IoU of masks with their objects, and its mean over objects, by size."""
+"""IoU of masks with their objects."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sambench.suites.data.masks import WindowMask
-from sambench.suites.metrics.scores import Scores
-from sambench.suites.metrics.sizes import SIZES, sums_by_size
-from sambench.suites.protocol import Protocol
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,23 +43,3 @@ def count_on_device(masks: Tensor, truth: Sequence[WindowMask]) -> tuple[np.ndar
     predicted = masks.flatten(1).sum(dim=1)
     counted = torch.stack([overlap, predicted]).cpu().numpy()
     return counted[0], counted[1]
-
-
-def mean_iou(
-    iou: Mapping[str, np.ndarray], image_id: np.ndarray, area: np.ndarray, protocol: Protocol
-) -> Scores:
-    """Average IoU over instances, overall and by size.
-
-    Args:
-        iou: metric name to IoU of each object, (n,) in [0, 1]: ``{"miou": ...}``.
-        image_id: (n,), for the resampling.
-        area: (n,) square pixels, for the size.
-        protocol: says where the bins end.
-
-    Returns:
-        Metrics ``name``, ``name_small``, ``name_medium`` and ``name_large`` in percent, their intervals (none
-        from a single image), and the number of objects of each size.
-    """
-    summed = sums_by_size(iou, image_id, area, protocol)
-    objects = summed.counts[:, : len(SIZES)].sum(axis=0).tolist()
-    return Scores(summed.means(), summed.intervals(), dict(zip(SIZES, objects, strict=True)))

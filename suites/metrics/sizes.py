@@ -1,12 +1,9 @@
-"""COCO's sizes of objects: small, medium, large; and what is added up by them."""
+"""COCO's sizes of objects: small, medium, large."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 
-from sambench.suites.metrics.bootstrap import ImageSums, image_sums
 from sambench.suites.protocol import MEDIUM_AREA, SMALL_AREA, Protocol
 
 SIZES = {"all": "All objects", "small": "Small", "medium": "Medium", "large": "Large"}
@@ -31,24 +28,3 @@ def size_bins(area: np.ndarray, protocol: Protocol) -> dict[str, np.ndarray]:
         "medium": (area >= SMALL_AREA) & ((area <= MEDIUM_AREA) if closed else (area < MEDIUM_AREA)),
         "large": area >= MEDIUM_AREA,
     }
-
-
-def sums_by_size(
-    shares: Mapping[str, np.ndarray], image_id: np.ndarray, area: np.ndarray, protocol: Protocol
-) -> ImageSums:
-    """Add up shares of objects, such as IoU, image by image: overall and by size.
-
-    Args:
-        shares: metric name to the share of each object, (n,) in [0, 1].
-        image_id: (n,).
-        area: (n,) square pixels.
-        protocol: says where the bins end.
-
-    Returns:
-        For each name the columns ``name``, ``name_small``, ``name_medium`` and ``name_large``.
-    """
-    bins = size_bins(area, protocol)
-    return image_sums(
-        {sized(name, size): (values, bins[size]) for name, values in shares.items() for size in SIZES},
-        image_id,
-    )

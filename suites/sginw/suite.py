@@ -23,8 +23,8 @@ from sambench.suites.base import Setting
 from sambench.suites.data.detections import Detections, ImageDetections
 from sambench.suites.det_box import DetectedSuite, average_precision, check_detections
 from sambench.suites.files import write_atomic
-from sambench.suites.metrics.scores import Metric, Scores
 from sambench.suites.protocol import Protocol
+from sambench.suites.scoring.scores import Metric, Scores
 from sambench.suites.sginw.data import ANNOTATIONS, SPLIT, STRIDE, global_id, split_id
 from sambench.suites.sginw.registry import registry
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sambench.suites.metrics.scores import About, Metric
+from sambench.suites.scoring.scores import About, Metric
 from sambench.suites.throughput.statistics import PERCENTILES
 
 METRICS = (

@@ -14,7 +14,7 @@ def few_resamples():
     """Intervals take most of the time, and are proven with the suite itself."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("AP_RESAMPLES", "FEW_RESAMPLES"):
-            patch.setattr(f"sambench.suites.metrics.evaluators.{name}", 10)
+            patch.setattr(f"sambench.suites.scoring.evaluators.{name}", 10)
         yield
 
 

@@ -15,7 +15,7 @@ from sambench.adapters.families.baselines import Ellipse
 from sambench.suites.base import Suite
 from sambench.suites.click.suite import Click
 from sambench.suites.gt_box import GtBox
-from sambench.suites.metrics.scores import Scores
+from sambench.suites.scoring.scores import Scores
 
 BOTH = [(model, suite) for model in ("box", "ellipse") for suite in ("gt_box", "click")]
 

@@ -6,9 +6,9 @@ import json
 import pytest
 
 from sambench.evsam.errors import SambenchError
-from sambench.suites.metrics.scores import About, Metric
 from sambench.suites.protocol import make_protocol
 from sambench.suites.results import SCHEMA, CellResult, load_results
+from sambench.suites.scoring.scores import About, Metric
 
 PLAIN = CellResult("box", "eager", "fp32", "cpu", "gt_box", "coco", make_protocol("strict").to_json())
 FULL = CellResult(

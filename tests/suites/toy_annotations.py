@@ -7,7 +7,7 @@ import pytest
 from pycocotools import mask as official
 
 from sambench.suites.data.rle import encode
-from sambench.suites.metrics.average_precision import Results
+from sambench.suites.scoring.average_precision import Results
 
 SIZE = 120  # the side of toy images; masks of all three sizes fit
 OFFICIAL = {"coco": "pycocotools", "lvis": "lvis"}

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from sambench.suites.data.coco import CocoDataset
 from sambench.suites.data.masks import to_window
-from sambench.suites.metrics.bootstrap import BOOTSTRAP_SEED, RESAMPLES
-from sambench.suites.metrics.iou import count_on_device, mask_iou, mean_iou
+from sambench.suites.metrics.iou import count_on_device, mask_iou
 from sambench.suites.protocol import make_protocol
+from sambench.suites.scoring.bootstrap import BOOTSTRAP_SEED, RESAMPLES
+from sambench.suites.scoring.means import mean_iou
 
 PAPER, STRICT = make_protocol("paper"), make_protocol("strict")
 

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from sambench.suites.metrics.sizes import SIZES, size_bins, sized, sums_by_size
+from sambench.suites.metrics.sizes import SIZES, size_bins, sized
 from sambench.suites.protocol import make_protocol
+from sambench.suites.scoring.means import sums_by_size
 
 PAPER, STRICT = make_protocol("paper"), make_protocol("strict")
 EDGES = np.array([0.0, 1023.999, 1024.0, 1024.001, 9215.999, 9216.0, 9216.001, 1e9])

@@ -21,9 +21,9 @@ from toy_annotations import (
 
 from sambench.evsam.errors import SambenchError
 from sambench.suites.data.rle import encode
-from sambench.suites.metrics.average_precision import Results, evaluate, intervals, used_evaluator
-from sambench.suites.metrics.evaluators import by_hotcoco, by_pycocotools, lvis_at_work
-from sambench.suites.metrics.ground_truth import GroundTruth
+from sambench.suites.scoring.average_precision import Results, evaluate, intervals, used_evaluator
+from sambench.suites.scoring.evaluators import by_hotcoco, by_pycocotools, lvis_at_work
+from sambench.suites.scoring.ground_truth import GroundTruth
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from sambench.suites.metrics.scores import About, Metric
+from sambench.suites.scoring.scores import About, Metric
 
 ABOUT = About(
     "Recall",

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sambench.suites.metrics.bootstrap import (
+from sambench.suites.scoring.bootstrap import (
     BOOTSTRAP_SEED,
     RESAMPLES,
     ImageSums,

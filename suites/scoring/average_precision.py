@@ -15,7 +15,7 @@ import numpy as np
 
 from sambench.evsam.errors import SambenchError
 from sambench.suites.data.rle import encode
-from sambench.suites.metrics.evaluators import (
+from sambench.suites.scoring.evaluators import (
     COCO_STATS,
     LVIS_STATS,
     IouType,
@@ -24,7 +24,7 @@ from sambench.suites.metrics.evaluators import (
     by_pycocotools,
     intervals_by_hotcoco,
 )
-from sambench.suites.metrics.ground_truth import GroundTruth
+from sambench.suites.scoring.ground_truth import GroundTruth
 
 __all__ = ["Evaluator", "IouType", "Results", "evaluate", "intervals", "used_evaluator"]
 
@@ -107,7 +107,7 @@ def evaluate(
 
 
 def intervals(truth: GroundTruth, results: Results, *, iou_type: IouType) -> dict[str, list[float]]:
-    """Return the precisions' 95% intervals, percent: images resampled, as in `suites.metrics.bootstrap`.
+    """Return the precisions' 95% intervals, percent: images resampled, as in `suites.scoring.bootstrap`.
 
     None for a single image, nor where the official evaluators' quirk is wanted, which hotcoco has not.
     """

@@ -17,8 +17,8 @@ import msgspec
 import numpy as np
 
 from sambench.evsam.errors import SambenchError
-from sambench.suites.metrics.bootstrap import BOOTSTRAP_SEED, CONFIDENCE
-from sambench.suites.metrics.ground_truth import GroundTruth
+from sambench.suites.scoring.bootstrap import BOOTSTRAP_SEED, CONFIDENCE
+from sambench.suites.scoring.ground_truth import GroundTruth
 
 IouType = Literal["segm", "bbox"]
 
