@@ -125,7 +125,8 @@ def _provenance(
 ) -> dict[str, Any]:
     """Say what makes the boxes."""
     from sambench.adapters.detectors import registry
-    from sambench.harness.provenance import code_digest, device_name, versions
+    from sambench.harness.provenance import device_name, versions
+    from sambench.harness.sources import code_digest
     from sambench.suites.data.fingerprints import images_sha256
 
     weights = detector.weights

@@ -21,6 +21,8 @@ class Entry:
     """In the order of the annotation file."""
     source: Path = Path()
     """The annotation file, for messages."""
+    sha256: str | None = None
+    """Of the image file, once it is known."""
 
 
 class CocoDataset:
