@@ -66,8 +66,9 @@ class Loaded:
 class Watch:
     """Takes note of what is opened and imported while it is on."""
 
-    def __init__(self) -> None:
+    def __init__(self, who: str) -> None:
         self.opened: dict[str, None] = {}
+        self._who = who
         self._before = frozenset(sys.modules)
 
     def loaded(self, also: Iterable[str | Path] = (), *, apart: str | None = None) -> Loaded:
@@ -77,10 +78,11 @@ class Watch:
             also: files that the model names itself.
             apart: path of its weights, which are recorded with a checksum of their own.
         """
-        names = [name for name in tuple(sys.modules) if name not in self._before]
+        names = _imported.setdefault(self._who, set())
+        names |= sys.modules.keys() - self._before
         libraries: dict[str, str] = {}
         modules = []
-        for name in names:
+        for name in sorted(names):
             file = getattr(sys.modules.get(name), "__file__", None)
             if found := _distribution(name) if file and _is_installed(file) else None:
                 libraries[found] = metadata.version(found)
@@ -92,13 +94,15 @@ class Watch:
 
 
 _watches: list[Watch] = []
+_imported: dict[str, set[str]] = {}
+"""Names of modules by who imported them first: Python imports nothing a second time."""
 
 
 @contextmanager
-def watched() -> Iterator[Watch]:
-    """Watch what this process opens and imports."""
+def watched(who: str) -> Iterator[Watch]:
+    """Watch what this process opens and imports for somebody."""
     _listen()
-    watch = Watch()
+    watch = Watch(who)
     _watches.append(watch)
     try:
         yield watch

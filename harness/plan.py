@@ -80,8 +80,10 @@ class Cell:
     store: CellStore
 
     @property
-    def is_scored(self) -> bool:
-        """Whether there is nothing left to do."""
+    def is_settled(self) -> bool:
+        """Whether there is nothing left to do: it is scored, or known not to apply."""
+        if self.store.refusal() is not None:
+            return True
         return self.store.is_whole and self.store.scores(digest_of(self.score_key)) is not None
 
 
@@ -143,11 +145,11 @@ def make_plan(config: RunConfig) -> Plan:
 
 
 def _check(cells: list[Cell]) -> None:
-    """See that the data can be scored, unless they are already."""
+    """See that the data can be scored, where they are not yet."""
     checked: set[tuple[str, Setting]] = set()
     for cell in cells:
         its = (cell.suite.name, cell.suite.setting)
-        if its not in checked and not cell.is_scored:
+        if its not in checked and not cell.is_settled:
             checked.add(its)
             suite_class(cell.suite.name).check(cell.suite.setting)
 

@@ -26,7 +26,8 @@ class Probe:
 
 def probe(spec: ModelSpec) -> Probe:
     """Create a model, look at it, and let it go; what it sets in the process is put back."""
-    with state.kept(), watched() as watch:
+    target = spec.adapter.target if spec.adapter else spec.name
+    with state.kept(), watched(target) as watch:
         if spec.adapter is not None:
             try:
                 add(spec.adapter, check=True)

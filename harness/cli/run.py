@@ -61,15 +61,21 @@ def run(
     """
     from sambench.harness.cli.tables import show_plan
     from sambench.harness.config.run import load_run
+    from sambench.harness.estimate import times_left
     from sambench.harness.plan import make_plan
 
     loaded, content = load_run(config, context.params)
     console.note_unread(content, "run")
     with console.err.status("Reading annotations, images and weights"):
         plan = make_plan(loaded)
+    times = times_left(plan)
     if dry_run:
         show_plan(plan, console.out)
+        for line in times:
+            console.out.print(line, soft_wrap=True)
         return
+    for line in times:
+        console.err.print(line, soft_wrap=True)
     _do(plan)
 
 
