@@ -1,8 +1,8 @@
 """What creating a model from outside took in: files of the user's, and libraries.
 
 A checksum of the class's own file says little where it imports a helper, or reads a table. Python announces
-every file that it opens and keeps every module that it loads, so that nobody has to declare them; in `files` a
-`Segmenter` names what it reads by other ways.
+every file that it opens and keeps every module that it loads, so that nobody has to declare them; a `Segmenter`
+names in `files` what it reads by other ways.
 """
 
 from __future__ import annotations

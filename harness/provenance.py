@@ -45,7 +45,6 @@ def git_state() -> dict[str, Any]:
         return {}
 
 
-@cache
 def device_name(device: str) -> str:
     """Name the hardware behind ``cpu`` or ``cuda:0``."""
     import torch
@@ -83,6 +82,7 @@ def cpu_capability() -> str:
     return str(torch.backends.cpu.get_cpu_capability())
 
 
+@cache
 def _cpu_model() -> str:
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
@@ -91,11 +91,3 @@ def _cpu_model() -> str:
     except OSError:
         pass
     return platform.processor() or platform.machine()
-
-
-def environment() -> dict[str, str]:
-    return {}
-
-
-def settings() -> dict[str, Any]:
-    return {}

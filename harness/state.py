@@ -17,6 +17,8 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
+from sambench.harness.environment import flushes_denormals
+
 
 @contextlib.contextmanager
 def kept() -> Iterator[None]:
@@ -56,7 +58,7 @@ def _settings() -> Iterator[_Setting]:
     yield _Setting(torch.get_default_dtype, torch.set_default_dtype)
     yield _Setting(torch.get_default_device, torch.set_default_device)
     yield _Setting(torch.is_grad_enabled, torch.set_grad_enabled)
-    yield _Setting(_flushes_denormals, torch.set_flush_denormal)
+    yield _Setting(flushes_denormals, torch.set_flush_denormal)
     yield _Setting(torch.get_float32_matmul_precision, torch.set_float32_matmul_precision)
     yield _Setting(
         torch.get_deterministic_debug_mode,  # 0: any algorithm, 1: a warning, 2: an error
@@ -87,14 +89,6 @@ def _same(a: Any, b: Any) -> bool:
     if isinstance(a, tuple) and isinstance(b, tuple):
         return len(a) == len(b) and all(map(_same, a, b))
     return bool(np.all(np.asarray(a) == np.asarray(b))) if hasattr(a, "shape") else bool(a == b)
-
-
-def _flushes_denormals() -> bool:
-    """Tell whether torch takes the smallest numbers for zero; it has no other way to ask."""
-    import torch
-
-    smallest = torch.tensor([torch.finfo(torch.float32).smallest_normal], dtype=torch.float32)
-    return bool((smallest / 2 == 0).item())
 
 
 def _put_back_environment(before: dict[str, str]) -> None:

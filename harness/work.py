@@ -20,7 +20,8 @@ from sambench.adapters.weights.resolve import plain
 from sambench.evsam.errors import SambenchError
 from sambench.evsam.memory import keep_freed_memory
 from sambench.harness import state
-from sambench.harness.provenance import Hardware, hardware, settings
+from sambench.harness.environment import settings
+from sambench.harness.provenance import Hardware, hardware
 from sambench.harness.store import Begun, decode_begun, encode_shard
 from sambench.suites.base import Setting, Stopwatch, Suite
 from sambench.suites.data.coco import Entry

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,10 +15,9 @@ from tiny_coco import HEIGHT, WIDTH, TinyCoco, make_tiny, noise
 
 from sambench.adapters.base import Weights
 from sambench.evsam.errors import SambenchError
-from sambench.harness import sources
 from sambench.harness.config.datasets import DatasetConfig
 from sambench.harness.config.run import RunConfig
-from sambench.harness.plan import WORKER, Plan, make_plan
+from sambench.harness.plan import Plan, make_plan
 from sambench.suites.data.annotations import ImageRecord
 from sambench.suites.data.coco import Entry
 from sambench.suites.data.sample import draw
@@ -266,73 +264,6 @@ def test_a_plan_of_two_data_sets_has_a_group_each(tiny: TinyCoco, tmp_path: Path
     assert [(g.variant.model, g.data.config.name, len(g.data.entries)) for g in plan.groups] == [
         (model, name, n) for model in ("box", "ellipse") for name, n in (("tiny", 4), ("other", 2))
     ]
-
-
-def test_an_adapters_digest_follows_what_it_imports_and_nothing_else(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A copy of the sources, changed here and there."""
-    for package in ("evsam", "adapters", "suites"):
-        shutil.copytree(sources.ROOT / package, tmp_path / package)
-    monkeypatch.setattr(sources, "ROOT", tmp_path)
-
-    def digests() -> tuple[str, str]:
-        sources.code_digest.cache_clear()
-        return (
-            sources.code_digest("sambench.adapters.families.efficientvit_sam", "sambench.suites.click.suite"),
-            sources.code_digest("sambench.adapters.families.baselines", "sambench.suites.gt_box"),
-        )
-
-    def touch(name: str) -> tuple[bool, bool]:
-        """Which of the two digests another line in a file changes."""
-        before = digests()
-        with (tmp_path / name).open("a") as file:
-            file.write("changed = True\n")
-        return tuple(a != b for a, b in zip(before, digests(), strict=True))  # type: ignore[return-value]
-
-    try:
-        assert touch("evsam/attention.py") == (True, False)
-        assert touch("suites/click/clicker.py") == (True, False)
-        assert touch("adapters/families/baselines.py") == (False, True)
-        assert touch("suites/data/masks.py") == (True, True)
-        assert touch("adapters/base.py") == (True, True)
-        assert touch("adapters/registry.py") == (False, False)  # which the worker imports
-        assert touch("adapters/models.py") == (False, False)
-        assert touch("suites/data/shapes.py") == (False, False)
-    finally:
-        sources.code_digest.cache_clear()
-
-
-def test_the_worker_and_what_creates_models_decide_every_cell(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A copy of the sources, changed here and there; what only plans, tells and shows decides nothing."""
-    for package in ("evsam", "adapters", "suites", "harness"):
-        shutil.copytree(sources.ROOT / package, tmp_path / package)
-    monkeypatch.setattr(sources, "ROOT", tmp_path)
-
-    def digest() -> str:
-        sources.code_digest.cache_clear()
-        return sources.code_digest("sambench.adapters.families.baselines", WORKER)
-
-    def touch(name: str) -> bool:
-        before = digest()
-        with (tmp_path / name).open("a") as file:
-            file.write("changed = True\n")
-        return digest() != before
-
-    try:
-        deciding = (
-            "harness/work.py",
-            "harness/store.py",
-            "adapters/registry.py",
-            "adapters/engines/__init__.py",
-        )
-        assert all(touch(name) for name in deciding)
-        others = ("adapters/models.py", "suites/registry.py", "harness/run.py", "harness/finish.py")
-        assert not any(touch(name) for name in others)
-    finally:
-        sources.code_digest.cache_clear()
 
 
 def test_another_instruction_set_names_another_folder(

@@ -1,0 +1,61 @@
+"""What a process is set to, as far as it changes arithmetic: its environment, and states of libraries."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+DECIDING = (
+    "ATEN_CPU_CAPABILITY",  # instruction set of torch's own kernels (pytorch.org/docs, torch.backends.cpu)
+    # oneDNN: instruction set, and implicit lower precision (its developer guide, "CPU dispatcher control" and
+    # "Primitive attributes: floating-point math mode"); DNNL_ is the older spelling.
+    *("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "ONEDNN_CPU_ISA_HINTS", "ONEDNN_DEFAULT_FPMATH_MODE"),
+    # oneMKL: code path and instruction set ("Obtaining Numerically Reproducible Results").
+    *("MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS"),
+    *(
+        "OPENBLAS_CORETYPE",
+        "NPY_DISABLE_CPU_FEATURES",
+        "NPY_ENABLE_CPU_FEATURES",
+    ),  # numpy's products and loops
+    *("OPENCV_CPU_DISABLE", "OPENCV_IPP"),  # OpenCV's kernels
+    # CUDA: TF32 whatever a program says (cuBLAS, "Floating Point Emulation" and notes of NVIDIA's containers),
+    # torch's own override, and the workspace that decides whether cuBLAS repeats itself.
+    *("NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "CUBLAS_WORKSPACE_CONFIG"),
+)
+"""Variables that change the bytes of a result on one machine. None of them is a secret."""
+
+
+def environment() -> dict[str, str]:
+    """Return those of `DECIDING` that are set."""
+    return {name: os.environ[name] for name in DECIDING if name in os.environ}
+
+
+def settings() -> dict[str, Any]:
+    """Read back what this process is set to, whoever set it."""
+    import cv2
+    import torch
+
+    cudnn, products = torch.backends.cudnn, torch.backends.cuda.matmul
+    return {
+        "threads": torch.get_num_threads(),
+        "interop_threads": torch.get_num_interop_threads(),
+        "opencv_threads": cv2.getNumThreads(),
+        "default_dtype": str(torch.get_default_dtype()).removeprefix("torch."),
+        "mkldnn": torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled,
+        "float32_matmul_precision": torch.get_float32_matmul_precision(),
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+        "flush_denormal": flushes_denormals(),
+        "matmul_tf32": products.allow_tf32,
+        "cudnn": cudnn.enabled,
+        "cudnn_tf32": cudnn.allow_tf32,
+        "cudnn_benchmark": cudnn.benchmark,
+        "cudnn_deterministic": cudnn.deterministic,
+    }
+
+
+def flushes_denormals() -> bool:
+    """Tell whether torch takes the smallest numbers for zero; it has no other way to ask."""
+    import torch
+
+    smallest = torch.tensor([torch.finfo(torch.float32).smallest_normal], dtype=torch.float32, device="cpu")
+    return bool((smallest / 2 == 0).item())
