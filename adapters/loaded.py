@@ -1,7 +1,7 @@
 """What creating a model from outside took in: files of the user's, and libraries.
 
 A checksum of the class's own file says little where it imports a helper, or reads a table. Python announces
-every file that it opens and keeps every module that it loads, so that nobody has to declare them; a `Segmenter`
+every file that it opens and keeps every module that it loads, so that nobody need declare them; a `Segmenter`
 names in `files` what it reads by other ways.
 """
 

@@ -12,12 +12,9 @@ DECIDING = (
     *("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "ONEDNN_CPU_ISA_HINTS", "ONEDNN_DEFAULT_FPMATH_MODE"),
     # oneMKL: code path and instruction set ("Obtaining Numerically Reproducible Results").
     *("MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS"),
-    *(
-        "OPENBLAS_CORETYPE",
-        "NPY_DISABLE_CPU_FEATURES",
-        "NPY_ENABLE_CPU_FEATURES",
-    ),  # numpy's products and loops
-    *("OPENCV_CPU_DISABLE", "OPENCV_IPP"),  # OpenCV's kernels
+    # numpy's products and loops (its build options), and OpenCV's kernels.
+    *("OPENBLAS_CORETYPE", "NPY_DISABLE_CPU_FEATURES", "NPY_ENABLE_CPU_FEATURES"),
+    *("OPENCV_CPU_DISABLE", "OPENCV_IPP"),
     # CUDA: TF32 whatever a program says (cuBLAS, "Floating Point Emulation" and notes of NVIDIA's containers),
     # torch's own override, and the workspace that decides whether cuBLAS repeats itself.
     *("NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "CUBLAS_WORKSPACE_CONFIG"),

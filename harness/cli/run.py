@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -74,12 +75,10 @@ def run(
         for line in times:
             console.out.print(line, soft_wrap=True)
         return
-    for line in times:
-        console.err.print(line, soft_wrap=True)
-    _do(plan)
+    _do(plan, [line for line in times if "about" in line])
 
 
-def _do(plan: Plan) -> None:
+def _do(plan: Plan, times: Sequence[str]) -> None:
     """Run a plan, show and report its results; exit with 1 where a cell failed."""
     from sambench.harness.cli.progress import RunProgress
     from sambench.harness.cli.tables import show_results
@@ -90,6 +89,8 @@ def _do(plan: Plan) -> None:
     for reason in dict.fromkeys(group.variant.reason for group in plan.groups):
         if reason:
             console.err.print(f"will have no number: {reason}", soft_wrap=True)
+    for line in times:
+        console.err.print(line, soft_wrap=True)
     out: Path = plan.config.out
     results = ResultsFile(out)
     with interruptible(), RunProgress(console.err) as progress:
