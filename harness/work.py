@@ -141,9 +141,9 @@ def work(given: Work, tasks: Iterable[Task]) -> Iterator[Message]:
     """Open a worker and do tasks one after the other; each one's images are read ahead of the model.
 
     Yields:
-        `Opened` first; where that has no failure, `Evaluated` as images are done, and an `Outcome` a task,
-        after a `Progress` a minute. Suites that fail or cannot take part are left out from there on; with none
-        left, so is the rest.
+        `Opened` first; where that has no failure, `Evaluated` as images are done, and an `Outcome` a task, after
+        a `Progress` a minute. Suites that fail or cannot take part are left out from there on; with none left,
+        so is the rest.
 
     Raises:
         SambenchError: an image or annotation is damaged, which is the user's to mend.
