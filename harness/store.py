@@ -60,15 +60,17 @@ class Begun:
     """How many of its images are in it, the first ones."""
 
 
-def decode_begun(content: bytes, schema: pa.Schema) -> Begun:
-    """Return what `encode_shard` was given of a shard that is not finished."""
-    table = pq.read_table(pa.BufferReader(content))
-    about = table.schema.metadata
-    return Begun(
-        table.select(schema.names).to_pylist(),
-        Counter(json.loads(about[LEFT_OUT])),
-        json.loads(about[IMAGES]),
-    )
+def decode_begun(content: bytes | None, schema: pa.Schema) -> Begun:
+    """Return what `encode_shard` was given of a shard that is not finished; of nothing, or damage, no image."""
+    if content is None:
+        return Begun()
+    try:
+        table = pq.read_table(pa.BufferReader(content))
+        about = table.schema.metadata
+        left_out = Counter(json.loads(about[LEFT_OUT]))
+        return Begun(table.select(schema.names).to_pylist(), left_out, json.loads(about[IMAGES]))
+    except (pa.ArrowException, KeyError, TypeError, ValueError):
+        return Begun()
 
 
 @dataclass(frozen=True)

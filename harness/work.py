@@ -141,9 +141,9 @@ def work(given: Work, tasks: Iterable[Task]) -> Iterator[Message]:
     """Open a worker and do tasks one after the other; each one's images are read ahead of the model.
 
     Yields:
-        `Opened` first; where that has no failure, `Evaluated` as images are done, and an `Outcome` a task, after
-        a `Progress` a minute. Suites that fail or cannot take part are left out from there on; with none left,
-        so is the rest.
+        `Opened` first; where that has no failure, `Evaluated` as images are done, and an `Outcome` a task,
+        after a `Progress` a minute. Suites that fail or cannot take part are left out from there on; with
+        none left, so is the rest.
 
     Raises:
         SambenchError: an image or annotation is damaged, which is the user's to mend.
@@ -250,8 +250,7 @@ class _Shard:
     def do(self, loaded: Iterator[Ready]) -> Iterator[Message]:
         """Encode the images, a batch at a time, and let every suite evaluate them."""
         for i in self.suites:
-            content = self.task.begun.get(i)
-            self.found[i] = decode_begun(content, self.session.suites[i].schema) if content else Begun()
+            self.found[i] = decode_begun(self.task.begun.get(i), self.session.suites[i].schema)
             self.own[i] = Stopwatch()
         done, saved = 0, time.monotonic()
         while True:
@@ -283,9 +282,8 @@ class _Shard:
             state.seed("encode", self.session.segmenter.name, *ids)
             embeddings = self._guarded(functools.partial(self.session.embed, batch), suites)
         if embeddings is not None:
-            for place, ((sample, _), embedding) in enumerate(
-                zip(batch, embeddings, strict=True), start=first
-            ):
+            pairs = zip(batch, embeddings, strict=True)
+            for place, ((sample, _), embedding) in enumerate(pairs, start=first):
                 for i in suites:
                     if i not in self.failures and self.found[i].images <= place:
                         self._prompt(i, embedding, sample)
