@@ -61,7 +61,7 @@ class Begun:
 
 
 def decode_begun(content: bytes | None, schema: pa.Schema) -> Begun:
-    """Return what `encode_shard` was given of a shard that is not finished; of nothing, or damage, no image."""
+    """Return what `encode_shard` was given of a shard that is not finished; nothing of what is damaged."""
     if content is None:
         return Begun()
     try:
