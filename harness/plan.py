@@ -16,6 +16,7 @@ from sambench.evsam.errors import SambenchError
 from sambench.harness.config.datasets import DatasetConfig
 from sambench.harness.config.run import RunConfig
 from sambench.harness.key import Key, folder_name, model_key
+from sambench.harness.labels import suite_labels
 from sambench.harness.provenance import device_name
 from sambench.harness.store import CellStore
 from sambench.harness.variants import Variant, make_variants, model_spec
@@ -160,13 +161,16 @@ def _ask(name: str, data: Data, config: RunConfig) -> list[_Asked]:
     protocol = for_suite(config.protocol, name)
     if not suite.needs_detections:
         suite.check(setting)
-        return [_Asked(SuiteSpec(name, setting, protocol), where.name, None)]
+        labels = suite_labels(name, where.name, protocol)
+        return [_Asked(SuiteSpec(name, setting, protocol, labels), where.name, None)]
     found = []
     for detector, file in where.detections.items():
         own = dataclasses.replace(setting, detections=file)
         suite.check(own)
         boxes = {"path": file.as_posix(), "sha256": sha256_of(file)}
-        found.append(_Asked(SuiteSpec(name, own, protocol), f"{where.name}/{detector}", boxes))
+        dataset = f"{where.name}/{detector}"
+        spec = SuiteSpec(name, own, protocol, suite_labels(name, dataset, protocol))
+        found.append(_Asked(spec, dataset, boxes))
     return found
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -20,7 +21,10 @@ LEFT_OUT = b"sambench.left_out"  # Parquet metadata: objects not scored, by reas
 
 
 def encode_shard(
-    records: Sequence[Mapping[str, Any]], left_out: Mapping[str, int], schema: pa.Schema
+    records: Sequence[Mapping[str, Any]],
+    left_out: Mapping[str, int],
+    schema: pa.Schema,
+    labels: Mapping[str, str] | None = None,
 ) -> bytes:
     """Return the file of a shard: the same records give the same bytes.
 
@@ -28,10 +32,24 @@ def encode_shard(
         records: in order.
         left_out: objects that are not scored, by reason.
         schema: of the records.
+        labels: columns that say the same of every record.
+
+    Raises:
+        SambenchError: a label has the name of a column.
     """
-    schema = schema.with_metadata({LEFT_OUT: json.dumps(left_out, sort_keys=True)})
+    table = pa.Table.from_pylist(list(records), schema=schema)
+    for name, value in (labels or {}).items():
+        if name in schema.names:
+            raise SambenchError(
+                f"records have a column {name!r}, which says of every record what it belongs to. "
+                "Name that of the suite otherwise."
+            )
+        field = pa.field(name, pa.dictionary(pa.int32(), pa.string()), nullable=False)
+        index = pa.array(np.zeros(len(table), np.int32))
+        table = table.append_column(field, pa.DictionaryArray.from_arrays(index, [value]))
+    table = table.replace_schema_metadata({LEFT_OUT: json.dumps(left_out, sort_keys=True)})
     buffer = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(list(records), schema=schema), buffer, compression="zstd")
+    pq.write_table(table, buffer, compression="zstd")
     return buffer.getvalue()
 
 

@@ -17,6 +17,7 @@ from sambench.adapters.base import Embedding, Prepared, Segmenter
 from sambench.adapters.spec import ModelSpec
 from sambench.evsam.errors import SambenchError
 from sambench.evsam.memory import keep_freed_memory
+from sambench.harness.labels import Labels, model_labels
 from sambench.harness.provenance import Hardware, hardware
 from sambench.harness.store import encode_shard
 from sambench.suites.base import Record, Setting, Stopwatch, Suite
@@ -38,6 +39,8 @@ class SuiteSpec:
     name: str
     setting: Setting
     protocol: Protocol
+    labels: Labels = field(default_factory=dict)
+    """Columns that say of each of its records which suite it is, on what data (`harness.labels`)."""
 
     def open(self) -> Suite:
         """Return the suite; the first time in a process it is made, and a detector's boxes are read."""
@@ -49,7 +52,7 @@ class SuiteSpec:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Travel by the fields alone, without what is open."""
-        return SuiteSpec, (self.name, self.setting, self.protocol)
+        return SuiteSpec, (self.name, self.setting, self.protocol, self.labels)
 
 
 @dataclass(frozen=True)
@@ -150,6 +153,11 @@ class _Session:
     out: set[int]
     """Suites that are left out."""
 
+    @functools.cached_property
+    def labels(self) -> Labels:
+        """What says of each record which model it is of."""
+        return model_labels(self.given.model, self.segmenter.weights)
+
     def do(self, tasks: Iterable[Task]) -> Iterator[Message]:
         ahead, todo = itertools.tee(tasks)
         loaded = prefetch(self._load, (entry for task in ahead for entry in task.entries))
@@ -239,9 +247,11 @@ class _Shard:
 
     def _encode(self, i: int) -> bytes | None:
         """The file of a suite, or ``None`` where its records are not as its schema says."""
-        encode = functools.partial(
-            encode_shard, self.rows[i], self.left_out[i], self.session.suites[i].schema
-        )
+
+        def encode() -> bytes:
+            labels = {**self.session.labels, **self.session.given.suites[i].labels}
+            return encode_shard(self.rows[i], self.left_out[i], self.session.suites[i].schema, labels)
+
         content: bytes | None = self._guarded(encode, [i])
         return content
 
