@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sambench.harness.events import Listener
-from sambench.suites.files import write_atomic
+from sambench.suites.files import locked, remove_leftovers, write_atomic
 from sambench.suites.results import SCHEMA, CellResult, load_results
 
 
@@ -26,7 +26,8 @@ class ResultsFile(Listener):
         self._cells: dict[tuple[Any, ...], CellResult] = {}
 
     def run_started(self, cells: Sequence[CellResult]) -> None:
-        """Write what an earlier command left."""
+        """Write what an earlier command left, but for what it left half written."""
+        remove_leftovers(self.out)
         self._write(cells)
 
     def cells_so_far(self, cells: Sequence[CellResult]) -> None:
@@ -54,18 +55,19 @@ class ResultsFile(Listener):
 
 
 def write_results(out: Path, cells: Sequence[CellResult]) -> None:
-    """Write ``results.json``: these cells, and those of earlier commands in the same folder.
+    """Write ``results.json``: these cells, and those of other commands in the same folder.
 
     Raises:
         SambenchError: it cannot be written, or the one that is there is none.
     """
     file = out / "results.json"
-    before = {_identity(c): c for c in load_results(file)} if file.exists() else {}
-    now = [_with_past(cell, before.pop(_identity(cell), None)) for cell in cells]
-    every = (*before.values(), *now)
-    about = {cell.suite: cell.about.to_json() for cell in every if cell.about is not None}
-    content = {"schema": SCHEMA, "suites": about, "cells": [cell.to_json() for cell in every]}
-    write_atomic(file, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
+    with locked(file):  # another command may add its own between reading and writing
+        before = {_identity(c): c for c in load_results(file)} if file.exists() else {}
+        now = [_with_past(cell, before.pop(_identity(cell), None)) for cell in cells]
+        every = (*before.values(), *now)
+        about = {cell.suite: cell.about.to_json() for cell in every if cell.about is not None}
+        content = {"schema": SCHEMA, "suites": about, "cells": [cell.to_json() for cell in every]}
+        write_atomic(file, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
 
 
 def _with_past(cell: CellResult, earlier: CellResult | None) -> CellResult:

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sambench.evsam.errors import SambenchError
-from sambench.suites.files import write_atomic
+from sambench.suites.files import remove_leftovers, write_atomic
 
 LEFT_OUT = b"sambench.left_out"  # Parquet metadata: objects not scored, by reason
 
@@ -60,7 +60,8 @@ class CellStore:
         return sum(self.has(i) for i in range(self.shards))
 
     def describe(self, key: Mapping[str, Any]) -> None:
-        """Write down, beside the records, what decides them."""
+        """Write down, beside the records, what decides them; shards follow."""
+        remove_leftovers(self.folder)
         text = json.dumps(key, indent=2, sort_keys=True) + "\n"
         write_atomic(self.folder / "cell.json", text.encode())
 
