@@ -114,10 +114,12 @@ def _do(plan: Plan, uuid: str | None, as_json: bool) -> None:
     from sambench.harness.throughput.cooling import cooling
     from sambench.harness.throughput.progress import ThroughputProgress
     from sambench.harness.throughput.schedule import run
+    from sambench.suites.files import locked
 
     results = ResultsFile(plan.config.out)
     events = Events([results], console.warn)
-    with interruptible(), ThroughputProgress(console.err) as progress:
+    measured = plan.config.out / "records" / "throughput"
+    with interruptible(), locked(measured), ThroughputProgress(console.err) as progress:
         cells = run(plan, progress, events, command_line(), cooling(uuid))
     files = write_report(plan.config.out, results)
     if as_json:

@@ -15,17 +15,25 @@ from pathlib import Path
 
 import pytest
 
+from sambench.adapters import files
+from sambench.adapters.files import locked, remove_leftovers, write_atomic, writing
 from sambench.evsam.errors import SambenchError
-from sambench.suites import files
-from sambench.suites.files import locked, remove_leftovers, write_atomic, writing
 
 HOLDS = """
 import sys, time
 from pathlib import Path
-from sambench.suites.files import locked
+from sambench.adapters.files import locked
 with locked(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
+"""
+CRASHES = """
+import os, sys
+from pathlib import Path
+from sambench.adapters.files import scratch, writing
+with writing(Path(sys.argv[1], "file")), scratch(Path(sys.argv[1], "folder")) as made:
+    (made / "half").touch()
+    os._exit(9)
 """
 
 
@@ -54,30 +62,42 @@ def test_a_file_is_as_open_to_others_as_any(tmp_path: Path) -> None:
 
 def test_an_interruption_leaves_the_file_of_before_and_nothing_else(tmp_path: Path) -> None:
     write_atomic(tmp_path / "file", b"before")
-    with pytest.raises(KeyboardInterrupt), writing(tmp_path / "file") as file:
-        file.write(b"after")
-        raise KeyboardInterrupt
+
+    def interrupted() -> None:
+        with writing(tmp_path / "file") as file:
+            file.write(b"after")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert (tmp_path / "file").read_bytes() == b"before"
     assert [f.name for f in tmp_path.iterdir()] == ["file"]
 
 
 def test_leftovers_go_after_a_day_and_nothing_else_does(tmp_path: Path) -> None:
-    leave = f"import os, sys; sys.path[:0] = {sys.path!r}\n" + (
-        "from pathlib import Path\nfrom sambench.suites.files import writing\n"
-        f"with writing(Path({str(tmp_path)!r}) / 'file') as file: os._exit(9)"
-    )
-    for _ in range(2):
-        subprocess.run([sys.executable, "-c", leave], check=False)
-    old, young = tmp_path.iterdir()
-    not_ours = [tmp_path / name for name in (".note.tmp", ".a.123.tmp", "x.0123456789abcdef.tmp")]
+    old = _left_by_a_crash(tmp_path)
+    young = _left_by_a_crash(tmp_path)
+    assert (len(old), len(young)) == (2, 2)
+    not_ours = {tmp_path / name for name in (".note.tmp", ".a.123.tmp", "x.0123456789abcdef.tmp")}
     for file in not_ours:
         file.touch()
-    for file in (old, *not_ours):
-        long_ago = time.time() - files.DAY - 60
-        os.utime(file, (long_ago, long_ago))
+    long_ago = time.time() - files.DAY - 60
+    for path in old | not_ours:
+        os.utime(path, (long_ago, long_ago))
     remove_leftovers(tmp_path)
-    assert set(tmp_path.iterdir()) == {young, *not_ours}
+    assert set(tmp_path.iterdir()) == young | not_ours
     remove_leftovers(tmp_path / "not there")
+
+
+def _left_by_a_crash(folder: Path) -> set[Path]:
+    before = set(folder.iterdir())
+    done = subprocess.run([sys.executable, "-c", CRASHES, str(folder)], env=_environment(), check=False)
+    assert done.returncode == 9
+    return set(folder.iterdir()) - before
+
+
+def _environment() -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
 
 
 @pytest.fixture
@@ -85,7 +105,7 @@ def held(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """A process that holds the lock on ``file``."""
     process = subprocess.Popen(
         [sys.executable, "-c", HOLDS, str(tmp_path / "file")],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        env=_environment(),
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -126,5 +146,6 @@ def test_a_crash_lets_go_of_the_lock(
 
 def test_a_place_that_cannot_be_locked_is_said(tmp_path: Path) -> None:
     (tmp_path / "folder").write_text("a file")
-    with pytest.raises(SambenchError, match="cannot be locked"), locked(tmp_path / "folder" / "file"):
-        pass
+    inside = tmp_path / "folder" / "file"
+    with pytest.raises(SambenchError, match="cannot be written under a lock"), locked(inside, "Go away."):
+        pytest.fail("it was locked")
