@@ -18,9 +18,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from sambench.adapters.files import remove_leftovers, write_atomic
 from sambench.evsam.errors import SambenchError
 from sambench.harness.shards import LEFT_OUT
-from sambench.suites.files import write_atomic
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,8 @@ class CellStore:
         return pa.concat_tables(tables), left_out
 
     def describe(self, key: Mapping[str, Any]) -> None:
-        """Write down, beside the records, what decides them."""
+        """Write down, beside the records, what decides them; shards follow."""
+        remove_leftovers(self.folder)
         self._write("cell", key)
 
     def refuse(self, reason: str) -> None:
