@@ -31,7 +31,7 @@ def model_labels(model: ModelSpec, weights: Weights) -> Labels:
 
 
 def suite_labels(suite: str, dataset: str, protocol: Protocol) -> Labels:
-    """Name a suite on some data: ``suite``, ``dataset``, and of the ``protocol`` the axes that decide records."""
+    """Name a suite on some data: ``suite``, ``dataset``, and of the ``protocol`` what decides records."""
     every = [axis.name for axis in dataclasses.fields(protocol) if axis.name != "preset"]
     axes = getattr(suite_class(suite), "record_axes", every)
     choices = " ".join(f"{axis}={getattr(protocol, axis)}" for axis in axes)

@@ -44,7 +44,7 @@ SCHEMA = pa.schema(
         pa.field("choice", pa.int8(), nullable=False),
     ]
 )
-"""A row an object: its prompt (what of it there is), the mask of the answer as COCO's RLE in JSON, its IoU."""
+"""A row an object: its prompt as far as it has such parts, the mask as COCO's RLE in JSON, its IoU."""
 
 
 class PromptedSuite(InstanceSuite):

@@ -157,7 +157,7 @@ def _take_round(
 
 
 def _record(sample: Sample, session: _Session) -> Record:
-    """Describe a session; where it stopped early, the last mask stands for the rounds that were not needed."""
+    """Describe a session; where it stopped early, the last mask stands for the rounds not needed."""
     clicks = session.clicker.clicks
     rounds = session.rounds + session.rounds[-1:] * (CLICKS - len(session.rounds))
     return describe(sample, session.target) | {

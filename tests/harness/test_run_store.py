@@ -79,7 +79,7 @@ def test_labels_compress_to_nothing() -> None:
 
 
 def test_a_suites_column_that_has_the_name_of_a_label_is_refused() -> None:
-    with pytest.raises(SambenchError, match="column 'iou'.* Name that of the suite otherwise"):
+    with pytest.raises(SambenchError, match=r"column 'iou'.* Name that of the suite otherwise"):
         encode_shard(RECORDS, {}, SCHEMA, {"iou": "mine"})
 
 
