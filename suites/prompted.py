@@ -44,7 +44,7 @@ SCHEMA = pa.schema(
         pa.field("choice", pa.int8(), nullable=False),
     ]
 )
-"""A row an object: its prompt (what of it there is), the answer's mask as COCO's RLE in JSON, its IoU."""
+"""A row an object: its prompt as far as it has such parts, the mask as COCO's RLE in JSON, its IoU."""
 
 
 class PromptedSuite(InstanceSuite):
@@ -54,7 +54,6 @@ class PromptedSuite(InstanceSuite):
     """
 
     schema: ClassVar[pa.Schema] = SCHEMA
-    record_axes: ClassVar[tuple[str, ...]] = ("crowd", "leave_out", "select", "threshold")
     metrics: ClassVar[tuple[Metric, ...]] = tuple(
         Metric(sized("miou", size), objects, brief=size == "all") for size, objects in SIZES.items()
     )

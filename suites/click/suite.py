@@ -69,10 +69,6 @@ class Click(InstanceSuite):
 
     name: ClassVar[str] = "click"
     schema: ClassVar[pa.Schema] = SCHEMA
-    record_axes: ClassVar[tuple[str, ...]] = (
-        *("crowd", "leave_out", "select", "threshold"),
-        *("perfect", "mask_feedback", "click_rule"),
-    )
     title: ClassVar[str] = "Clicks, mIoU"
     metrics: ClassVar[tuple[Metric, ...]] = tuple(
         Metric(sized(f"miou_{k}", size), clicks, group=objects, brief=size == "all")
@@ -161,7 +157,7 @@ def _take_round(
 
 
 def _record(sample: Sample, session: _Session) -> Record:
-    """Describe a session; where it stopped early, its last mask stands for the rounds not needed."""
+    """Describe a session; where it stopped early, the last mask stands for the rounds not needed."""
     clicks = session.clicker.clicks
     rounds = session.rounds + session.rounds[-1:] * (CLICKS - len(session.rounds))
     return describe(sample, session.target) | {
