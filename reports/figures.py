@@ -210,7 +210,7 @@ def _key(rows: Iterable[Row]) -> str:
 def _with_records(table: Table, colors: Colors) -> tuple[list[tuple[str, Row, np.ndarray]], str]:
     """Return (colour, row, IoUs) of the rows with records, and a note on those without."""
     found = [(colors[row.model], row, read_iou(row.entry)) for row in table.done if row.entry]
-    absent = ", ".join(row.name for _, row, iou in found if iou is None)
+    absent = "; ".join(", ".join([row.name, *row.tags]) for _, row, iou in found if iou is None)
     note = f"Left out, because their records were not found: {absent}." if absent else ""
     return [(color, row, iou) for color, row, iou in found if iou is not None], note
 

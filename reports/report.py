@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sambench.evsam.errors import SambenchError
-from sambench.reports import cells, made, speed, speed_made, words
+from sambench.reports import cells, made, speed, speed_made, warnings, words
 from sambench.reports.cells import Entry
 from sambench.reports.figures import draw_figures, model_colors
 from sambench.reports.speed_figures import draw_speed
@@ -58,7 +58,7 @@ def _content(entries: Sequence[Entry]) -> dict[str, Any]:
     colors = model_colors(shown + [row.model for table in speed_tables for row in table.done])
     return {
         "facts": _facts(entries),
-        "warnings": [*cells.warnings(others), *speed.warnings(speeds)],
+        "warnings": [*warnings.warnings(others), *speed.warnings(speeds)],
         "speeds": [
             (table, draw_speed(table, others, f"s{n}", colors))
             for n, table in enumerate(speed_tables, start=1)

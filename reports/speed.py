@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sambench.reports import published, words
+from sambench.reports import published
 from sambench.reports.cells import Entry
 
 SUITE = "throughput"
@@ -190,7 +190,7 @@ def _tags(entry: Entry, peers: Sequence[Entry]) -> tuple[str, ...]:
 
 def _published_row(model: str, columns: Sequence[Column]) -> Row:
     values = [Value(None, None, _published(model, c.metric) if c.published else None) for c in columns]
-    return Row(model, words.model_name(model), ("published, not run",), tuple(values))
+    return Row(model, naming.title(model), ("published, not run",), tuple(values))
 
 
 def _published(model: str, metric: str) -> float | None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from sambench.reports import published, words
+from sambench.reports import published
 from sambench.reports.cells import Entry
 from sambench.reports.figures import INK, MUTED, Colors, Figure, render
 from sambench.reports.speed import PAPER, SpeedTable
@@ -180,7 +180,7 @@ def _paper_points() -> list[Point]:
     for model in published.models_of(*PAPER):
         paper = published.lookup(*PAPER, model)
         if paper is not None:
-            name = _short(words.model_name(model))
+            name = _short(naming.title(model))
             points.append(Point(model, name, paper.values["img_s"], None, paper.values["ap"], False))
     return points
 
