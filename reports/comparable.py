@@ -1,4 +1,4 @@
-"""When a measured number may be held against a published one: the same data, weights, precision and protocol."""
+"""When a measured number may be held against a published one: the same data, weights and protocol; fp32."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def reasons(entry: Entry) -> list[str]:
 
 
 def caveats(entry: Entry) -> list[str]:
-    """Return what must be said beside a difference that is fair: other arithmetic, data that no checksum proves."""
+    """Return what must be said beside a fair difference: another engine, data that no checksum proves."""
     cell = entry.cell
     found = [] if cell.engine == "eager" else [f"run by {cell.engine}"]
     full = published.full_set(cell.dataset)

@@ -136,7 +136,7 @@ def _build(suite: str, dataset: str, entries: Sequence[Entry]) -> Table:
 
 
 def _measured_row(entry: Entry, peers: Sequence[Entry], columns: Iterable[Column], notes: list[str]) -> Row:
-    """Make the row of a cell; what is to be said of its comparison is appended to ``notes`` where it is new."""
+    """Make the row of a cell; what is to be said of its comparison is appended to ``notes`` if new."""
     cell = entry.cell
     tags = _tags(entry, peers)
     if cell.status != "done":
@@ -190,7 +190,7 @@ def _published_row(suite: str, dataset: str, model: str, columns: Iterable[Colum
 
 
 def _tags(entry: Entry, peers: Sequence[Entry]) -> tuple[str, ...]:
-    """Return what departs from the plain case, and what else differs between rows (the run if nothing does)."""
+    """Return what departs from the plain case, and what else differs between rows (else the run)."""
     own = _setting(entry)
     tags = [text for place, text in enumerate(own) if len({_setting(peer)[place] for peer in peers}) > 1]
     twins = {p.run for p in peers if (p.label, _setting(p)) == (entry.label, own)}

@@ -13,9 +13,7 @@ def warnings(entries: Sequence[Entry]) -> list[str]:
     found = []
     done = [entry for entry in entries if entry.cell.status == "done"]
     if untrained := dict.fromkeys(entry.name for entry in done if entry.weights == "random"):
-        found.append(
-            f"Random weights: {', '.join(untrained)}. Numbers so marked say nothing about a model, only that it runs."
-        )
+        found.append(f"Random weights: {', '.join(untrained)}. Numbers so marked say nothing about a model.")
     whole = [
         entry.cell for entry in done if not entry.cell.partial and published.full_set(entry.cell.dataset)
     ]
@@ -32,6 +30,6 @@ def warnings(entries: Sequence[Entry]) -> list[str]:
     found += [f"{', '.join(dict.fromkeys(where))}: {sample}" for sample, where in samples.items()]
     for status in ("failed", "unfinished"):
         if hit := [entry for entry in entries if entry.cell.status == status]:
-            named = ", ".join(f"{entry.label} ({entry.cell.suite}, {entry.cell.dataset})" for entry in hit)
+            named = "; ".join(f"{entry.label} ({entry.cell.suite}, {entry.cell.dataset})" for entry in hit)
             found.append(f"{status.capitalize()}: {named}.")
     return found

@@ -1,7 +1,7 @@
 """What a cell is called, wherever it is shown: its model, and every way in which it is not the plain case.
 
-Plain is the model's official checkpoint, run by eager PyTorch in fp32 on the whole data set, and scored by the
-default evaluator. A number that was made otherwise never stands beside a bare name.
+Plain is the model's official checkpoint, run by eager PyTorch in fp32 on the whole data set, and scored by
+the default evaluator. A number that was made otherwise never stands beside a bare name.
 """
 
 from __future__ import annotations
@@ -53,6 +53,11 @@ def departures(cell: CellResult) -> tuple[str, ...]:
     return tuple(words for words in found if words)
 
 
+def beside_speed(cell: CellResult) -> tuple[str, ...]:
+    """Return engine and precision, the plain ones too, and what else sets a cell apart."""
+    return (run_by(cell), *(words for words in departures(cell) if words != run_by(cell)))
+
+
 def with_departures(name: str, cell: CellResult) -> str:
     """Return a name with the cell's departures behind it, on one line."""
     return ", ".join([name, *departures(cell)])
@@ -74,7 +79,7 @@ def checkpoint(model: str, weights: Mapping[str, Any]) -> str:
 
 
 def is_official(model: str, weights: Mapping[str, Any]) -> bool | None:
-    """Tell by checksum whether weights are those that the model's authors publish; ``None`` if none is known."""
+    """Tell by checksum whether weights are those of the model's authors; ``None`` where none is known."""
     known = upstream(model)
     if known is None or known.sha256 is None:
         return None

@@ -226,7 +226,7 @@ def test_warnings(tmp_path):
         )
     )
     assert found == [
-        "Random weights: EfficientViT-SAM-L0. Numbers so marked say nothing about a model, only that it runs.",
+        "Random weights: EfficientViT-SAM-L0. Numbers so marked say nothing about a model.",
         "gt_box on coco, click on coco: partial, 10 of 117 images (seed 0).",
         "Failed: EfficientViT-SAM-XL1 (gt_box, coco).",
         "Unfinished: EdgeSAM, random weights, 10 of 117 images (gt_box, coco).",
