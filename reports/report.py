@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 TEMPLATES = Path(__file__).with_name("templates")
 
 
+class MissingExtraError(SambenchError):
+    """The extra ``report`` is not installed; a run does without its page until it is."""
+
+
 @dataclass(frozen=True)
 class ReportFiles:
     """What `write_report` wrote."""
@@ -35,11 +40,12 @@ def write_report(runs: Sequence[Path], out: Path) -> ReportFiles:
     The same runs give the same bytes. Each file appears whole or not at all.
 
     Raises:
-        SambenchError: no run was given, a run cannot be read, ``out`` cannot be written, or the
-            extra ``report`` is not installed.
+        SambenchError: no run was given, a run cannot be read, or ``out`` cannot be written.
+        MissingExtraError: the extra ``report`` is not installed.
     """
     if not runs:
         raise SambenchError("report: no run was given; name the --out folder of a run.")
+    check_extra()
     environment = _environment()
     content = _content(cells.read_runs(runs))
     files = ReportFiles(out / "report.html", out / "report.md")
@@ -83,11 +89,22 @@ def _facts(entries: Sequence[Entry]) -> dict[str, list[str]]:
     return {name: list(dict.fromkeys(map(value, entries))) for name, value in facts.items()}
 
 
+def check_extra() -> None:
+    """See that a report can be made here, without loading what makes it.
+
+    Raises:
+        MissingExtraError: a library of the extra ``report`` is not installed.
+    """
+    missing = [library for library in ("jinja2", "matplotlib") if importlib.util.find_spec(library) is None]
+    if missing:
+        raise MissingExtraError(
+            f"report: needs {' and '.join(missing)}. Install it by: pip install 'sambench[report]'"
+        )
+
+
 def _environment() -> Environment:
-    try:
-        import jinja2
-    except ImportError:
-        raise SambenchError("report: needs jinja2. Install it by: pip install 'sambench[report]'") from None
+    import jinja2
+
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=lambda name: bool(name and name.endswith(".html.j2")),
