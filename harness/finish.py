@@ -132,7 +132,11 @@ def _provenance(state: CellState, group: Group, plan: Plan, command: str) -> dic
     weights = group.variant.weights
     found = {
         "weights": asdict(weights) if weights else {},
-        "annotations": {"path": data.config.annotations.as_posix(), "sha256": data.annotations_sha256},
+        "annotations": {
+            "path": data.config.annotations.as_posix(),
+            "sha256": data.annotations_sha256,
+            "count": sum(len(entry.annotations) for entry in data.entries),
+        },
         "detections": cell.detections,
         "images": {"path": data.config.images.as_posix(), "sha256": data.images_sha256},
         "git": git_state(),

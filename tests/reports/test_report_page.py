@@ -143,7 +143,9 @@ def test_the_same_run_gives_the_same_bytes(files, run, tmp_path):
 
 def test_missing_records_leave_a_note(files, tmp_path):
     text = files.html.read_text(encoding="utf-8")
-    assert "Left out, because their records were not found: SAM-ViT-H." in text
+    assert (
+        "records were not found: SAM-ViT-H, random weights, 10 of 117 images, strict protocol, cpu." in text
+    )
     run = write_run(tmp_path / "bare", [cell(), cell(suite="click")])
     page = Page(write_report([run], tmp_path / "bare-out").html.read_text(encoding="utf-8"))
     assert page.tags.count("svg") == 1  # by size, from the metrics
