@@ -15,8 +15,8 @@ DECIDING = (
     # numpy's products and loops (its build options), and OpenCV's kernels.
     *("OPENBLAS_CORETYPE", "NPY_DISABLE_CPU_FEATURES", "NPY_ENABLE_CPU_FEATURES"),
     *("OPENCV_CPU_DISABLE", "OPENCV_IPP"),
-    # CUDA: TF32 whatever a program says (cuBLAS, "Floating Point Emulation" and notes of NVIDIA's containers),
-    # torch's own override, and the workspace that decides whether cuBLAS repeats itself.
+    # CUDA: TF32 whatever a program says (NVIDIA's libraries, and torch's own override), and the workspace
+    # that decides whether cuBLAS repeats itself (its documentation, "Results Reproducibility").
     *("NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "CUBLAS_WORKSPACE_CONFIG"),
 )
 """Variables that change the bytes of a result on one machine. None of them is a secret."""

@@ -60,7 +60,7 @@ def make_variants(config: Config, *, try_weights: bool) -> tuple[Variant, ...]:
 def model_spec(variant: Variant, config: Config) -> ModelSpec:
     """Return how a variant is created, in whatever process."""
     weights = config.weights.get(variant.model)
-    if variant.weights is not None:
+    if variant.weights is not None and not entry(variant.model).plugin:  # which is asked as it was tried
         weights = variant.weights.path or ("random" if variant.weights.source == "random" else None)
     return ModelSpec(
         variant.model,

@@ -22,7 +22,7 @@ from sambench.evsam.memory import keep_freed_memory
 from sambench.harness import state
 from sambench.harness.environment import settings
 from sambench.harness.provenance import Hardware, hardware
-from sambench.harness.store import Begun, decode_begun, encode_shard
+from sambench.harness.shards import Begun, decode_begun, encode_shard
 from sambench.suites.base import Setting, Stopwatch, Suite
 from sambench.suites.data.coco import Entry
 from sambench.suites.data.prefetch import prefetch
@@ -46,6 +46,8 @@ class SuiteSpec:
     setting: Setting
     protocol: Protocol
     """Of the records: the axes that they do not depend on are as in no particular protocol."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Columns that say of each of its records which model and suite it is of, and on what data."""
     seed: str = ""
     """What random draws of its cell begin with."""
 
@@ -59,7 +61,7 @@ class SuiteSpec:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Travel by the fields alone, without what is open."""
-        return SuiteSpec, (self.name, self.setting, self.protocol, self.seed)
+        return SuiteSpec, (self.name, self.setting, self.protocol, self.labels, self.seed)
 
 
 @dataclass(frozen=True)
@@ -142,8 +144,8 @@ def work(given: Work, tasks: Iterable[Task]) -> Iterator[Message]:
 
     Yields:
         `Opened` first; where that has no failure, `Evaluated` as images are done, and an `Outcome` a task,
-        after a `Progress` a minute. Suites that fail or cannot take part are left out from there on; with none
-        left, so is the rest.
+        after a `Progress` a minute. Suites that fail or cannot take part are left out from there on; with
+        none left, so is the rest.
 
     Raises:
         SambenchError: an image or annotation is damaged, which is the user's to mend.
@@ -250,8 +252,7 @@ class _Shard:
     def do(self, loaded: Iterator[Ready]) -> Iterator[Message]:
         """Encode the images, a batch at a time, and let every suite evaluate them."""
         for i in self.suites:
-            content = self.task.begun.get(i)
-            self.found[i] = decode_begun(content, self.session.suites[i].schema) if content else Begun()
+            self.found[i] = decode_begun(self.task.begun.get(i), self.session.suites[i].schema)
             self.own[i] = Stopwatch()
         done, saved = 0, time.monotonic()
         while True:
@@ -283,9 +284,8 @@ class _Shard:
             state.seed("encode", self.session.segmenter.name, *ids)
             embeddings = self._guarded(functools.partial(self.session.embed, batch), suites)
         if embeddings is not None:
-            for place, ((sample, _), embedding) in enumerate(
-                zip(batch, embeddings, strict=True), start=first
-            ):
+            pairs = zip(batch, embeddings, strict=True)
+            for place, ((sample, _), embedding) in enumerate(pairs, start=first):
                 for i in suites:
                     if i not in self.failures and self.found[i].images <= place:
                         self._prompt(i, embedding, sample)
@@ -310,8 +310,11 @@ class _Shard:
 
     def _encode(self, i: int, finished: bool) -> bytes | None:
         found, schema = self.found[i], self.session.suites[i].schema
-        images = None if finished else found.images
-        encode = functools.partial(encode_shard, found.records, found.left_out, schema, images=images)
+        labels, images = self.session.given.suites[i].labels, None if finished else found.images
+
+        def encode() -> bytes:
+            return encode_shard(found.records, found.left_out, schema, labels, images=images)
+
         content: bytes | None = self._guarded(encode, [i])
         return content
 

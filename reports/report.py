@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sambench.adapters.files import locked, write_atomic
 from sambench.evsam.errors import SambenchError
 from sambench.reports import cells, made, speed, speed_made, words
 from sambench.reports.cells import Entry
 from sambench.reports.figures import draw_figures, model_colors
 from sambench.reports.speed_figures import draw_speed
 from sambench.reports.tables import build_tables
-from sambench.suites.files import write_atomic
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -32,7 +32,8 @@ class ReportFiles:
 def write_report(runs: Sequence[Path], out: Path) -> ReportFiles:
     """Write ``report.html`` (one self-contained page) and ``report.md`` of one or several runs.
 
-    The same runs give the same bytes. Each file appears whole or not at all.
+    The same runs give the same bytes. Each file appears whole or not at all. Of two commands that end at once
+    the later one reads what both have found.
 
     Raises:
         SambenchError: no run was given, a run cannot be read, ``out`` cannot be written, or the
@@ -41,11 +42,12 @@ def write_report(runs: Sequence[Path], out: Path) -> ReportFiles:
     if not runs:
         raise SambenchError("report: no run was given; name the --out folder of a run.")
     environment = _environment()
-    content = _content(cells.read_runs(runs))
     files = ReportFiles(out / "report.html", out / "report.md")
-    for file in (files.html, files.markdown):
-        page = environment.get_template(f"{file.name}.j2").render(content)
-        write_atomic(file, page.encode("utf-8", errors="replace"))
+    with locked(files.html):
+        content = _content(cells.read_runs(runs))
+        for file in (files.html, files.markdown):
+            page = environment.get_template(f"{file.name}.j2").render(content)
+            write_atomic(file, page.encode("utf-8", errors="replace"))
     return files
 
 

@@ -185,7 +185,7 @@ def _count(out: Path) -> int:
 
 def _write(out: Path, beside: Path, rows: list[dict[str, Any]], provenance: Mapping[str, Any]) -> None:
     """Write both files, the result last: a result is never without its provenance."""
-    from sambench.suites.files import write_atomic
+    from sambench.adapters.files import write_atomic
 
     content = msgspec.json.encode(rows)
     whole = {

@@ -72,10 +72,10 @@ def show(
     **Example**: sambench show street.jpg --models efficientvit_sam_l0,sam_vit_b --point 320,240
     --points-per-side 16 --out street.png
     """
+    from sambench.adapters.files import write_atomic
     from sambench.adapters.registry import check_device
     from sambench.harness.config.content import weights_of
     from sambench.reports.pictures import draw
-    from sambench.suites.files import write_atomic
 
     if out.suffix.lower() != ".png":
         raise SambenchError(f"--out {out}: the picture is a PNG. Give it a name that ends in .png.")

@@ -109,6 +109,7 @@ def _plan(config: ThroughputConfig) -> tuple[Plan, str | None]:
 
 def _do(plan: Plan, uuid: str | None, as_json: bool) -> None:
     """Measure, show and report; exit with 1 where there is no number that should be."""
+    from sambench.adapters.files import locked
     from sambench.harness.events import Events
     from sambench.harness.results import ResultsFile
     from sambench.harness.throughput.cooling import cooling
@@ -117,7 +118,8 @@ def _do(plan: Plan, uuid: str | None, as_json: bool) -> None:
 
     results = ResultsFile(plan.config.out)
     events = Events([results], console.warn)
-    with interruptible(), ThroughputProgress(console.err) as progress:
+    measured = plan.config.out / "records" / "throughput"
+    with interruptible(), locked(measured), ThroughputProgress(console.err) as progress:
         cells = run(plan, progress, events, command_line(), cooling(uuid))
     files = write_report(plan.config.out, results)
     if as_json:

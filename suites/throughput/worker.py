@@ -20,10 +20,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
+from sambench.adapters.files import write_atomic
 from sambench.adapters.registry import check_device
 from sambench.evsam.memory import keep_freed_memory
 from sambench.suites.failures import Failure
-from sambench.suites.files import write_atomic
 from sambench.suites.throughput import parity
 from sambench.suites.throughput.ceilings import measure_ceilings
 from sambench.suites.throughput.inputs import choose

@@ -137,7 +137,8 @@ def test_the_same_run_gives_the_same_bytes(files, run, tmp_path):
     again = write_report([run], tmp_path / "elsewhere")
     assert again.html.read_bytes() == files.html.read_bytes()
     assert again.markdown.read_bytes() == files.markdown.read_bytes()
-    assert sorted(path.name for path in files.html.parent.iterdir()) == ["report.html", "report.md"]
+    left = sorted(path.name for path in files.html.parent.iterdir())
+    assert left == [".report.html.lock", "report.html", "report.md"]
 
 
 def test_missing_records_leave_a_note(files, tmp_path):
@@ -199,7 +200,8 @@ def test_a_failed_write_leaves_the_old_page(files, run, monkeypatch):
     with pytest.raises(SambenchError, match="No space left"):
         write_report([run], files.html.parent)
     assert files.html.read_bytes() == before
-    assert sorted(path.name for path in files.html.parent.iterdir()) == ["report.html", "report.md"]
+    left = sorted(path.name for path in files.html.parent.iterdir())
+    assert left == [".report.html.lock", "report.html", "report.md"]
 
 
 @pytest.mark.parametrize("library", ["jinja2", "matplotlib"])
