@@ -94,8 +94,8 @@ def _provenance_file(out: Path) -> Path:
 
 def _rows(detector: Detector, entries: Sequence[Entry]) -> list[dict[str, Any]]:
     """Detect in all images; rows by image, falling score, category, box, so that ties do not shuffle."""
+    from sambench.adapters.images import read_image
     from sambench.harness.cli.progress import RunProgress
-    from sambench.suites.data.images import read_image
 
     rows: list[dict[str, Any]] = []
     with RunProgress(console.err) as progress:
@@ -138,7 +138,7 @@ def _provenance(
         "weights_path": weights.path,
         "settings": detector.settings,
         "versions": versions(*detector.libraries),
-        "code": code_digest(module, "sambench.suites.data.images"),
+        "code": code_digest(module, "sambench.adapters.images"),
         "device": device_name(device),
         "data": {
             "annotations": dataset.annotations.name,

@@ -90,7 +90,7 @@ def show(
 
 
 def _request(image: Path, mode: str, point: str | None, box: str | None, points_per_side: int) -> _Request:
-    from sambench.suites.data.images import read_image
+    from sambench.adapters.images import read_image
 
     modes = _split(mode, "--mode")
     for one in modes:

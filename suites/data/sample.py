@@ -9,8 +9,8 @@ from typing import TypeVar
 
 import numpy as np
 
+from sambench.adapters.images import read_image
 from sambench.suites.data.coco import Entry
-from sambench.suites.data.images import read_image
 from sambench.suites.data.masks import WindowMask, decode_segmentation, to_window
 
 T = TypeVar("T")

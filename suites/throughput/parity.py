@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from sambench.adapters.base import Embedding, Prompts, Segmenter
-from sambench.suites.data.images import read_image
+from sambench.adapters.images import read_image
 from sambench.suites.throughput.inputs import Image
 
 LEAST_IOU = {"fp32": 0.999}

@@ -8,9 +8,9 @@ import pytest
 import torch
 from speed_fakes import SIDE, Known
 
+from sambench.adapters.images import read_image
 from sambench.evsam.errors import SambenchError
 from sambench.suites.data.coco import CocoDataset
-from sambench.suites.data.images import read_image
 from sambench.suites.throughput.inputs import choose, make_ring, prompt_boxes, rotation
 from sambench.suites.throughput.job import FEWEST_BATCHES, Scope
 from sambench.suites.throughput.scopes import make_step
