@@ -12,10 +12,10 @@ from typing import Any
 from sambench.adapters.engines import ENGINES, replaces
 from sambench.adapters.engines.calibrate import calibrated_on
 from sambench.adapters.registry import entry
-from sambench.harness.environment import environment
 from sambench.harness.provenance import cpu_capability, versions
 from sambench.harness.sources import code_digest
 from sambench.harness.variants import Variant
+from sambench.suites.environment import environment
 
 Key = dict[str, Any]
 

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
-from sambench.harness.environment import flushes_denormals
+from sambench.suites.environment import flushes_denormals
 
 
 @contextlib.contextmanager

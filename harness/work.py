@@ -20,13 +20,13 @@ from sambench.adapters.weights.resolve import plain
 from sambench.evsam.errors import SambenchError
 from sambench.evsam.memory import keep_freed_memory
 from sambench.harness import state
-from sambench.harness.environment import settings
 from sambench.harness.provenance import Hardware, hardware
 from sambench.harness.shards import Begun, decode_begun, encode_shard
 from sambench.suites.base import Setting, Stopwatch, Suite
 from sambench.suites.data.coco import Entry
 from sambench.suites.data.prefetch import prefetch
 from sambench.suites.data.sample import Sample, load_sample
+from sambench.suites.environment import settings
 from sambench.suites.failures import Failure
 from sambench.suites.protocol import Protocol
 from sambench.suites.registry import suite_class

@@ -62,16 +62,17 @@ def default_path(name: str) -> Path:
 
 
 def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file, in hex; of a folder, that over names and contents of its files.
+    """Return the SHA-256 of a file, in hex; of a folder, that over names and contents of all files in it.
 
-    Hidden files do not count.
+    Hidden files and folders do not count.
 
     Raises:
         SambenchError: it cannot be read.
     """
     if path.is_dir():
-        files = sorted(f for f in path.iterdir() if f.is_file() and not f.name.startswith("."))
-        lines = "".join(f"{file.name} {sha256_of(file)}\n" for file in files)
+        names = sorted(file.relative_to(path) for file in path.rglob("*") if file.is_file())
+        shown = [name for name in names if not any(part.startswith(".") for part in name.parts)]
+        lines = "".join(f"{name.as_posix()} {sha256_of(path / name)}\n" for name in shown)
         return hashlib.sha256(lines.encode()).hexdigest()
     try:
         with path.open("rb") as file:

@@ -70,6 +70,10 @@ def throughput(
     audit: Annotated[
         bool | None, typer.Option("--audit", help="Also repeat one batch, to see if anything remembers it.")
     ] = None,
+    timeout: Annotated[
+        float | None,
+        typer.Option(help="Stop a process that takes longer, in seconds (default: half an hour and more)."),
+    ] = None,
     out: options.Out = None,
     as_json: options.Json = False,
     dry_run: options.DryRun = False,
@@ -152,19 +156,20 @@ def _device(device: str) -> tuple[str, str | None]:
 
 def _show_plan(plan: Plan) -> None:
     from sambench.harness.throughput.schedule import finished
+    from sambench.harness.throughput.verdict import before
 
     columns = ("model", "engine", "precision", "scope", "batch", "modes", "rounds done")
     table = console.plain_table(*columns, title="Plan")
     rounds = plan.config.rule.rounds
     for m in plan.measurements:
         v = m.variant
-        done = f"{finished(m, rounds)}/{rounds}"
+        done = f"{len(finished(m, rounds))}/{rounds}"
         table.add_row(v.model, v.engine, v.precision, m.scope.name, str(m.batch), ", ".join(m.modes), done)
     console.out.print(table)
     console.out.print(f"{plan.device}; a process a line and round, {plan.config.out}", soft_wrap=True)
-    for variant in plan.variants:
-        if variant.reason:
-            console.out.print(f"will have no number: {variant.reason}", soft_wrap=True)
+    verdicts = (before(variant, scope) for variant in plan.variants for scope in plan.config.scopes)
+    for reason in dict.fromkeys(verdict[1] for verdict in verdicts if verdict):
+        console.out.print(f"will have no number: {reason}", soft_wrap=True)
 
 
 COLUMNS = ("model", "img/s", "low-high", "p50 ms", "p99 ms", "of ceiling", "marks")

@@ -22,9 +22,28 @@ DECIDING = (
 """Variables that change the bytes of a result on one machine. None of them is a secret."""
 
 
+PACING = (
+    # Threads, where they run and how they wait: OpenMP's own variables, GNU's and LLVM's, MKL's, OpenBLAS's.
+    *("OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_"),
+    *("ONEDNN_", "DNNL_"),  # oneDNN: caches, and what `DECIDING` has
+    *("LD_PRELOAD", "MALLOC_"),  # another allocator, or glibc's thresholds (mallopt(3))
+    # torch's allocator and CUDA's queues (pytorch.org/docs, "CUDA semantics"; CUDA C++ Programming Guide,
+    # "CUDA Environment Variables").
+    *("PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF"),
+    *("CUDA_LAUNCH_BLOCKING", "CUDA_DEVICE_MAX_CONNECTIONS", "CUDA_MODULE_LOADING"),
+)
+"""Beginnings of the names of variables that change a speed, and not the bytes. None of them is a secret."""
+
+
 def environment() -> dict[str, str]:
     """Return those of `DECIDING` that are set."""
     return {name: os.environ[name] for name in DECIDING if name in os.environ}
+
+
+def pacing() -> dict[str, str]:
+    """Return the variables that decide a speed: those of `environment`, and those that `PACING` names."""
+    found = {name: value for name, value in os.environ.items() if name.startswith(PACING)}
+    return dict(sorted((environment() | found).items()))
 
 
 def settings() -> dict[str, Any]:
