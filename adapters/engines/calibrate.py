@@ -67,7 +67,7 @@ def quantised(segmenter: SamSegmenter, file: Path) -> Path:
         file: ONNX of its encoder, an entry of the cache.
 
     Raises:
-        SambenchError: there are no images to calibrate on, one is damaged, or what quantises is not installed.
+        SambenchError: no images to calibrate on, a damaged one, or what quantises is not installed.
     """
     chosen = images()
     need_onnx()
