@@ -49,6 +49,7 @@ def write_report(runs: Sequence[Path], out: Path) -> ReportFiles:
     check_extra()
     environment = _environment()
     files = ReportFiles(out / "report.html", out / "report.md")
+    cells.read_runs(runs)  # what cannot be read is said before anything is made
     with locked(files.html):
         content = _content(cells.read_runs(runs))
         for file in (files.html, files.markdown):

@@ -54,6 +54,7 @@ class PromptedSuite(InstanceSuite):
     """
 
     schema: ClassVar[pa.Schema] = SCHEMA
+    record_axes: ClassVar[tuple[str, ...]] = ("crowd", "leave_out", "select", "threshold")
     metrics: ClassVar[tuple[Metric, ...]] = tuple(
         Metric(sized("miou", size), objects, brief=size == "all") for size, objects in SIZES.items()
     )

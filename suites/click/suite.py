@@ -69,6 +69,10 @@ class Click(InstanceSuite):
 
     name: ClassVar[str] = "click"
     schema: ClassVar[pa.Schema] = SCHEMA
+    record_axes: ClassVar[tuple[str, ...]] = (
+        *("crowd", "leave_out", "select", "threshold"),
+        *("perfect", "mask_feedback", "click_rule"),
+    )
     title: ClassVar[str] = "Clicks, mIoU"
     metrics: ClassVar[tuple[Metric, ...]] = tuple(
         Metric(sized(f"miou_{k}", size), clicks, group=objects, brief=size == "all")
