@@ -24,7 +24,7 @@ def model_labels(model: ModelSpec, weights: Weights) -> Labels:
 
     Weights are the SHA-256 of their file, or where there is none ``random`` or ``none``.
     """
-    loaded = weights.source
+    loaded: str = weights.source
     if weights.source == "file" and weights.path is not None:
         loaded = weights.sha256 or sha256_of(Path(weights.path))
     return {"model": model.name, "weights": loaded, "engine": model.engine, "precision": model.precision}
