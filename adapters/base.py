@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -168,7 +169,7 @@ def check_images(images: Sequence[np.ndarray]) -> None:
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
             raise SambenchError(
                 f"an image is {image.dtype} of shape {image.shape}, not uint8 (H, W, 3) RGB; "
-                "sambench.suites.data.images.read_image reads any file as such"
+                "sambench.adapters.images.read_image reads any file as such"
             )
 
 
@@ -185,6 +186,8 @@ class Segmenter(ABC):
         device: where it computes.
         prompt_batch: how many prompts a decoder call takes best on this device.
         engine: what runs it, and in which precision (`adapters.engines`).
+        files: further files that decide its numbers, beside its weights and what Python itself opens or
+            imports while it is created (`adapters.loaded`): read later, or by a library in another language.
     """
 
     name: str
@@ -194,6 +197,7 @@ class Segmenter(ABC):
     prompt_batch: int
     engine: str = "eager"
     precision: str = "fp32"
+    files: Sequence[str | Path] = ()
 
     def encode(self, images: Sequence[np.ndarray]) -> list[Embedding]:
         """Encode RGB images (H, W, 3) uint8, of any sizes.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sambench.adapters import engines, plugins
@@ -31,8 +32,12 @@ def known() -> Mapping[str, Entry]:
     return REGISTRY | packages | _added
 
 
-def add(given: str | Mapping[str, Any] | AdapterSpec) -> str:
+def add(given: str | Mapping[str, Any] | AdapterSpec, *, check: bool = True) -> str:
     """Add a model of the user's own (see `plugins.parse_adapter`), and return its name.
+
+    Args:
+        given: its class, name and options.
+        check: import it, and see that its class takes the options.
 
     Raises:
         SambenchError: file, class or options are wrong, or another model has that name.
@@ -44,7 +49,8 @@ def add(given: str | Mapping[str, Any] | AdapterSpec) -> str:
             f"adapter {spec.target}: there is a model {spec.name!r} already. Name this one otherwise: "
             f"NAME={spec.target}."
         )
-    plugins.check_options(spec)
+    if check:
+        plugins.check_options(spec)
     _added[spec.name] = added
     return spec.name
 
@@ -92,15 +98,22 @@ def create(
         precision: ... what it computes in (`adapters.engines.ENGINES`).
 
     Raises:
-        SambenchError: unknown name, engine, precision or device, or weights that are missing or wrong.
+        SambenchError: unknown name, engine, precision or device, or weights that are missing, wrong, or
+            replaced while they were loaded.
     """
+    from sambench.adapters.weights.resolve import default_path, facts
+
     found = entry(name)
     where = check_device(device)
     engines.check(engine, precision, where.type)
     if weights is not None and not has_parameters(name):
         raise SambenchError(f"{name} has no parameters: leave its weights ({weights!r}) out.")
     _allow_tf32(precision == "tf32")
+    path = Path(weights).expanduser() if weights else default_path(name)
+    before = facts(path)
     segmenter: Segmenter = plugins.load(found.target)(name, weights=weights, device=where, **found.options)
+    if before != facts(path):  # the checksum is of one file, the parameters perhaps of another
+        raise SambenchError(f"{path}: was replaced while it was loaded. Run the same command again.")
     return engines.attach(segmenter, engine, precision)
 
 

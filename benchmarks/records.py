@@ -36,7 +36,7 @@ from sambench.adapters.base import Capabilities, Embedding, Prediction, Prepared
 from sambench.evsam.size import Size
 from sambench.harness.plan import SHARD_IMAGES
 from sambench.harness.provenance import device_name, git_state, versions
-from sambench.harness.store import encode_shard
+from sambench.harness.shards import encode_shard
 from sambench.suites import prompted
 from sambench.suites.base import Record, Stopwatch, Suite, kept
 from sambench.suites.click import suite as click

@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import math
 import sys
-from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from sambench.evsam.errors import SambenchError
+from sambench.harness.key import digest_of
 from sambench.harness.plan import Cell, Group, Plan
-from sambench.harness.provenance import Hardware, git_state, versions
+from sambench.harness.provenance import git_state
 from sambench.suites.base import Suite
 from sambench.suites.failures import Failure
 from sambench.suites.registry import suite_class
@@ -24,14 +24,6 @@ class CellState:
     """A cell while its group runs."""
 
     cell: Cell
-    shared: Counter[str] = field(default_factory=Counter)
-    """Seconds by stage of what it shares with the model's other suites."""
-    seconds: Counter[str] = field(default_factory=Counter)
-    """Seconds by stage, its own."""
-    images: int = 0
-    """Computed by this command."""
-    hardware: Hardware | None = None
-    """Where this command computed, if it did."""
     status: Status = "done"
     reason: str | None = None
 
@@ -41,16 +33,13 @@ class CellState:
 
 
 def finish(state: CellState, group: Group, plan: Plan, command: str) -> CellResult:
-    """Score a cell's records and write what else they are good for; a failure in that ends the cell alone."""
+    """Score a cell's records, unless they are, and say all of it; a failure in that ends the cell alone."""
     result = _blank(state, group, plan, command)
     if result.status != "done":
         return result
     cell = state.cell
     try:
-        suite = cell.suite.open()
-        records, left_out = cell.store.read()
-        scores = _checked(suite, suite.score(records, cell.suite.protocol))
-        suite.export(records, cell.store.folder)
+        scored = _scores(cell)
     except Exception as error:
         failure = Failure.of(error)
         if failure.trace:
@@ -58,13 +47,33 @@ def finish(state: CellState, group: Group, plan: Plan, command: str) -> CellResu
         return dataclasses.replace(result, status="failed", reason=failure.reason)
     return dataclasses.replace(
         result,
-        metrics=scores.metrics,
-        intervals=scores.intervals,
-        counts=scores.counts | dict(sorted(left_out.items())),
-        n_instances=scores.counts.get("all", records.num_rows),
+        metrics=scored["metrics"],
+        intervals=scored["intervals"],
+        counts=scored["counts"],
+        n_instances=scored["n_instances"],
         records=cell.store.folder.relative_to(plan.config.out).as_posix(),
-        timing=_timing(state),
+        timing=_timing(cell.store.sessions()),
     )
+
+
+def _scores(cell: Cell) -> dict[str, Any]:
+    """Return what a cell's records come to; it is kept beside them, with what else they are good for."""
+    digest = digest_of(cell.score_key)
+    known = cell.store.scores(digest)
+    if known is not None:
+        return known
+    suite = cell.suite.open()
+    records, left_out = cell.store.read()
+    scores = _checked(suite, suite.score(records, cell.protocol))
+    suite.export(records, cell.store.folder)
+    found = {
+        "metrics": scores.metrics,
+        "intervals": scores.intervals,
+        "counts": scores.counts | dict(sorted(left_out.items())),
+        "n_instances": scores.counts.get("all", records.num_rows),
+    }
+    cell.store.keep_scores(digest, found)
+    return found
 
 
 def _checked(suite: Suite, scores: Scores) -> Scores:
@@ -98,7 +107,7 @@ def _blank(state: CellState, group: Group, plan: Plan, command: str) -> CellResu
         device=config.device,
         suite=suite.name,
         dataset=state.cell.dataset,
-        protocol=suite.protocol.to_json(),
+        protocol=state.cell.protocol.to_json(),
         n_images=images,
         status=state.status,
         reason=state.reason,
@@ -108,13 +117,14 @@ def _blank(state: CellState, group: Group, plan: Plan, command: str) -> CellResu
     )
 
 
-def _timing(state: CellState) -> dict[str, float]:
-    """Seconds by stage; waiting for data and encoding are shared with the model's other suites."""
-    if not state.images:
+def _timing(sessions: list[dict[str, Any]]) -> dict[str, float]:
+    """Seconds by stage of the last command that computed; some are shared with the model's other suites."""
+    if not sessions:
         return {}
-    stages = {f"{name}_s": seconds for name, seconds in {**state.shared, **state.seconds}.items()}
+    last = sessions[-1]
+    stages: dict[str, float] = {f"{k}_s": s for k, s in {**last["shared_s"], **last["own_s"]}.items()}
     total = sum(stages.values())
-    return {"images": state.images, "seconds": total, "images_per_s": state.images / total, **stages}
+    return {"images": last["images"], "seconds": total, "images_per_s": last["images"] / total, **stages}
 
 
 def _provenance(state: CellState, group: Group, plan: Plan, command: str) -> dict[str, Any]:
@@ -122,12 +132,18 @@ def _provenance(state: CellState, group: Group, plan: Plan, command: str) -> dic
     weights = group.variant.weights
     found = {
         "weights": asdict(weights) if weights else {},
-        "annotations": {"path": data.config.annotations.as_posix(), "sha256": data.annotations_sha256},
+        "annotations": {
+            "path": data.config.annotations.as_posix(),
+            "sha256": data.annotations_sha256,
+            "count": sum(len(entry.annotations) for entry in data.entries),
+        },
         "detections": cell.detections,
         "images": {"path": data.config.images.as_posix(), "sha256": data.images_sha256},
         "git": git_state(),
         "code_sha256": cell.key["code_sha256"],
-        "versions": cell.key["versions"] | (versions("hotcoco") if cell.detections else {}),
+        "versions": cell.score_key["versions"] | cell.key["versions"],
+        "loaded": cell.key["loaded"],
+        "environment": cell.key["environment"],
         "evaluator": plan.config.evaluator if cell.detections else None,
         "device": cell.key["device"],
         "batch_size": plan.config.batch_size,
@@ -136,6 +152,12 @@ def _provenance(state: CellState, group: Group, plan: Plan, command: str) -> dic
     }
     if model.adapter is not None:
         found["adapter"] = model.adapter.to_json()
-    if state.hardware is not None:
-        found["hardware"] = asdict(state.hardware)
-    return found
+    return found | _computed(cell.store.sessions())
+
+
+def _computed(sessions: list[dict[str, Any]]) -> dict[str, Any]:
+    """Say where and how the records were computed: as each command that did found it there."""
+    names = ("hardware", "settings", "git", "command")
+    ways = [{name: session[name] for name in names if name in session} for session in sessions]
+    different = [way for i, way in enumerate(ways) if way not in ways[:i]]
+    return {**(ways[-1] if ways else {}), **({"computed": different} if len(different) > 1 else {})}

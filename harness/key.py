@@ -12,8 +12,10 @@ from typing import Any
 from sambench.adapters.engines import ENGINES, replaces
 from sambench.adapters.engines.calibrate import calibrated_on
 from sambench.adapters.registry import entry
-from sambench.harness.provenance import code_digest, cpu_capability, versions
+from sambench.harness.provenance import cpu_capability, versions
+from sambench.harness.sources import code_digest
 from sambench.harness.variants import Variant
+from sambench.suites.environment import environment
 
 Key = dict[str, Any]
 
@@ -40,12 +42,18 @@ def model_key(variant: Variant, device: str, *modules: str) -> Key:
         "device": device,
         "cpu_capability": cpu_capability(),
         "code_sha256": code_digest(*own, *modules),
+        "loaded": variant.loaded.key(),
+        "environment": environment(),
         "calibrated_on": None if variant.not_applicable else calibrated_on(variant.precision),
         "versions": versions(*libraries),
     }
 
 
+def digest_of(key: Mapping[str, Any]) -> str:
+    """Return a short digest of a key."""
+    return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:12]
+
+
 def folder_name(key: Mapping[str, Any], *words: str) -> str:
     """Return the name of a folder: words for people, and the digest of a key."""
-    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:12]
-    return "-".join([*(re.sub(r"[^\w.-]+", "_", word.replace("/", "-")) for word in words), digest])
+    return "-".join([*(re.sub(r"[^\w.-]+", "_", word.replace("/", "-")) for word in words), digest_of(key)])

@@ -7,6 +7,7 @@ annotation file and hashes no image.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import cast
 
@@ -15,17 +16,17 @@ from sambench.adapters.weights.resolve import sha256_of
 from sambench.evsam.errors import SambenchError
 from sambench.harness.config.datasets import DatasetConfig
 from sambench.harness.config.run import RunConfig
-from sambench.harness.key import Key, folder_name, model_key
-from sambench.harness.labels import suite_labels
-from sambench.harness.provenance import device_name
+from sambench.harness.key import Key, digest_of, folder_name, model_key
+from sambench.harness.provenance import device_name, versions
+from sambench.harness.sources import code_digest
 from sambench.harness.store import CellStore
-from sambench.harness.variants import Variant, make_variants, model_spec
+from sambench.harness.variants import Variant, alone, make_variants, model_spec
 from sambench.harness.work import SuiteSpec
 from sambench.suites.base import Setting
 from sambench.suites.data.coco import CocoDataset, Entry
-from sambench.suites.data.fingerprints import images_sha256
+from sambench.suites.data.fingerprints import images_sha256, with_digests
 from sambench.suites.data.sample import draw
-from sambench.suites.protocol import for_suite
+from sambench.suites.protocol import Protocol, for_suite
 from sambench.suites.registry import suite_class
 from sambench.suites.scoring.average_precision import Evaluator
 from sambench.suites.scoring.ground_truth import Style
@@ -35,7 +36,10 @@ WORKER = "sambench.harness.work"
 """What makes records of what suites and models give."""
 
 SHARD_IMAGES = 16
-"""Images a shard: what an interruption costs at the most."""
+"""Images a shard. What an interruption costs at the most is these, or a minute: `harness.work.SAVE_EVERY`."""
+
+EVALUATORS = ("hotcoco", "pycocotools", "lvis", "numpy")
+"""Libraries that make numbers of records."""
 
 
 @dataclass(frozen=True)
@@ -63,13 +67,24 @@ class Cell:
     """One model x engine x precision x suite x data set x protocol."""
 
     suite: SuiteSpec
+    protocol: Protocol
+    """Of its scores; that of the suite's specification is what of it decides records."""
     dataset: str
     """As results say it: the data set's name, with ``/detector`` where boxes of one are the prompts."""
     detections: dict[str, str] | None
     """Path and SHA-256 of the boxes."""
     key: Key
     """Everything that decides its records."""
+    score_key: Key
+    """Everything else that decides its scores."""
     store: CellStore
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether there is nothing left to do: it is scored, or known not to apply."""
+        if self.store.refusal() is not None:
+            return True
+        return self.store.is_whole and self.store.scores(digest_of(self.score_key)) is not None
 
 
 @dataclass(frozen=True)
@@ -80,6 +95,8 @@ class Group:
     model: ModelSpec
     data: Data
     cells: tuple[Cell, ...]
+    apart: bool = False
+    """Whether it needs a process of its own."""
 
     @property
     def title(self) -> str:
@@ -101,7 +118,9 @@ class Plan:
 class _Asked:
     """A suite on a data set, for any model (see `Cell`)."""
 
-    suite: SuiteSpec
+    suite: str
+    setting: Setting
+    protocol: Protocol
     dataset: str
     detections: dict[str, str] | None
 
@@ -119,8 +138,20 @@ def make_plan(config: RunConfig) -> Plan:
     for variant in variants:
         for one, its in zip(data, asked, strict=True):
             cells = tuple(_cell(variant, q, one, config) for q in its)
-            groups.append(Group(variant, model_spec(variant, config), one, cells))
+            apart = not alone(variant.model, config)
+            groups.append(Group(variant, model_spec(variant, config), one, cells, apart))
+    _check([cell for group in groups for cell in group.cells])
     return Plan(config, tuple(groups))
+
+
+def _check(cells: list[Cell]) -> None:
+    """See that the data can be scored, where they are not yet."""
+    checked: set[tuple[str, Setting]] = set()
+    for cell in cells:
+        its = (cell.suite.name, cell.suite.setting)
+        if its not in checked and not cell.is_settled:
+            checked.add(its)
+            suite_class(cell.suite.name).check(cell.suite.setting)
 
 
 def _open(dataset: DatasetConfig, config: RunConfig) -> Data:
@@ -133,6 +164,7 @@ def _open(dataset: DatasetConfig, config: RunConfig) -> Data:
         raise SambenchError(f"{dataset.annotations}: lists no image.")
     entries = draw(coco.entries, config.limit, config.seed)
     coco.check_files(entries)
+    entries = with_digests(entries)
     return Data(
         dataset,
         cast(Style, dataset.format or coco.style),
@@ -143,7 +175,7 @@ def _open(dataset: DatasetConfig, config: RunConfig) -> Data:
     )
 
 
-def _ask(name: str, data: Data, config: RunConfig) -> list[_Asked]:
+def _ask(name: str, data: Data, config: RunConfig) -> Iterator[_Asked]:
     """A suite on a data set: once, or once for each detector whose boxes are there."""
     suite, where = suite_class(name), data.config
     if suite.needs_detections and (name == "sginw") != (where.name == "sginw"):
@@ -160,34 +192,56 @@ def _ask(name: str, data: Data, config: RunConfig) -> list[_Asked]:
     setting = Setting(where.annotations, ids, style=data.style, evaluator=cast(Evaluator, config.evaluator))
     protocol = for_suite(config.protocol, name)
     if not suite.needs_detections:
-        suite.check(setting)
-        labels = suite_labels(name, where.name, protocol)
-        return [_Asked(SuiteSpec(name, setting, protocol, labels), where.name, None)]
-    found = []
+        yield _Asked(name, setting, protocol, where.name, None)
+        return
     for detector, file in where.detections.items():
-        own = dataclasses.replace(setting, detections=file)
-        suite.check(own)
+        if not file.exists():
+            raise SambenchError(f"{file}: no such file of detections. Give it with --detections.")
         boxes = {"path": file.as_posix(), "sha256": sha256_of(file)}
-        dataset = f"{where.name}/{detector}"
-        spec = SuiteSpec(name, own, protocol, suite_labels(name, dataset, protocol))
-        found.append(_Asked(spec, dataset, boxes))
-    return found
+        own = dataclasses.replace(setting, detections=file)
+        yield _Asked(name, own, protocol, f"{where.name}/{detector}", boxes)
 
 
 def _cell(variant: Variant, asked: _Asked, data: Data, config: RunConfig) -> Cell:
-    suite, protocol = asked.suite.name, asked.suite.protocol
+    suite = suite_class(asked.suite)
+    recorded = suite.recorded(asked.protocol)
     key = {
-        **model_key(variant, device_name(config.device), suite_class(suite).__module__, WORKER),
-        "suite": suite,
+        **model_key(variant, device_name(config.device), suite.__module__, WORKER),
+        "suite": asked.suite,
         "dataset": asked.dataset,
         "annotations_sha256": data.annotations_sha256,
         "images_sha256": data.images_sha256,
         "detections_sha256": asked.detections and asked.detections["sha256"],
-        "protocol": protocol.to_json(),
+        "protocol": {axis: getattr(recorded, axis) for axis in suite.record_axes},
         "batch_size": config.batch_size,
         "shard_images": SHARD_IMAGES,
     }
+    axes = asked.protocol.to_json()
+    del axes["preset"]  # a name, which decides nothing
+    score_key = {
+        "protocol": axes,
+        "style": asked.setting.style,
+        "evaluator": asked.setting.evaluator,
+        "code_sha256": code_digest(suite.__module__, scoring=True),
+        "versions": versions(*EVALUATORS),
+    }
     run_by = [w for w in (variant.engine, variant.precision) if w not in ("eager", "fp32")]
-    name = folder_name(key, variant.model, *run_by, suite, asked.dataset, config.protocol.preset)
+    name = folder_name(key, variant.model, *run_by, asked.suite, asked.dataset)
+    labels = _labels(variant, asked, key["protocol"])
+    spec = SuiteSpec(asked.suite, asked.setting, recorded, labels, seed=digest_of(key))
     store = CellStore(config.out / "records" / name, len(data.shards()))
-    return Cell(asked.suite, asked.dataset, asked.detections, key, store)
+    return Cell(spec, asked.protocol, asked.dataset, asked.detections, key, score_key, store)
+
+
+def _labels(variant: Variant, asked: _Asked, axes: Mapping[str, str]) -> dict[str, str]:
+    """Name what the records of a cell belong to, so that rows of several can lie in one table."""
+    weights = variant.weights
+    return {
+        "model": variant.model,
+        "weights": "unknown" if weights is None else weights.sha256 or weights.source,
+        "engine": variant.engine,
+        "precision": variant.precision,
+        "suite": asked.suite,
+        "dataset": asked.dataset,
+        "protocol": " ".join(f"{axis}={choice}" for axis, choice in axes.items()),
+    }

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from sambench.adapters.files import locked, remove_leftovers, write_atomic
 from sambench.harness.events import Listener
-from sambench.suites.files import write_atomic
 from sambench.suites.results import SCHEMA, CellResult, load_results
 
 
@@ -23,10 +22,11 @@ class ResultsFile(Listener):
     def __init__(self, out: Path) -> None:
         self.out = out
         self.error: Exception | None = None
-        self._cells: dict[tuple[Any, ...], CellResult] = {}
+        self._cells: list[CellResult] = []
 
     def run_started(self, cells: Sequence[CellResult]) -> None:
-        """Write what an earlier command left."""
+        """Write what an earlier command left, but for what it left half written."""
+        remove_leftovers(self.out)
         self._write(cells)
 
     def cells_so_far(self, cells: Sequence[CellResult]) -> None:
@@ -35,7 +35,7 @@ class ResultsFile(Listener):
 
     def cell_done(self, cell: CellResult) -> None:
         """Write the cell in its place, unless that is what stands there."""
-        if self.error is not None or self._cells.get(_identity(cell)) != cell:
+        if self.error is not None or cell not in self._cells:
             self._write([cell])
 
     def run_done(self, cells: Sequence[CellResult]) -> None:
@@ -44,9 +44,9 @@ class ResultsFile(Listener):
             self._write(cells)
 
     def _write(self, cells: Sequence[CellResult]) -> None:
-        self._cells |= {_identity(cell): cell for cell in cells}
+        self._cells = _merged(self._cells, cells)
         try:
-            write_results(self.out, list(self._cells.values()))
+            write_results(self.out, self._cells)
         except Exception as error:
             self.error = error
             raise
@@ -54,31 +54,43 @@ class ResultsFile(Listener):
 
 
 def write_results(out: Path, cells: Sequence[CellResult]) -> None:
-    """Write ``results.json``: these cells, and those of earlier commands in the same folder.
+    """Write ``results.json``: these cells, and those of other commands in the same folder.
+
+    Two checkpoints of a model are two cells.
 
     Raises:
         SambenchError: it cannot be written, or the one that is there is none.
     """
     file = out / "results.json"
-    before = {_identity(c): c for c in load_results(file)} if file.exists() else {}
-    now = [_with_past(cell, before.pop(_identity(cell), None)) for cell in cells]
-    every = (*before.values(), *now)
-    about = {cell.suite: cell.about.to_json() for cell in every if cell.about is not None}
-    content = {"schema": SCHEMA, "suites": about, "cells": [cell.to_json() for cell in every]}
-    write_atomic(file, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
+    with locked(file):  # another command may add its own between reading and writing
+        merged = _merged(load_results(file) if file.exists() else [], cells)
+        every = [*(cell for cell in merged if cell not in cells), *cells]
+        about = {cell.suite: cell.about.to_json() for cell in every if cell.about is not None}
+        content = {"schema": SCHEMA, "suites": about, "cells": [cell.to_json() for cell in every]}
+        write_atomic(file, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
 
 
-def _with_past(cell: CellResult, earlier: CellResult | None) -> CellResult:
-    """Keep what an earlier command said of computing the same records, where this one computed nothing."""
-    if earlier is None or cell.timing or earlier.records != cell.records:
-        return cell
-    hardware = earlier.provenance.get("hardware")
-    provenance = cell.provenance | ({"hardware": hardware} if hardware else {})
-    return dataclasses.replace(cell, timing=earlier.timing, provenance=provenance)
+def _merged(before: Iterable[CellResult], now: Sequence[CellResult]) -> list[CellResult]:
+    """Put cells in the places of those that they answer anew, and the others behind.
+
+    One whose weights were not known gives way to whatever is said next of its question.
+    """
+    new, asked = {_identity(cell): cell for cell in now}, {_question(cell): _identity(cell) for cell in now}
+    places = {}
+    for cell in before:
+        unknown = not cell.provenance.get("weights")
+        places[asked.get(_question(cell), _identity(cell)) if unknown else _identity(cell)] = cell
+    return list((places | new).values())
 
 
 def _identity(cell: CellResult) -> tuple[Any, ...]:
     """What makes a later result replace an earlier one: the same question, answered anew."""
+    weights = cell.provenance.get("weights") or {}
+    return *_question(cell), *(weights.get(part) for part in ("source", "sha256", "seed"))
+
+
+def _question(cell: CellResult) -> tuple[Any, ...]:
+    """What was asked, of whatever weights."""
     partial = tuple(sorted((cell.partial or {}).items()))
     protocol = json.dumps(cell.protocol, sort_keys=True)
     return (cell.model, cell.engine, cell.precision, cell.device, cell.suite, cell.dataset, protocol, partial)

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
+from sambench.harness import apart
 from sambench.harness.events import Events, Listener
 from sambench.harness.finish import CellState, finish
 from sambench.harness.plan import Group, Plan
-from sambench.harness.provenance import Hardware
-from sambench.harness.work import Evaluated, Message, Opened, Outcome, Task, Work, work
+from sambench.harness.provenance import git_state
+from sambench.harness.store import session_name
+from sambench.harness.work import Evaluated, Message, Opened, Outcome, Progress, Task, Work, work
 from sambench.suites.base import Stopwatch
 from sambench.suites.failures import Failure, Kind
 from sambench.suites.results import CellResult
 
 Executor = Callable[[Work, Iterable[Task]], Iterator[Message]]
-"""Who does the tasks of a group: `harness.work.work` in this process. Shards may come in any order."""
+"""Who does the tasks of a group. Shards may come in any order."""
 
 
-def run(plan: Plan, events: Events, command: str, execute: Executor = work) -> list[CellResult]:
+def here_or_apart(given: Work, tasks: Iterable[Task]) -> Iterator[Message]:
+    """Do the tasks in this process, or in one of their own where the model may not share one."""
+    return apart.work_apart(given, tasks) if given.apart else work(given, tasks)
+
+
+def run(plan: Plan, events: Events, command: str, execute: Executor = here_or_apart) -> list[CellResult]:
     """Run all groups, and tell what happens.
 
     Args:
@@ -39,7 +47,7 @@ def run(plan: Plan, events: Events, command: str, execute: Executor = work) -> l
     events.tell(Listener.run_started, [cell for cells in before for cell in cells])
     results: list[CellResult] = []
     for group, cells in zip(plan.groups, before, strict=True):
-        its = _GroupRun(group, plan, events).run(execute)
+        its = _GroupRun(group, plan, events, command).run(execute)
         if any(cell.status == "unfinished" for cell in cells):  # else all was there already, and is scored
             cells[:] = [finish(p, group, plan, command) for p in its]
         for cell in cells:
@@ -53,7 +61,9 @@ def _so_far(group: Group) -> list[CellState]:
     """What to say of a group before its turn: cells that an earlier command finished are done."""
     cells = [CellState(cell) for cell in group.cells]
     for p in cells:
-        if p.cell.store.finished() < p.cell.store.shards:
+        if reason := p.cell.store.refusal():
+            p.stop("not_applicable", reason)
+        elif not p.cell.store.is_whole:
             p.stop("unfinished", "not run yet")
     return cells
 
@@ -65,14 +75,23 @@ class _GroupRun:
     group: Group
     plan: Plan
     events: Events
+    command: str
     cells: list[CellState] = field(init=False)
+    name: str = field(default_factory=session_name)
+    session: dict[str, Any] = field(default_factory=dict)
+    """What all cells of the group say of this command."""
     shared: Counter[str] = field(default_factory=Counter)
     """Seconds by stage of what the suites share: waiting for data, encoding, writing."""
-    hardware: Hardware | None = None
-    """Of the worker."""
+    own: dict[int, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    """Seconds by cell and stage."""
+    images: Counter[int] = field(default_factory=Counter)
+    """By cell, computed by this command."""
 
     def __post_init__(self) -> None:
-        self.cells = [CellState(cell, self.shared) for cell in self.group.cells]
+        self.cells = [CellState(cell) for cell in self.group.cells]
+        for p in self.cells:
+            if reason := p.cell.store.refusal():
+                p.stop("not_applicable", reason)
 
     def run(self, execute: Executor) -> list[CellState]:
         """Evaluate what is not done yet; every cell ends with a status."""
@@ -87,14 +106,23 @@ class _GroupRun:
             kind: Kind = "not_applicable" if variant.not_applicable else "refused"
             self._fail(self._lacking, Failure(kind, variant.reason or "no weights"))
             return self.cells
-        suites = tuple(cell.suite for cell in group.cells)
-        given = Work(group.model, suites, self.plan.config.batch_size)
+        given = Work(
+            group.model,
+            tuple(cell.suite for cell in group.cells),
+            self.plan.config.batch_size,
+            variant.weights,
+            variant.loaded,
+            group.apart,
+        )
         for message in execute(given, tasks):
             match message:
                 case Opened():
                     self._opened(message)
                 case Evaluated():
                     self.events.tell(Listener.images_done, message.images)
+                case Progress():
+                    for i, content in message.files.items():
+                        self.cells[i].cell.store.begin(message.shard, content)
                 case Outcome():
                     self._take(message)
         return self.cells
@@ -103,20 +131,29 @@ class _GroupRun:
         """The shards that some cell lacks."""
         tasks = []
         for shard, entries in enumerate(self.group.data.shards()):
-            suites = tuple(i for i, p in enumerate(self.cells) if not p.cell.store.has(shard))
-            if suites:
-                tasks.append(Task(shard, entries, suites))
+            lacking = {i: p.cell.store for i, p in enumerate(self.cells) if p.status == "done"}
+            lacking = {i: store for i, store in lacking.items() if not store.has(shard)}
+            begun = {i: content for i, store in lacking.items() if (content := store.begun(shard))}
+            if lacking:
+                tasks.append(Task(shard, entries, tuple(lacking), begun))
         return tasks
 
     def _opened(self, opened: Opened) -> None:
         if opened.failure is not None:
             self._fail(self._lacking, opened.failure)
             return
-        self.hardware = opened.hardware
+        self.session = {
+            "command": self.command,
+            "git": git_state(),
+            "hardware": opened.hardware and asdict(opened.hardware),
+            "settings": dict(opened.settings),
+        }
         for i, p in enumerate(self.cells):
             if i in opened.refusals:
                 self._fail([p], opened.refusals[i])
-            else:
+                if p.status == "not_applicable" and p.reason:
+                    p.cell.store.refuse(p.reason)
+            elif p.status == "done":
                 p.cell.store.describe(p.cell.key)
 
     def _take(self, outcome: Outcome) -> None:
@@ -128,9 +165,10 @@ class _GroupRun:
         self.shared.update(outcome.seconds)
         self.shared.update(watch.seconds)
         for i, seconds in outcome.own_seconds.items():
-            self.cells[i].seconds.update(seconds)
-            self.cells[i].images += outcome.images
-            self.cells[i].hardware = self.hardware
+            self.own[i].update(seconds)
+            self.images[i] += outcome.images
+            spent = {"images": self.images[i], "shared_s": dict(self.shared), "own_s": dict(self.own[i])}
+            self.cells[i].cell.store.keep_session(self.name, self.session | spent)
         for failure in dict.fromkeys(outcome.failures.values()):
             self._fail([self.cells[i] for i, f in outcome.failures.items() if f == failure], failure)
         self.events.tell(Listener.shard_done, self.group.title, outcome.shard)
@@ -144,4 +182,4 @@ class _GroupRun:
     @property
     def _lacking(self) -> list[CellState]:
         """The cells that are not finished; numbers of before stand, whatever becomes of this command."""
-        return [p for p in self.cells if p.cell.store.finished() < p.cell.store.shards]
+        return [p for p in self.cells if p.status == "done" and not p.cell.store.is_whole]

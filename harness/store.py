@@ -1,61 +1,31 @@
-"""Records in shards that are written once and whole."""
+"""What there is of a cell on disk: records in shards, written once and whole, and what was made of them.
+
+A folder of shards opens as it lies with whatever reads Parquet: names that begin with ``_`` are passed over.
+"""
 
 from __future__ import annotations
 
-import io
 import json
+import os
+import platform
+import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from sambench.adapters.files import remove_leftovers, write_atomic
 from sambench.evsam.errors import SambenchError
-from sambench.suites.files import write_atomic
-
-LEFT_OUT = b"sambench.left_out"  # Parquet metadata: objects not scored, by reason
-
-
-def encode_shard(
-    records: Sequence[Mapping[str, Any]],
-    left_out: Mapping[str, int],
-    schema: pa.Schema,
-    labels: Mapping[str, str] | None = None,
-) -> bytes:
-    """Return the file of a shard: the same records give the same bytes.
-
-    Args:
-        records: in order.
-        left_out: objects that are not scored, by reason.
-        schema: of the records.
-        labels: columns that say the same of every record.
-
-    Raises:
-        SambenchError: a label has the name of a column.
-    """
-    table = pa.Table.from_pylist(list(records), schema=schema)
-    for name, value in (labels or {}).items():
-        if name in schema.names:
-            raise SambenchError(
-                f"records have a column {name!r}, which says of every record what it belongs to. "
-                "Name that of the suite otherwise."
-            )
-        field = pa.field(name, pa.dictionary(pa.int32(), pa.string()), nullable=False)
-        index = pa.array(np.zeros(len(table), np.int32))
-        table = table.append_column(field, pa.DictionaryArray.from_arrays(index, [value]))
-    table = table.replace_schema_metadata({LEFT_OUT: json.dumps(left_out, sort_keys=True)})
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd")
-    return buffer.getvalue()
+from sambench.harness.shards import LEFT_OUT
 
 
 @dataclass(frozen=True)
 class CellStore:
-    """The shards of one cell.
+    """The shards of one cell, and what belongs to them.
 
     Attributes:
         folder: named after the cell and a digest of everything that decides its records.
@@ -77,14 +47,26 @@ class CellStore:
         """Count the finished shards."""
         return sum(self.has(i) for i in range(self.shards))
 
-    def describe(self, key: Mapping[str, Any]) -> None:
-        """Write down, beside the records, what decides them."""
-        text = json.dumps(key, indent=2, sort_keys=True) + "\n"
-        write_atomic(self.folder / "cell.json", text.encode())
+    @property
+    def is_whole(self) -> bool:
+        """Whether all records are there."""
+        return self.finished() == self.shards
 
     def write(self, shard: int, content: bytes) -> None:
         """Write a shard's file (see `encode_shard`)."""
         write_atomic(self.path(shard), content)
+        self._begun(shard).unlink(missing_ok=True)
+
+    def begin(self, shard: int, content: bytes) -> None:
+        """Write what there is of a shard that takes long."""
+        write_atomic(self._begun(shard), content)
+
+    def begun(self, shard: int) -> bytes | None:
+        """Return what an earlier command has of a shard that it did not finish."""
+        try:
+            return self._begun(shard).read_bytes()
+        except OSError:
+            return None
 
     def read(self) -> tuple[pa.Table, Counter[str]]:
         """Return all records in order, and the objects left out by reason.
@@ -104,3 +86,63 @@ class CellStore:
             left_out.update(json.loads(table.schema.metadata[LEFT_OUT]))
             tables.append(table.replace_schema_metadata(None))
         return pa.concat_tables(tables), left_out
+
+    def describe(self, key: Mapping[str, Any]) -> None:
+        """Write down, beside the records, what decides them; shards follow."""
+        remove_leftovers(self.folder)
+        self._write("cell", key)
+
+    def refuse(self, reason: str) -> None:
+        """Keep why the model cannot take part, which is as much decided by the key as records are."""
+        self._write("not_applicable", {"reason": reason})
+
+    def refusal(self) -> str | None:
+        """Return why the model cannot take part, if that is known."""
+        return (self._read("not_applicable") or {}).get("reason")
+
+    def keep_scores(self, digest: str, scores: Mapping[str, Any]) -> None:
+        """Keep what was made of the records, as they are."""
+        self._write(f"scores-{digest}", {"shards": self._facts(), "scores": scores})
+
+    def scores(self, digest: str) -> dict[str, Any] | None:
+        """Return what was made of the records, unless that is unknown or they are others now."""
+        found = self._read(f"scores-{digest}")
+        if found is None or found.get("shards") != self._facts():
+            return None
+        scores: dict[str, Any] = found["scores"]
+        return scores
+
+    def keep_session(self, name: str, session: Mapping[str, Any]) -> None:
+        """Keep what a command that computes some of the records says of itself (see `session_name`)."""
+        self._write(name, session)
+
+    def sessions(self) -> list[dict[str, Any]]:
+        """Return what the commands that computed the records said, the first one first."""
+        found = (
+            self._read(file.stem.removeprefix("_")) for file in sorted(self.folder.glob("_session-*.json"))
+        )
+        return [session for session in found if session is not None]
+
+    def _begun(self, shard: int) -> Path:
+        return self.folder / f"_begun-{shard:05d}-of-{self.shards:05d}.parquet"
+
+    def _facts(self) -> list[list[Any]]:
+        """Name, size and time of each shard."""
+        stats = [(self.path(i).name, self.path(i).stat()) for i in range(self.shards)]
+        return [[name, stat.st_size, stat.st_mtime_ns] for name, stat in stats]
+
+    def _write(self, name: str, content: Mapping[str, Any]) -> None:
+        text = json.dumps(content, indent=1) + "\n"
+        write_atomic(self.folder / f"_{name}.json", text.encode())
+
+    def _read(self, name: str) -> dict[str, Any] | None:
+        try:
+            content = json.loads((self.folder / f"_{name}.json").read_bytes())
+        except (OSError, ValueError):
+            return None
+        return content if isinstance(content, dict) else None
+
+
+def session_name() -> str:
+    """Return a name for what this command says of itself; those of a folder sort by time."""
+    return f"session-{time.time_ns()}-{platform.node()}-{os.getpid()}"

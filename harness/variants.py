@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import dataclasses
-import traceback
+import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sambench.adapters.base import Weights
 from sambench.adapters.engines import check as check_engine
+from sambench.adapters.loaded import Loaded
 from sambench.adapters.registry import check_device, create, entry, has_parameters
 from sambench.adapters.spec import ModelSpec
-from sambench.adapters.weights.resolve import resolve, sha256_of
+from sambench.adapters.weights.resolve import plain, resolve
 from sambench.evsam.errors import SambenchError
+from sambench.harness import apart, state
 from sambench.harness.config.common import Config
+from sambench.harness.probe import Probe, probe
 from sambench.suites.results import load_results
 
 
@@ -31,6 +33,8 @@ class Variant:
     """Why it cannot be run,"""
     not_applicable: bool = False
     """because the engine does not do that here."""
+    loaded: Loaded = field(default_factory=Loaded, hash=False)
+    """Of a model from outside: what it was made of."""
 
 
 def make_variants(config: Config, *, try_weights: bool) -> tuple[Variant, ...]:
@@ -56,7 +60,7 @@ def make_variants(config: Config, *, try_weights: bool) -> tuple[Variant, ...]:
 def model_spec(variant: Variant, config: Config) -> ModelSpec:
     """Return how a variant is created, in whatever process."""
     weights = config.weights.get(variant.model)
-    if variant.weights is not None:
+    if variant.weights is not None and not entry(variant.model).plugin:  # which is asked as it was tried
         weights = variant.weights.path or ("random" if variant.weights.source == "random" else None)
     return ModelSpec(
         variant.model,
@@ -79,45 +83,63 @@ def _check_out(out: Path) -> None:
             raise SambenchError(f"{error} Or choose another --out.") from None
 
 
+def alone(model: str, config: Config) -> bool:
+    """Tell whether a model may share this process: one from outside may not, where others run too."""
+    return not entry(model).plugin or len(config.models) == 1
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A model's weights, or why there are none."""
+
+    weights: Weights | None
+    reason: str | None = None
+    loaded: Loaded = field(default_factory=Loaded)
+
+
 def _cross(config: Config, kind: str, try_weights: bool) -> Iterator[Variant]:
     for model in config.models:
-        weights, reason = _find_weights(model, config.weights.get(model), try_weights)
+        found = _outside(model, config) if entry(model).plugin else _ours(model, config, try_weights)
         for engine in config.engines:
             for precision in config.precisions:
                 try:
                     check_engine(engine, precision, kind)
                 except SambenchError as error:
-                    yield Variant(model, engine, precision, weights, str(error), not_applicable=True)
+                    yield Variant(model, engine, precision, found.weights, str(error), not_applicable=True)
                     continue
-                yield Variant(model, engine, precision, weights, reason)
+                yield Variant(model, engine, precision, found.weights, found.reason, loaded=found.loaded)
 
 
-def _find_weights(model: str, given: str | None, try_them: bool) -> tuple[Weights | None, str | None]:
-    """Find a model's weights, or why there are none; those that the user named must be right."""
-    plugin = entry(model).plugin
+def _ours(model: str, config: Config, try_them: bool) -> _Found:
+    """Find a model's weights; those that the user named must be right."""
+    given = config.weights.get(model)
     if given is None and not has_parameters(model):
-        return Weights(source="none"), None
-    if plugin and not try_them:
-        return None, None  # it says itself, in the process that creates it
+        return _Found(Weights(source="none"))
     try:
-        if not plugin and has_parameters(model) and (given in (None, "random") or not try_them):
-            return resolve(model, given), None
-        found = create(model, weights=given).weights  # on the CPU, whatever is to run it
+        if has_parameters(model) and (given in (None, "random") or not try_them):
+            return _Found(resolve(model, given))
+        with state.kept():
+            return _Found(plain(create(model, weights=given).weights))  # on the CPU, whatever is to run it
     except SambenchError as error:
         if given is not None:
             raise
-        return None, str(error)
-    except Exception as error:
-        if not plugin:
-            raise
-        traceback.print_exc()  # for its author; the other models go on
-        return None, f"{model}: creating it failed. {type(error).__name__}: {error}"
-    return _plain(found), None
+        return _Found(None, str(error))
 
 
-def _plain(weights: Weights) -> Weights:
-    """Return what a plugin says of its weights in plain values, with a checksum: two files are two cells."""
-    if weights.source != "file" or weights.path is None:
-        return weights
-    checksum = weights.sha256 or sha256_of(Path(weights.path))
-    return dataclasses.replace(weights, path=str(weights.path), sha256=checksum)
+def _outside(model: str, config: Config) -> _Found:
+    """Let a model from outside say what its weights are, and see what it is made of."""
+    given = config.weights.get(model)
+    spec = ModelSpec(model, given, adapter=next((s for s in config.adapters if s.name == model), None))
+    try:
+        found: Probe = probe(spec) if alone(model, config) else apart.call(probe, spec)
+    except apart.ProcessDiedError as error:
+        return _Found(None, f"{model}: creating it failed: {error}")
+    failure = found.failure
+    if failure is None:
+        return _Found(found.weights, loaded=found.loaded)
+    if found.misnamed or (given is not None and not failure.trace):
+        raise SambenchError(failure.reason)
+    if failure.trace:
+        print(failure.trace, file=sys.stderr)  # for its author; the other models go on
+        return _Found(None, f"{model}: creating it failed. {failure.reason}")
+    return _Found(None, failure.reason)

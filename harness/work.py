@@ -8,28 +8,34 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sambench.adapters.base import Embedding, Prepared, Segmenter
+from sambench.adapters.base import Embedding, Prepared, Segmenter, Weights
+from sambench.adapters.loaded import Loaded
 from sambench.adapters.spec import ModelSpec
+from sambench.adapters.weights.resolve import plain
 from sambench.evsam.errors import SambenchError
 from sambench.evsam.memory import keep_freed_memory
-from sambench.harness.labels import Labels, model_labels
+from sambench.harness import state
 from sambench.harness.provenance import Hardware, hardware
-from sambench.harness.store import encode_shard
-from sambench.suites.base import Record, Setting, Stopwatch, Suite
+from sambench.harness.shards import Begun, decode_begun, encode_shard
+from sambench.suites.base import Setting, Stopwatch, Suite
 from sambench.suites.data.coco import Entry
 from sambench.suites.data.prefetch import prefetch
 from sambench.suites.data.sample import Sample, load_sample
+from sambench.suites.environment import settings
 from sambench.suites.failures import Failure
 from sambench.suites.protocol import Protocol
 from sambench.suites.registry import suite_class
 
-Loaded = tuple[Sample, Prepared | Exception]
+Ready = tuple[Sample, Prepared | Exception]
 """A sample and what the model made of its image, or why it could not."""
+
+SAVE_EVERY = 60.0
+"""Seconds after which what there is of a shard is handed over: what an interruption costs at the most."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +45,11 @@ class SuiteSpec:
     name: str
     setting: Setting
     protocol: Protocol
-    labels: Labels = field(default_factory=dict)
-    """Columns that say of each of its records which suite it is, on what data (`harness.labels`)."""
+    """Of the records: the axes that they do not depend on are as in no particular protocol."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Columns that say of each of its records which model and suite it is of, and on what data."""
+    seed: str = ""
+    """What random draws of its cell begin with."""
 
     def open(self) -> Suite:
         """Return the suite; the first time in a process it is made, and a detector's boxes are read."""
@@ -52,7 +61,7 @@ class SuiteSpec:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Travel by the fields alone, without what is open."""
-        return SuiteSpec, (self.name, self.setting, self.protocol, self.labels)
+        return SuiteSpec, (self.name, self.setting, self.protocol, self.labels, self.seed)
 
 
 @dataclass(frozen=True)
@@ -63,6 +72,12 @@ class Work:
     suites: tuple[SuiteSpec, ...]
     batch_size: int
     """Images an encoder call."""
+    weights: Weights | None = None
+    """What the model must be created with, and ..."""
+    loaded: Loaded = field(default_factory=Loaded)
+    """... made of: what the plan found."""
+    apart: bool = False
+    """Whether the model needs a process that no other model shares (`harness.apart`)."""
 
 
 @dataclass(frozen=True)
@@ -74,13 +89,17 @@ class Task:
     """Its images."""
     suites: tuple[int, ...]
     """Which of the worker's suites lack it."""
+    begun: Mapping[int, bytes] = field(default_factory=dict)
+    """By suite, what an earlier `Progress` has of it."""
 
 
 @dataclass(frozen=True)
 class Opened:
     """The worker is ready, or says why it is not."""
 
-    hardware: Hardware
+    hardware: Hardware | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Of the process, once the model is created."""
     refusals: dict[int, Failure] = field(default_factory=dict)
     """Suites that the model cannot take part in."""
     failure: Failure | None = None
@@ -91,6 +110,15 @@ class Evaluated:
     """So many more images have been evaluated."""
 
     images: int
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What there is of a task that takes long."""
+
+    shard: int
+    files: dict[int, bytes]
+    """By suite, for `Task.begun`."""
 
 
 @dataclass(frozen=True)
@@ -108,30 +136,54 @@ class Outcome:
     """By suite and stage."""
 
 
-Message = Opened | Evaluated | Outcome
+Message = Opened | Evaluated | Progress | Outcome
 
 
 def work(given: Work, tasks: Iterable[Task]) -> Iterator[Message]:
     """Open a worker and do tasks one after the other; each one's images are read ahead of the model.
 
     Yields:
-        `Opened` first; where that has no failure, `Evaluated` as images are done and an `Outcome` a task.
-        Suites that fail or cannot take part are left out from there on; with none left, so is the rest.
+        `Opened` first; where that has no failure, `Evaluated` as images are done, and an `Outcome` a task,
+        after a `Progress` a minute. Suites that fail or cannot take part are left out from there on; with
+        none left, so is the rest.
 
     Raises:
         SambenchError: an image or annotation is damaged, which is the user's to mend.
     """
     keep_freed_memory()
-    try:
-        segmenter = given.model.create()
-        suites = [spec.open() for spec in given.suites]
-    except Exception as error:
-        yield Opened(hardware(given.model.device), failure=Failure.of(error))
-        return
-    reasons = [_refusal(*pair, segmenter) for pair in zip(suites, given.suites, strict=True)]
-    refusals = {i: reason for i, reason in enumerate(reasons) if reason is not None}
-    yield Opened(hardware(given.model.device), refusals)
-    yield from _Session(given, segmenter, suites, out=set(refusals)).do(tasks)
+    with state.kept():
+        try:
+            segmenter = _create(given)
+            suites = [spec.open() for spec in given.suites]
+        except Exception as error:
+            yield Opened(failure=Failure.of(error))
+            return
+        reasons = [_refusal(*pair, segmenter) for pair in zip(suites, given.suites, strict=True)]
+        refusals = {i: reason for i, reason in enumerate(reasons) if reason is not None}
+        yield Opened(hardware(given.model.device), settings(), refusals)
+        yield from _Session(given, segmenter, suites, out=set(refusals)).do(tasks)
+
+
+def _create(given: Work) -> Segmenter:
+    """Create the model that was planned.
+
+    Raises:
+        SambenchError: it cannot be created, or is another one by now.
+    """
+    state.seed("create", given.model.name)
+    segmenter = given.model.create()
+    planned, found = given.weights, plain(segmenter.weights)
+    if planned is not None and _which(planned) != _which(found):
+        raise SambenchError(
+            f"{given.model.name}: its weights changed since this run was planned, from {_which(planned)} to "
+            f"{_which(found)} ({found.path}). Run the same command again."
+        )
+    given.loaded.check()
+    return segmenter
+
+
+def _which(weights: Weights) -> str:
+    return f"{weights.source} {weights.sha256 or weights.seed}"
 
 
 def _refusal(suite: Suite, spec: SuiteSpec, segmenter: Segmenter) -> Failure | None:
@@ -153,11 +205,6 @@ class _Session:
     out: set[int]
     """Suites that are left out."""
 
-    @functools.cached_property
-    def labels(self) -> Labels:
-        """What says of each record which model it is of."""
-        return model_labels(self.given.model, self.segmenter.weights)
-
     def do(self, tasks: Iterable[Task]) -> Iterator[Message]:
         ahead, todo = itertools.tee(tasks)
         loaded = prefetch(self._load, (entry for task in ahead for entry in task.entries))
@@ -167,14 +214,14 @@ class _Session:
             images = itertools.islice(loaded, len(task.entries))
             yield from _Shard(self, task, [i for i in task.suites if i not in self.out]).do(images)
 
-    def _load(self, entry: Entry) -> Loaded:
+    def _load(self, entry: Entry) -> Ready:
         sample = load_sample(entry)
         try:
             return sample, self.segmenter.prepare(sample.image)
         except Exception as error:  # the model's fault, not the data's: it ends the cells, not the run
             return sample, error
 
-    def embed(self, batch: Sequence[Loaded]) -> list[Embedding]:
+    def embed(self, batch: Sequence[Ready]) -> list[Embedding]:
         """Encode a batch of images."""
         prepared = []
         for _, one in batch:
@@ -196,27 +243,31 @@ class _Shard:
     session: _Session
     task: Task
     suites: list[int]
-    rows: dict[int, list[Record]] = field(default_factory=dict)
-    left_out: dict[int, Counter[str]] = field(default_factory=dict)
+    found: dict[int, Begun] = field(default_factory=dict)
+    """By suite, the records so far."""
     failures: dict[int, Failure] = field(default_factory=dict)
     watch: Stopwatch = field(default_factory=Stopwatch)
     own: dict[int, Stopwatch] = field(default_factory=dict)
 
-    def do(self, loaded: Iterator[Loaded]) -> Iterator[Message]:
+    def do(self, loaded: Iterator[Ready]) -> Iterator[Message]:
         """Encode the images, a batch at a time, and let every suite evaluate them."""
         for i in self.suites:
-            self.rows[i], self.left_out[i], self.own[i] = [], Counter(), Stopwatch()
+            self.found[i] = decode_begun(self.task.begun.get(i), self.session.suites[i].schema)
+            self.own[i] = Stopwatch()
+        done, saved = 0, time.monotonic()
         while True:
             with self.watch("wait"):
                 batch = list(itertools.islice(loaded, self.session.given.batch_size))
             if not batch:
                 break
-            if self.live:
-                self._evaluate(batch)
+            if todo := [i for i in self.live if self.found[i].images < done + len(batch)]:
+                self._evaluate(batch, done, todo)
+            done += len(batch)
             yield Evaluated(len(batch))
-        with self.watch("write"):
-            encoded = {i: self._encode(i) for i in self.live}
-        files = {i: content for i, content in encoded.items() if content is not None}
+            if done < len(self.task.entries) and time.monotonic() - saved > SAVE_EVERY:
+                yield Progress(self.task.shard, self._files(finished=False))
+                saved = time.monotonic()
+        files = self._files(finished=True)
         self.session.out |= self.failures.keys()
         own = {i: dict(watch.seconds) for i, watch in self.own.items()}
         seconds = dict(self.watch.seconds)
@@ -227,30 +278,42 @@ class _Shard:
         """The suites that have not failed."""
         return [i for i in self.suites if i not in self.failures]
 
-    def _evaluate(self, batch: Sequence[Loaded]) -> None:
+    def _evaluate(self, batch: Sequence[Ready], first: int, suites: Sequence[int]) -> None:
+        ids = [sample.image_id for sample, _ in batch]
         with self.watch("encode", self.session.segmenter.device):
-            embeddings = self._guarded(functools.partial(self.session.embed, batch), self.live)
+            state.seed("encode", self.session.segmenter.name, *ids)
+            embeddings = self._guarded(functools.partial(self.session.embed, batch), suites)
         if embeddings is not None:
-            for (sample, _), embedding in zip(batch, embeddings, strict=True):
-                for i in self.live:
-                    self._prompt(i, embedding, sample)
+            pairs = zip(batch, embeddings, strict=True)
+            for place, ((sample, _), embedding) in enumerate(pairs, start=first):
+                for i in suites:
+                    if i not in self.failures and self.found[i].images <= place:
+                        self._prompt(i, embedding, sample)
 
     def _prompt(self, i: int, embedding: Embedding, sample: Sample) -> None:
-        suite, protocol = self.session.suites[i], self.session.given.suites[i].protocol
+        suite, spec, found = self.session.suites[i], self.session.given.suites[i], self.found[i]
 
         def evaluate() -> None:
             segmenter, watch = self.session.segmenter, self.own[i]
-            self.rows[i].extend(suite.evaluate(segmenter, embedding, sample, protocol, watch))
-            self.left_out[i].update(suite.left_out(sample, protocol))
+            state.seed(spec.seed, sample.image_id)
+            found.records.extend(suite.evaluate(segmenter, embedding, sample, spec.protocol, watch))
+            found.left_out.update(suite.left_out(sample, spec.protocol))
+            found.images += 1
 
         self._guarded(evaluate, [i])
 
-    def _encode(self, i: int) -> bytes | None:
-        """The file of a suite, or ``None`` where its records are not as its schema says."""
+    def _files(self, *, finished: bool) -> dict[int, bytes]:
+        """The files of the suites that have not failed, nor have records other than their schemas say."""
+        with self.watch("write"):
+            encoded = {i: self._encode(i, finished) for i in self.live}
+        return {i: content for i, content in encoded.items() if content is not None}
+
+    def _encode(self, i: int, finished: bool) -> bytes | None:
+        found, schema = self.found[i], self.session.suites[i].schema
+        labels, images = self.session.given.suites[i].labels, None if finished else found.images
 
         def encode() -> bytes:
-            labels = {**self.session.labels, **self.session.given.suites[i].labels}
-            return encode_shard(self.rows[i], self.left_out[i], self.session.suites[i].schema, labels)
+            return encode_shard(found.records, found.left_out, schema, labels, images=images)
 
         content: bytes | None = self._guarded(encode, [i])
         return content

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -92,6 +92,9 @@ class Suite(ABC):
     """Of its records."""
     needs_detections: ClassVar[bool] = False
     """Whether it prompts with a detector's boxes."""
+    record_axes: ClassVar[tuple[str, ...]] = tuple(f.name for f in fields(Protocol) if f.name != "preset")
+    """The axes of a protocol that `evaluate` and `left_out` read; the others are choices of scoring, and
+    presets that differ in them alone share their records."""
     title: ClassVar[str]
     """Of its tables."""
     metrics: ClassVar[tuple[Metric, ...]]
@@ -101,6 +104,11 @@ class Suite(ABC):
     def about(cls) -> About:
         """Return what results say of the suite."""
         return About(cls.title, cls.metrics)
+
+    @classmethod
+    def recorded(cls, protocol: Protocol) -> Protocol:
+        """Return what of a protocol decides records: axes that do not are as by default."""
+        return Protocol("recorded", **{axis: getattr(protocol, axis) for axis in cls.record_axes})
 
     @classmethod
     def check(cls, setting: Setting) -> None:

@@ -62,6 +62,7 @@ class DetectedSuite(Suite):
     setting: Setting
 
     schema: ClassVar[pa.Schema] = SCHEMA
+    record_axes: ClassVar[tuple[str, ...]] = ("select", "threshold")
     needs_detections: ClassVar[bool] = True
 
     @abstractmethod

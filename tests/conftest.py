@@ -26,6 +26,14 @@ def engine_cache(tmp_path_factory):
         yield folder
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache_of_the_tests(tmp_path_factory):
+    """What the tests remember of files is not the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SAMBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 class CocoFiles(NamedTuple):
     """A data set in COCO's format."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sambench.adapters import plugins, registry
@@ -137,8 +138,11 @@ def create(
         options: of the detector (`Entry.options`).
 
     Raises:
-        SambenchError: unknown name, option or device, no categories, or weights that are missing or wrong.
+        SambenchError: unknown name, option or device, no categories, or weights that are missing, wrong, or
+            replaced while they were loaded.
     """
+    from sambench.adapters.weights.resolve import sha256_of
+
     found = entry(name)
     unknown = [key for key in options if key not in found.options]
     if unknown:
@@ -149,4 +153,7 @@ def create(
     detector: Detector = build(
         name, categories=categories, weights=weights, device=registry.check_device(device), **options
     )
+    its = detector.weights
+    if its.path is not None and sha256_of(Path(its.path)) != its.sha256:
+        raise SambenchError(f"{its.path}: was replaced while it was loaded. Run the same command again.")
     return detector

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from pathlib import Path
 
@@ -43,6 +44,14 @@ def from_path(path: Path) -> Weights:
     return Weights(source="file", path=str(path), sha256=sha256_of(path))
 
 
+def plain(weights: Weights) -> Weights:
+    """Return what a segmenter says of its weights in plain values, with a checksum."""
+    if weights.source != "file" or weights.path is None:
+        return weights
+    checksum = weights.sha256 or sha256_of(Path(weights.path))
+    return dataclasses.replace(weights, path=str(weights.path), sha256=checksum)
+
+
 def default_path(name: str) -> Path:
     """Return where a model's checkpoint is looked for: the weights folder, or the path after ``hf:``."""
     _, colon, which = name.partition(":")
@@ -53,19 +62,27 @@ def default_path(name: str) -> Path:
 
 
 def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file, in hex; of a folder, that over names and contents of its files.
+    """Return the SHA-256 of a file, in hex; of a folder, that over names and contents of all files in it.
 
-    Hidden files do not count.
+    Hidden files and folders do not count.
 
     Raises:
         SambenchError: it cannot be read.
     """
     if path.is_dir():
-        files = sorted(f for f in path.iterdir() if f.is_file() and not f.name.startswith("."))
-        lines = "".join(f"{file.name} {sha256_of(file)}\n" for file in files)
+        names = sorted(file.relative_to(path) for file in path.rglob("*") if file.is_file())
+        shown = [name for name in names if not any(part.startswith(".") for part in name.parts)]
+        lines = "".join(f"{name.as_posix()} {sha256_of(path / name)}\n" for name in shown)
         return hashlib.sha256(lines.encode()).hexdigest()
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise SambenchError(f"{path}: cannot be read ({error.strerror}).") from None
+
+
+def facts(path: Path) -> tuple[tuple[str, int, int, int, int], ...]:
+    """Return what tells, unread, whether a file or one of a folder was written anew; nothing of none."""
+    files = [path, *sorted(path.iterdir())] if path.is_dir() else [path] if path.exists() else []
+    stats = ((file.name, file.stat()) for file in files)
+    return tuple((name, s.st_size, s.st_ino, s.st_mtime_ns, s.st_ctime_ns) for name, s in stats)

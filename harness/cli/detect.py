@@ -94,8 +94,8 @@ def _provenance_file(out: Path) -> Path:
 
 def _rows(detector: Detector, entries: Sequence[Entry]) -> list[dict[str, Any]]:
     """Detect in all images; rows by image, falling score, category, box, so that ties do not shuffle."""
+    from sambench.adapters.images import read_image
     from sambench.harness.cli.progress import RunProgress
-    from sambench.suites.data.images import read_image
 
     rows: list[dict[str, Any]] = []
     with RunProgress(console.err) as progress:
@@ -125,7 +125,8 @@ def _provenance(
 ) -> dict[str, Any]:
     """Say what makes the boxes."""
     from sambench.adapters.detectors import registry
-    from sambench.harness.provenance import code_digest, device_name, versions
+    from sambench.harness.provenance import device_name, versions
+    from sambench.harness.sources import code_digest
     from sambench.suites.data.fingerprints import images_sha256
 
     weights = detector.weights
@@ -137,7 +138,7 @@ def _provenance(
         "weights_path": weights.path,
         "settings": detector.settings,
         "versions": versions(*detector.libraries),
-        "code": code_digest(module, "sambench.suites.data.images"),
+        "code": code_digest(module, "sambench.adapters.images"),
         "device": device_name(device),
         "data": {
             "annotations": dataset.annotations.name,
@@ -184,7 +185,7 @@ def _count(out: Path) -> int:
 
 def _write(out: Path, beside: Path, rows: list[dict[str, Any]], provenance: Mapping[str, Any]) -> None:
     """Write both files, the result last: a result is never without its provenance."""
-    from sambench.suites.files import write_atomic
+    from sambench.adapters.files import write_atomic
 
     content = msgspec.json.encode(rows)
     whole = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from types import TracebackType
 
@@ -13,11 +14,13 @@ from rich.progress import (
     ProgressColumn,
     Task,
     TextColumn,
+    TimeElapsedColumn,
     TimeRemainingColumn,
 )
 from rich.text import Text
 
 from sambench.harness.events import Listener
+from sambench.harness.times import in_words
 
 LINE_EVERY = 15.0  # seconds between lines where there is no terminal to draw a bar on
 
@@ -35,11 +38,15 @@ class RunProgress(Listener):
 
     def __init__(self, console: Console) -> None:
         self.console = console
+        self._ended = threading.Event()
+        self._title, self._total, self._done, self._fresh = "", 0, 0, 0
+        self._began = self._said = time.monotonic()
         self._bar = Progress(
             TextColumn("{task.description}", style="bold", markup=False),
             BarColumn(bar_width=30),
             MofNCompleteColumn(),
             _Speed(),
+            TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=console,
             disable=not console.is_terminal,
@@ -48,10 +55,13 @@ class RunProgress(Listener):
 
     def __enter__(self) -> RunProgress:
         self._bar.start()
+        if not self.console.is_terminal:
+            threading.Thread(target=self._keep_saying, daemon=True).start()
         return self
 
     def __exit__(self, *error: type[BaseException] | BaseException | TracebackType | None) -> None:
         self._bar.stop()
+        self._ended.set()
 
     def group_started(self, title: str, images: int, done: int) -> None:
         """Begin a group."""
@@ -70,10 +80,20 @@ class RunProgress(Listener):
         if not self.console.is_terminal and (late or self._done == self._total):
             self._say()
 
+    def _keep_saying(self) -> None:
+        """Say where it is when no image ends for long: one of everything mode can take minutes."""
+        while not self._ended.wait(LINE_EVERY / 4):
+            if self._done < self._total and time.monotonic() - self._said > LINE_EVERY:
+                self._say()
+
     def _say(self) -> None:
         self._said = time.monotonic()
         line = f"{self._title}: {self._done}/{self._total} images"
         if self._fresh:
             speed = self._fresh / max(self._said - self._began, 1e-9)
-            line += f", {speed:.1f} img/s, {(self._total - self._done) / speed:.0f} s left"
+            line += f", {speed:.1f} img/s"
+            if left := self._total - self._done:
+                line += f", {in_words(left / speed)} left"
+        elif self._said - self._began > 1:
+            line += f", {in_words(self._said - self._began)} so far"
         self.console.print(line, soft_wrap=True)

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sambench.harness.cli import console, options
-from sambench.harness.cli.ending import command_line, interruptible, show_files, write_report
+from sambench.harness.cli.ending import (
+    command_line,
+    foresee_report,
+    interruptible,
+    show_files,
+    write_report,
+)
 
 if TYPE_CHECKING:
     from sambench.harness.plan import Plan
@@ -61,19 +68,23 @@ def run(
     """
     from sambench.harness.cli.tables import show_plan
     from sambench.harness.config.run import load_run
+    from sambench.harness.estimate import times_left
     from sambench.harness.plan import make_plan
 
     loaded, content = load_run(config, context.params)
     console.note_unread(content, "run")
     with console.err.status("Reading annotations, images and weights"):
         plan = make_plan(loaded)
+    times = times_left(plan)
     if dry_run:
         show_plan(plan, console.out)
+        for line in times:
+            console.out.print(line, soft_wrap=True)
         return
-    _do(plan)
+    _do(plan, [line for line in times if "about" in line])
 
 
-def _do(plan: Plan) -> None:
+def _do(plan: Plan, times: Sequence[str]) -> None:
     """Run a plan, show and report its results; exit with 1 where a cell failed."""
     from sambench.harness.cli.progress import RunProgress
     from sambench.harness.cli.tables import show_results
@@ -84,7 +95,10 @@ def _do(plan: Plan) -> None:
     for reason in dict.fromkeys(group.variant.reason for group in plan.groups):
         if reason:
             console.err.print(f"will have no number: {reason}", soft_wrap=True)
+    for line in times:
+        console.err.print(line, soft_wrap=True)
     out: Path = plan.config.out
+    foresee_report(out)
     results = ResultsFile(out)
     with interruptible(), RunProgress(console.err) as progress:
         cells = run_plan(plan, Events([progress, results], console.warn), command_line())

@@ -47,7 +47,7 @@ def read_common(content: Content) -> dict[str, Any]:
         SambenchError: a value is wrong, or models or the output folder are missing.
     """
     adapters = tuple(parse_adapter(spec) for spec in content.listed("adapter"))
-    own = [add(spec) for spec in adapters]
+    own = [add(spec, check=False) for spec in adapters]  # its process imports it: `harness.variants`
     models = content.names("model")
     models += tuple(name for name in own if name not in models)
     if len(set(own)) < len(own):

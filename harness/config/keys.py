@@ -48,6 +48,7 @@ KEYS = (
     Key("seconds", (THROUGHPUT,)),
     Key("min_batches", (THROUGHPUT,)),
     Key("audit", (THROUGHPUT,)),
+    Key("timeout", (THROUGHPUT,)),
     Key("format", (EXPORT,)),
     Key("masks", (EXPORT,)),
     Key("parts", (EXPORT,)),

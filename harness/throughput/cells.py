@@ -14,11 +14,13 @@ import pyarrow.parquet as pq
 
 from sambench.adapters.profile import Profile, profile
 from sambench.evsam.errors import SambenchError
-from sambench.harness.provenance import git_state, versions
+from sambench.harness.provenance import git_state, hardware, versions
 from sambench.harness.throughput.explain import protocol_of
 from sambench.harness.throughput.marks import marks_among, marks_of
 from sambench.harness.throughput.plan import Measurement, Plan, cells_of
+from sambench.harness.throughput.verdict import before, of_gate, of_rounds
 from sambench.harness.variants import Variant, model_spec
+from sambench.suites.environment import pacing
 from sambench.suites.results import CellResult, Status
 from sambench.suites.throughput.job import Scope
 from sambench.suites.throughput.metrics import ABOUT
@@ -51,6 +53,8 @@ class Draft:
     cell: CellResult
     rates: dict[int, float] = field(default_factory=dict)
     """Images per second by round."""
+    inputs: str = ""
+    """Checksum of which images they were."""
     marks: tuple[str, ...] = ()
 
 
@@ -62,7 +66,14 @@ def make_cells(
 ) -> list[CellResult]:
     """Make all cells of a plan, those without a number too."""
     found = {(m.variant, m.scope, m.batch): (m, outcomes.get(m, [])) for m in plan.measurements}
-    base = {"git": git_state(), "versions": versions(), "command": command}
+    base = {
+        "git": git_state(),
+        "versions": versions(),
+        "environment": pacing(),
+        "device": plan.device,
+        "hardware": asdict(replace(hardware("cpu"), device=plan.device)),  # no GPU's memory for its name
+        "command": command,
+    }
     drafts = []
     for variant in plan.variants:
         for scope, mode, batch in cells_of(plan.config):
@@ -77,7 +88,6 @@ def _blank(plan: Plan, variant: Variant, scope: Scope, mode: str, batch: int, ba
     data = {
         "annotations": {"path": str(config.annotations)},
         "images": {"path": str(config.images), "sha256": plan.inputs_sha256},
-        "device": plan.device,
     }
     weights = {"weights": asdict(variant.weights)} if variant.weights else {}
     adapter = model_spec(variant, config).adapter
@@ -110,17 +120,20 @@ def _fill(
 ) -> Draft:
     """Put in what was measured, or why nothing was."""
     variant = draft.variant
-    if variant.reason:
-        return _without(draft, "not_applicable" if variant.not_applicable else "failed", variant.reason)
+    if verdict := before(variant, draft.scope):
+        return _without(draft, *verdict)
     if gate is None:
         return _without(draft, "unfinished", "not run yet")
-    if gate["status"] == "failed":
-        return _without(draft, "failed", f"before the parity gate: {gate['reason']}")
-    provenance = draft.cell.provenance | {"weights": gate["weights"], "gate": gate["gate"]}
-    draft = replace(draft, cell=replace(draft.cell, provenance=provenance))
-    if gate["refusal"]:
-        return _without(draft, "invalid", gate["refusal"])
+    if gate["status"] == "done":
+        provenance = draft.cell.provenance | {"weights": gate["weights"], "gate": gate["gate"]}
+        draft = replace(draft, cell=replace(draft.cell, provenance=provenance))
+    if verdict := of_gate(variant, draft.batch, gate):
+        return _without(draft, *verdict)
+    results = [o.result for o in outcomes]
     done = [o for o in outcomes if _mode(o, draft.mode).get("status") == "done"]
+    verdict = of_rounds(variant, results)
+    if verdict and (not done or verdict[0] == "invalid"):
+        return _without(draft, *verdict)
     if not done:
         reasons = [_mode(o, draft.mode).get("reason") for o in outcomes]
         known = next((reason for reason in reasons if reason), None)
@@ -160,12 +173,19 @@ def _measured(
         n_images=facts["inputs"]["images"],
         counts={"rounds": len(done), "batches": speed.batches},
         records=measurement.folder.relative_to(plan.config.out).as_posix(),
-        provenance=draft.cell.provenance
-        | {"facts": {k: facts[k] for k in ("inputs", "settings", "note")}, "monitor": modes[-1]["monitor"]},
+        provenance=draft.cell.provenance | _found_there(draft, facts) | {"monitor": modes[-1]["monitor"]},
     )
     marks = marks_of(metrics, modes, samples, facts, failed)
     rates = {o.round_: rate(s, images) for o, (s, _) in zip(done, samples, strict=True)}
-    return replace(draft, cell=cell, rates=rates, marks=tuple(marks))
+    return replace(draft, cell=cell, rates=rates, marks=tuple(marks), inputs=facts["inputs"]["sha256"])
+
+
+def _found_there(draft: Draft, facts: dict[str, Any]) -> dict[str, Any]:
+    """Return what a process said of itself: where it ran, what it was set to and what it was fed."""
+    told = {name: facts[name] for name in ("inputs", "settings", "note")}
+    own = {"host": facts["host"], "cpu_capability": facts["cpu_capability"]}
+    own["threads"] = facts["settings"]["threads"]
+    return told | {"hardware": draft.cell.provenance["hardware"] | own}
 
 
 def samples_of(stem: Path, mode: str) -> tuple[list[float], list[float]]:
@@ -260,13 +280,13 @@ def _finished(draft: Draft, drafts: Sequence[Draft]) -> CellResult:
 
 
 def _baselines(draft: Draft, drafts: Sequence[Draft]) -> Iterator[tuple[str, Draft]]:
-    """Find SAM-ViT-H under the same scope, mode and batch: run alike, as released, and at its best."""
+    """Find SAM-ViT-H on the same images, scope, mode and batch: run alike, as released, and at its best."""
     same = [
         d
         for d in drafts
         if d.variant.model == BASELINE
         and d.cell.status == "done"
-        and (d.scope, d.mode, d.batch) == (draft.scope, draft.mode, draft.batch)
+        and (d.inputs, d.scope, d.mode, d.batch) == (draft.inputs, draft.scope, draft.mode, draft.batch)
     ]
     for other in same:
         own = (other.variant.engine, other.variant.precision)

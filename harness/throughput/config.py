@@ -37,6 +37,8 @@ class ThroughputConfig(Config):
     batch_sizes: tuple[int, ...] = (1,)
     seed: int = SEED
     audit: bool = False
+    timeout: float | None = None
+    """Seconds that a process may take; ``None`` for `worker_process.patience`."""
 
 
 def load_throughput(path: Path | None, flags: Mapping[str, Any]) -> tuple[ThroughputConfig, Content]:
@@ -60,6 +62,7 @@ def load_throughput(path: Path | None, flags: Mapping[str, Any]) -> tuple[Throug
         batch_sizes=content.wholes("batch_size", DEFAULT_BATCH[kind]),
         seed=int(content.number("seed", SEED)),
         audit=content.switch("audit"),
+        timeout=_timeout(content),
     )
     return config, content
 
@@ -84,6 +87,15 @@ def _rule(content: Content, kind: str) -> Rule:
         min_batches=content.whole("min_batches") or rule.min_batches,
     )
     return changed if changed == rule else dataclasses.replace(changed, preset=f"{name}, changed")
+
+
+def _timeout(content: Content) -> float | None:
+    """Read how long a process may take; no time at all is no limit that anything could keep."""
+    if not content.has("timeout"):
+        return None
+    if not (seconds := content.number("timeout", 0.0)):
+        raise content.wrong("timeout must be a number of seconds above 0.", "timeout")
+    return seconds
 
 
 def _data(content: Content) -> DatasetConfig:

@@ -10,14 +10,17 @@ from typing import Any
 
 from sambench.adapters.engines import ENGINES
 from sambench.adapters.weights.resolve import sha256_of
+from sambench.evsam.errors import SambenchError
 from sambench.harness.key import folder_name, model_key
 from sambench.harness.throughput.config import ThroughputConfig
+from sambench.harness.throughput.verdict import refusal
 from sambench.harness.variants import Variant, make_variants, model_spec
+from sambench.suites.environment import pacing
 from sambench.suites.throughput.inputs import choose, wanted
 from sambench.suites.throughput.job import Job, Scope
 
-SCHEMA = 1
-"""Of the measurements on disk."""
+SCHEMA = 2
+"""Of the measurements on disk; 2 says which batch sizes a model cannot be timed at."""
 
 
 @dataclass(frozen=True)
@@ -78,11 +81,12 @@ def make_plan(config: ThroughputConfig, device: str) -> Plan:
         digest.update(f"{image.file.name} {sha256_of(image.file)} {image.boxes.tolist()}\n".encode())
     plan = Plan(config, device, digest.hexdigest(), variants, (), ())
     live = [v for v in variants if v.reason is None]
-    return replace(
-        plan,
-        gates=tuple(_gate(plan, v) for v in live),
-        measurements=tuple(m for v in live for m in _measurements(plan, v)),
-    )
+    measurements = tuple(m for v in live for m in _measurements(plan, v))
+    refusals = [reason for v in live for scope in config.scopes if (reason := refusal(v, scope))]
+    if refusals and not measurements:
+        raise SambenchError(refusals[0])
+    timed = [v for v in live if any(m.variant == v for m in measurements)]
+    return replace(plan, gates=tuple(_gate(plan, v) for v in timed), measurements=measurements)
 
 
 def cells_of(config: ThroughputConfig) -> Iterator[tuple[Scope, str, int]]:
@@ -107,7 +111,8 @@ def _job(plan: Plan, variant: Variant, **more: Any) -> Job:
 
 
 def _gate(plan: Plan, variant: Variant) -> Gate:
-    job = _job(plan, variant, kind="gate", batch=max(plan.config.batch_sizes))
+    sizes = plan.config.batch_sizes
+    job = _job(plan, variant, kind="gate", batch=max(sizes), batches=sizes)
     return Gate(variant, job, _folder(plan, variant, job, "gate") / "gate")
 
 
@@ -115,7 +120,8 @@ def _measurements(plan: Plan, variant: Variant) -> Iterator[Measurement]:
     config = plan.config
     modes: dict[tuple[Scope, int], list[str]] = {}
     for scope, mode, batch in cells_of(config):
-        modes.setdefault((scope, batch), []).append(mode)
+        if refusal(variant, scope) is None:
+            modes.setdefault((scope, batch), []).append(mode)
     for (scope, batch), its in modes.items():
         job = _job(
             plan,
@@ -142,15 +148,12 @@ def _folder(plan: Plan, variant: Variant, job: Job, what: str) -> Path:
     model = model_key(
         variant, plan.device, ENGINES[variant.engine].target, "sambench.suites.throughput.worker"
     )
-    if variant.weights is None:
-        model["weights"] = _content(job.model.weights)  # a plugin's, which says itself what they are
-    key = {"schema": SCHEMA, **decides, **model, "inputs_sha256": plan.inputs_sha256}
+    key = {
+        "schema": SCHEMA,
+        **decides,
+        **model,
+        "environment": pacing(),
+        "inputs_sha256": plan.inputs_sha256,
+    }
     name = folder_name(key, variant.model, variant.engine, variant.precision, what)
     return plan.config.out / "records" / "throughput" / name
-
-
-def _content(weights: str | None) -> str | None:
-    """Return the checksum of a plugin's weights, where they are a file or a folder that is there."""
-    if weights is None or not Path(weights).exists():
-        return weights
-    return sha256_of(Path(weights))

@@ -7,6 +7,8 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from sambench.harness.times import in_words
+
 
 class ThroughputProgress:
     """Progress over processes, on standard error."""
@@ -34,11 +36,12 @@ class ThroughputProgress:
         self._total, self._done = total, 0
         self._task = self._bar.add_task("", total=total)
 
-    def begin(self, title: str) -> None:
-        """Say what runs now."""
-        self._bar.update(self._task, description=title)
+    def begin(self, title: str, left: float | None = None) -> None:
+        """Say what runs now, and about how many seconds are left with it, where that is known."""
+        line = title if left is None else f"{title}, about {in_words(left)} left"
+        self._bar.update(self._task, description=line)
         if not self.console.is_terminal:
-            self.console.print(f"{self._done + 1}/{self._total} {title}", soft_wrap=True)
+            self.console.print(f"{self._done + 1}/{self._total} {line}", soft_wrap=True)
 
     def end(self) -> None:
         """Count a process that has ended."""

@@ -21,6 +21,8 @@ class Entry:
     """In the order of the annotation file."""
     source: Path = Path()
     """The annotation file, for messages."""
+    sha256: str | None = None
+    """Of the image file, once it is known."""
     categories: Mapping[int, str] = field(default_factory=dict)
     """The data set's categories, id to name; empty where the file has none. Its entries share it."""
 
@@ -70,7 +72,7 @@ class CocoDataset:
         for annotation in annotations:
             by_image[annotation.image_id].append(annotation)
         return [
-            Entry(r, self._file_of(r), tuple(by_image[r.id]), self.annotations, self.categories)
+            Entry(r, self._file_of(r), tuple(by_image[r.id]), self.annotations, categories=self.categories)
             for r in sorted(records, key=lambda r: r.id)
         ]
 

@@ -9,8 +9,8 @@ from typing import TypeVar
 
 import numpy as np
 
+from sambench.adapters.images import read_image
 from sambench.suites.data.coco import Entry
-from sambench.suites.data.images import read_image
 from sambench.suites.data.masks import WindowMask, decode_segmentation, to_window
 
 T = TypeVar("T")
@@ -49,11 +49,11 @@ def load_sample(entry: Entry) -> Sample:
     """Read an entry's image and rasterise its annotations.
 
     Raises:
-        SambenchError: the image or an annotation is damaged, or their sizes disagree.
+        SambenchError: the image or an annotation is damaged, their sizes disagree, or the file was replaced.
     """
     record = entry.record
     stated = (record.height, record.width) if record.height and record.width else None
-    image = read_image(entry.file, stated)
+    image = read_image(entry.file, stated, sha256=entry.sha256)
     size = (image.shape[0], image.shape[1])
     targets = []
     for a in entry.annotations:

@@ -18,11 +18,11 @@ from typing import ClassVar, Self
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sambench.adapters.files import write_atomic
 from sambench.evsam.errors import SambenchError
 from sambench.suites.base import Setting
 from sambench.suites.data.detections import Detections, ImageDetections
 from sambench.suites.det_box import DetectedSuite, average_precision, check_detections
-from sambench.suites.files import write_atomic
 from sambench.suites.protocol import Protocol
 from sambench.suites.scoring.scores import Metric, Scores
 from sambench.suites.sginw.data import ANNOTATIONS, SPLIT, STRIDE, global_id, split_id

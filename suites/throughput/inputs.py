@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from sambench.adapters.base import Prepared, Segmenter
-from sambench.evsam.errors import SambenchError
+from sambench.adapters.images import read_image
+from sambench.evsam.errors import NotApplicableError, SambenchError
 from sambench.evsam.size import Size
 from sambench.suites.data.annotations import AnnotationRecord
 from sambench.suites.data.coco import CocoDataset, Entry
-from sambench.suites.data.images import read_image
 from sambench.suites.data.prefetch import prefetch
 from sambench.suites.data.sample import draw
 from sambench.suites.throughput.job import FEWEST_BATCHES, INPUT_IMAGES
+
+Shape = tuple[str | int, ...]
+"""Of a prepared image: the type of its pixels, then its sides."""
 
 
 @dataclass(frozen=True)
@@ -32,28 +36,44 @@ class Image:
 
 
 @dataclass(frozen=True)
-class Ring:
-    """Images in a row, the first ones once more at the end, so that every batch is one slice and no copy."""
+class Batch:
+    """Images of one shape."""
 
-    pixels: Tensor
-    """(n + repeated, 3, S, S) float32 on the CPU, pinned where the device is a GPU."""
+    members: tuple[int, ...]
+    """Which of the images they are."""
     prepared: tuple[Prepared, ...]
-    """The n images in order; their pixels are views."""
+    """The images, each a row of ``pixels``."""
+    pixels: Tensor
+    """(B, ...) as the model prepares them, on the CPU, pinned where the device is a GPU; no copy."""
     boxes: Tensor
-    """(n + repeated, 4) float32: the first object of each image."""
-    starts: tuple[int, ...]
-    """Where each batch begins."""
-    batch: int
+    """(B, 4) float32: the first object of each image."""
 
-    def slice(self, k: int) -> slice:
-        """Return the rows of the k-th batch."""
-        start = self.starts[k % len(self.starts)]
-        return slice(start, start + self.batch)
 
-    def members(self, k: int) -> list[Prepared]:
-        """Return the images of the k-th batch."""
-        rows = self.slice(k)
-        return [self.prepared[i % len(self.prepared)] for i in range(rows.start, rows.stop)]
+@dataclass(frozen=True)
+class Inputs:
+    """Prepared images in batches."""
+
+    batches: tuple[Batch, ...]
+    shapes: tuple[Shape, ...]
+    """Of all images, in their order."""
+
+    @property
+    def used(self) -> tuple[int, ...]:
+        """Which images are in a batch: all, or all whose shape enough others have."""
+        return tuple(sorted({i for batch in self.batches for i in batch.members}))
+
+    @property
+    def note(self) -> str:
+        """What a reader must know of the batches, or nothing."""
+        kinds, batch = len(set(self.shapes)), len(self.batches[0].members)
+        if kinds == 1:
+            return ""
+        if batch == 1:
+            return f"images are prepared to {kinds} shapes and go one at a time"
+        return (
+            f"images are prepared to {kinds} shapes; a batch is of one shape, and {len(self.used)} of "
+            f"{len(self.shapes)} images have one that enough others have"
+        )
 
 
 def wanted(batch: int) -> int:
@@ -99,13 +119,43 @@ def _is_object(annotation: AnnotationRecord) -> bool:
     return not annotation.iscrowd and annotation.bbox[2] >= 1 and annotation.bbox[3] >= 1
 
 
-def rotation(images: int, batch: int) -> tuple[int, ...]:
-    """Return where each batch begins among so many images: at least eight places, evenly apart.
+def rotation(shapes: Sequence[Shape], batch: int) -> tuple[tuple[int, ...], ...]:
+    """Return batches of images of one shape each, in the order of their first images; no two begin alike.
 
-    Batches overlap where the images do not suffice for eight apart; no two begin with the same image.
+    Of every shape batches begin evenly apart, and overlap where the images do not suffice for eight batches
+    apart. A shape that too few images have is left out. Images of one shape are so in as many batches as
+    those of another, as nearly as may be.
+
+    Args:
+        shapes: of the images.
+        batch: images in a batch.
+
+    Raises:
+        NotApplicableError: the images do not make eight distinct batches.
     """
-    count = max(min(FEWEST_BATCHES, images), images // batch)
-    return tuple(k * (images // count) for k in range(count))
+    kinds = alike(shapes)
+    enough = [members for members in kinds.values() if len(members) >= batch]
+    total = sum(map(len, enough))
+    batches = []
+    for members in enough:
+        share = math.ceil(FEWEST_BATCHES * len(members) / total)
+        count = min(len(members), max(share, len(members) // batch))
+        starts = range(0, count * (len(members) // count), len(members) // count)
+        batches += [tuple((members * 2)[start : start + batch]) for start in starts]
+    if len(batches) < FEWEST_BATCHES:
+        raise NotApplicableError(
+            f"images are prepared to {len(kinds)} shapes, and {len(shapes)} images make only {len(batches)} "
+            f"distinct batches of {batch} of one shape, not {FEWEST_BATCHES}. Take a smaller batch."
+        )
+    return tuple(sorted(batches))
+
+
+def alike(shapes: Sequence[Shape]) -> dict[Shape, list[int]]:
+    """Return which images have a shape, for every shape."""
+    found: dict[Shape, list[int]] = {}
+    for i, shape in enumerate(shapes):
+        found.setdefault(shape, []).append(i)
+    return found
 
 
 def prepare(segmenter: Segmenter, images: Sequence[Image]) -> list[Prepared]:
@@ -122,29 +172,58 @@ def load(segmenter: Segmenter, image: Image) -> Prepared:
     return segmenter.prepare(read_image(image.file, image.stated))
 
 
-def make_ring(segmenter: Segmenter, images: Sequence[Image], batch: int) -> Ring:
-    """Lay prepared images in a row.
+def shape_of(prepared: Prepared) -> Shape:
+    """Return what images of a batch have in common."""
+    return (str(prepared.pixels.dtype).removeprefix("torch."), *prepared.pixels.shape)
+
+
+def shapes_of(segmenter: Segmenter, images: Sequence[Image]) -> list[Shape]:
+    """Return what images are prepared to; their pixels are let go of.
 
     Raises:
-        SambenchError: the model prepares images of different shapes, which are no batch.
+        SambenchError: an image cannot be read.
+    """
+    return list(prefetch(lambda image: shape_of(load(segmenter, image)), images))
+
+
+def make_inputs(segmenter: Segmenter, images: Sequence[Image], batch: int) -> Inputs:
+    """Prepare images and lay those of one shape in a row, so that every batch is one slice and no copy.
+
+    Raises:
+        SambenchError: an image cannot be read.
+        NotApplicableError: images of one shape are too few for batches.
     """
     prepared = prepare(segmenter, images)
-    shapes = {tuple(p.pixels.shape) for p in prepared}
-    if len(shapes) > 1:
-        raise SambenchError(
-            f"{segmenter.name}: prepares images to different shapes, {sorted(shapes)[0]} and "
-            f"{sorted(shapes)[1]} among them, so they are no batch; throughput needs one input size."
-        )
-    starts = rotation(len(images), batch)
-    rows = [i % len(images) for i in range(max(len(images), starts[-1] + batch))]
-    pixels = torch.empty(len(rows), *prepared[0].pixels.shape, dtype=prepared[0].pixels.dtype)
-    if segmenter.device.type == "cuda":
-        pixels = pixels.pin_memory()
-    for row, i in enumerate(rows):
-        pixels[row] = prepared[i].pixels
-    members = tuple(Prepared(pixels[i], p.size) for i, p in enumerate(prepared))
-    boxes = torch.stack([images[i].boxes[0] for i in rows])
-    return Ring(pixels, members, boxes, starts, batch)
+    shapes = tuple(map(shape_of, prepared))
+    planned = rotation(shapes, batch)
+    batches: list[Batch] = []
+    for shape, members in alike(shapes).items():
+        starts = [members.index(first) for first, *_ in planned if shapes[first] == shape]
+        if starts:
+            row = (members * 2)[: starts[-1] + batch]
+            rows = [(prepared[i], images[i].boxes[0]) for i in row]
+            batches += _laid_out(row, rows, starts, batch, pinned=segmenter.device.type == "cuda")
+    return Inputs(tuple(sorted(batches, key=lambda one: one.members)), shapes)
+
+
+def _laid_out(
+    row: Sequence[int],
+    rows: Sequence[tuple[Prepared, Tensor]],
+    starts: Sequence[int],
+    batch: int,
+    *,
+    pinned: bool,
+) -> Iterator[Batch]:
+    """Lay images and boxes in a row, the first ones once more at the end as far as the last batch needs."""
+    first = rows[0][0].pixels
+    pixels = torch.empty(len(rows), *first.shape, dtype=first.dtype, pin_memory=pinned)
+    boxes = torch.empty(len(rows), 4, dtype=torch.float32, pin_memory=pinned)
+    for i, (prepared, box) in enumerate(rows):
+        pixels[i], boxes[i] = prepared.pixels, box
+    placed = [replace(prepared, pixels=pixels[i]) for i, (prepared, _) in enumerate(rows)]
+    for start in starts:
+        these = slice(start, start + batch)
+        yield Batch(tuple(row[these]), tuple(placed[these]), pixels[these], boxes[these])
 
 
 def prompt_boxes(image: Image, size: Size, count: int, seed: int) -> Tensor:
@@ -160,7 +239,7 @@ def prompt_boxes(image: Image, size: Size, count: int, seed: int) -> Tensor:
     boxes = image.boxes.repeat(times, 1)[:count].clone()
     generator = torch.Generator().manual_seed(seed)
     sides = (boxes[:, 2:] - boxes[:, :2]).repeat(1, 2)
-    shifts = (torch.rand(count, 4, generator=generator) - 0.5) * 0.2 * sides
+    shifts = (torch.rand(count, 4, generator=generator, dtype=torch.float32) - 0.5) * 0.2 * sides
     shifts[: len(image.boxes)] = 0
     limit = torch.tensor([size[1], size[0], size[1], size[0]])
     return torch.minimum((boxes + shifts).clamp_(min=0), limit)

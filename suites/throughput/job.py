@@ -105,6 +105,9 @@ class Job:
     scope: str = "E"
     modes: tuple[str, ...] = ()
     batch: int = 1
+    batches: tuple[int, ...] = ()
+    """Of a comparison of masks: the batch sizes that are to be timed, and of which it says what stands
+    against them."""
     rule: Rule = PAPER
     images: str = ""
     annotations: str = ""
@@ -121,4 +124,5 @@ class Job:
 def from_json(content: Mapping[str, Any]) -> Job:
     """Return the job that `Job.to_json` wrote."""
     model, rule = ModelSpec.from_json(content["model"]), Rule(**content["rule"])
-    return Job(**{**content, "model": model, "rule": rule, "modes": tuple(content["modes"])})
+    lists = {name: tuple(content[name]) for name in ("modes", "batches")}
+    return Job(**{**content, "model": model, "rule": rule, **lists})

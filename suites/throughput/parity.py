@@ -8,7 +8,7 @@ own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,8 +16,7 @@ import numpy as np
 import torch
 
 from sambench.adapters.base import Embedding, Prompts, Segmenter
-from sambench.suites.data.images import read_image
-from sambench.suites.throughput.inputs import Image
+from sambench.suites.throughput.inputs import Image, alike, load, shapes_of
 
 LEAST_IOU = {"fp32": 0.999}
 """Mean mask IoU with the reference that a precision must reach; the others, `LEAST_IOU_LOW`."""
@@ -86,18 +85,27 @@ def refusal(gate: Gate, precision: str) -> str | None:
 @torch.inference_mode()
 def masks_of(
     segmenter: Segmenter, images: Sequence[Image], batch: int, *, alternatives: bool = False
-) -> Iterator[Masks]:
+) -> list[Masks]:
     """Segment all objects of images by their boxes, encoding ``batch`` images at a time as the clock will.
 
-    The last batch is filled up with images from the front, so that every one has the size that an engine was
-    built for. With ``alternatives`` all masks of a box are kept, as `compare` wants of a reference.
+    Where images have one shape the last batch is filled up with images from the front, so that every one has
+    the size that an engine was built for. Of several shapes a batch has one, and those that are left over go
+    together as they are. With ``alternatives`` all masks of a box are kept, as `compare` wants of a
+    reference.
+
+    Returns:
+        The masks of each image, in the order of the images.
     """
-    for start in range(0, len(images), batch):
-        indices = [(start + i) % len(images) for i in range(batch)]
-        read = [read_image(images[i].file, images[i].stated) for i in indices]
-        embeddings = segmenter.embed([segmenter.prepare(pixels) for pixels in read])
-        for i in range(min(batch, len(images) - start)):
-            yield _masks_of_image(segmenter, embeddings[i], images[start + i], alternatives)
+    kinds = alike(shapes_of(segmenter, images))
+    found: dict[int, Masks] = {}
+    for members in kinds.values():
+        size = batch if len(kinds) == 1 else min(batch, len(members))
+        for start in range(0, len(members), size):
+            batched = [members[(start + i) % len(members)] for i in range(size)]
+            embeddings = segmenter.embed([load(segmenter, images[i]) for i in batched])
+            for i, embedding in zip(members[start : start + size], embeddings, strict=False):
+                found[i] = _masks_of_image(segmenter, embedding, images[i], alternatives)
+    return [found[i] for i in range(len(images))]
 
 
 def _masks_of_image(segmenter: Segmenter, embedding: Embedding, image: Image, alternatives: bool) -> Masks:

@@ -7,11 +7,14 @@ batch) and ``STEM-monitor.parquet`` (one row a reading). Only a process that is 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import io
 import json
+import platform
 import statistics
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,13 +23,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
+from sambench.adapters.base import Prompts, Segmenter
+from sambench.adapters.files import write_atomic
 from sambench.adapters.registry import check_device
+from sambench.adapters.weights.resolve import plain
+from sambench.evsam.errors import NotApplicableError
 from sambench.evsam.memory import keep_freed_memory
+from sambench.suites.environment import settings
 from sambench.suites.failures import Failure
-from sambench.suites.files import write_atomic
 from sambench.suites.throughput import parity
 from sambench.suites.throughput.ceilings import measure_ceilings
-from sambench.suites.throughput.inputs import choose
+from sambench.suites.throughput.inputs import Image, Shape, choose, rotation, shapes_of, wanted
 from sambench.suites.throughput.job import Job, from_json, parse_scope
 from sambench.suites.throughput.memory import peak_mb, reset_peak
 from sambench.suites.throughput.monitor import Monitor, Sensors, sensors
@@ -63,12 +70,13 @@ class _Tables:
 
 def main(arguments: Sequence[str]) -> None:
     """Do the job on stdin and leave its result."""
-    stem = Path(arguments[0])
+    stem, began = Path(arguments[0]), time.monotonic()
     tables = _Tables()
     try:
         result = run(from_json(json.loads(sys.stdin.read())), tables)
     except Exception as error:
         result = {"status": "failed", **_failed(error)}
+    result["seconds"] = time.monotonic() - began
     if tables.samples:
         _write(stem.with_name(f"{stem.name}.parquet"), pa.Table.from_pylist(tables.samples, schema=SAMPLES))
     if tables.monitor:
@@ -116,25 +124,47 @@ def _device_name(device: torch.device) -> str:
 def _gate(job: Job, device: torch.device, tables: _Tables) -> Result:
     """Compare masks with the reference's, which is computed first and let go of.
 
-    The reference itself can only be seen to be finite, for which one batch will do.
+    The reference itself can only be seen to be finite, for which one batch will do. Which batch sizes the
+    model cannot be timed at is found out here too, once for all rounds.
     """
     del device, tables
     places = Path(job.images), Path(job.annotations)
-    plain = dataclasses.replace(job.model, engine="eager", precision="fp32")
-    compared = job.model != plain
+    reference_model = dataclasses.replace(job.model, engine="eager", precision="fp32")
+    compared = job.model != reference_model
     images = choose(*places, job.batch, job.seed, count=job.rule.gate_images if compared else job.batch)
     reference = None
     if compared:
-        released = plain.create()
-        reference = list(parity.masks_of(released, images, job.batch, alternatives=True))
+        released = reference_model.create()
+        reference = parity.masks_of(released, images, job.batch, alternatives=True)
         del released
     segmenter = job.model.create()
-    gate = parity.compare(list(parity.masks_of(segmenter, images, job.batch)), reference)
+    if refusal := segmenter.capabilities.refusal(Prompts(boxes=images[0].boxes)):
+        raise NotApplicableError(f"{segmenter.name}: {refusal}, and speeds are measured with boxes.")
+    gate = parity.compare(parity.masks_of(segmenter, images, job.batch), reference)
     return {
         "gate": gate.to_json(),
         "refusal": parity.refusal(gate, job.model.precision),
-        "weights": dataclasses.asdict(segmenter.weights),
+        "batch_refusals": dict(_batch_refusals(segmenter, job)),
+        "weights": _weights(segmenter),
     }
+
+
+def _batch_refusals(segmenter: Segmenter, job: Job) -> Iterator[tuple[str, str]]:
+    """Say of batch sizes that cannot be made of a model's images why not; one at a time they always go."""
+    shapes: dict[int, list[Shape]] = {}
+    for batch in job.batches:
+        if batch > 1 and wanted(batch) not in shapes:
+            images = choose(Path(job.images), Path(job.annotations), batch, job.seed)
+            shapes[wanted(batch)] = shapes_of(segmenter, images)
+        try:
+            if batch > 1:
+                rotation(shapes[wanted(batch)], batch)
+        except NotApplicableError as error:
+            yield str(batch), f"{segmenter.name}: {error}"
+
+
+def _weights(segmenter: Segmenter) -> dict[str, Any]:
+    return dataclasses.asdict(plain(segmenter.weights))
 
 
 def _measure(job: Job, device: torch.device, tables: _Tables) -> Result:
@@ -147,8 +177,10 @@ def _measure(job: Job, device: torch.device, tables: _Tables) -> Result:
         dtypes = _try_out(step, device)
     facts: dict[str, Any] = {
         "device": _device_name(device) if device.type == "cuda" else "cpu",
-        "weights": dataclasses.asdict(segmenter.weights),
-        "inputs": {"images": step.inputs, "batches": step.batches, **dtypes},
+        "host": platform.node(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "weights": _weights(segmenter),
+        "inputs": _inputs(step, images) | dtypes,
         "images_per_batch": step.images,
         "prompts_per_batch": step.prompts,
         "note": step.note,
@@ -161,6 +193,18 @@ def _measure(job: Job, device: torch.device, tables: _Tables) -> Result:
     ceilings = before.or_better(measure_ceilings(device, job.model.precision))
     facts["ceilings"] = dataclasses.asdict(ceilings)
     return {"facts": facts, "modes": modes}
+
+
+def _inputs(step: Step, images: Sequence[Image]) -> dict[str, Any]:
+    """Say what is fed in: of how many images which, in how many batches, prepared to what."""
+    names = "".join(f"{images[i].file.name}\n" for i in step.inputs)
+    return {
+        "images": len(step.inputs),
+        "of": len(images),
+        "sha256": hashlib.sha256(names.encode()).hexdigest(),
+        "batches": step.batches,
+        "shapes": [f"{dtype} {sides}" for dtype, *sides in step.shapes],
+    }
 
 
 def _try_out(step: Step, device: torch.device) -> dict[str, list[str]]:
@@ -176,15 +220,10 @@ def _described(tensor: torch.Tensor) -> str:
 
 
 def _settings(device: torch.device) -> dict[str, Any]:
-    """What of torch's state decides a speed."""
-    found: dict[str, Any] = {"torch": torch.__version__, "threads": torch.get_num_threads()}
+    """Return what this process is set to, once the model is created and has run: it may have set it."""
+    found = {"torch": torch.__version__, **settings()}
     if device.type == "cuda":
-        found |= {
-            "cuda": torch.version.cuda,
-            "cudnn": torch.backends.cudnn.version(),
-            "cudnn_benchmark": torch.backends.cudnn.benchmark,
-            "tf32": torch.backends.cuda.matmul.allow_tf32,
-        }
+        found |= {"cuda": torch.version.cuda, "cudnn_version": torch.backends.cudnn.version()}
     return found
 
 

@@ -89,7 +89,7 @@ def test_a_changed_file_is_computed_anew(tiny, write, tmp_path):
     sys.modules.pop(plugins.load(f"{colour}:Colour").__module__)
     registry._added.clear()
     colour.write_text(colour.read_text().replace("SIDE = 128", "SIDE = 64"))
-    from sambench.harness.provenance import code_digest
+    from sambench.harness.sources import code_digest
 
     code_digest.cache_clear()
     assert call(*command).code == 0
@@ -100,7 +100,7 @@ def test_a_changed_file_is_computed_anew(tiny, write, tmp_path):
 
 
 def test_what_an_adapter_imports_from_beside_it_decides_its_cells_too(write):
-    from sambench.harness.provenance import code_digest
+    from sambench.harness.sources import code_digest
 
     adapter = write("mine.py", "from helper import SIDE\nfrom .package import part\n")
     helper = write("helper.py", "SIDE = 1\n")

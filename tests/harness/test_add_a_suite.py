@@ -79,7 +79,7 @@ def test_a_model_without_points_is_not_applicable_with_the_reason(
         "class Deaf(Box):\n    capabilities = Capabilities(points=False, mask_input=False)\n"
     )
     out = tmp_path / "out"
-    flags = ["--models", "box", "--suites", "middle", *shapes, "--limit", "2", "--out", out]
+    flags = ["--suites", "middle", *shapes, "--limit", "2", "--out", out]
     assert call("run", *flags, "--adapter", f"deaf={adapter}:Deaf").code == 0
     cell = cell_of(out, model="deaf")
     assert (cell["status"], cell["reason"]) == ("not_applicable", "deaf: it takes no points")

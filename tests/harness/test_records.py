@@ -14,10 +14,8 @@ import pytest
 from command import call, cell_of, cells_of, rows_of, shards_of
 from tiny_coco import TinyCoco, make_tiny
 
-from sambench.adapters.base import Weights
-from sambench.adapters.spec import ModelSpec
-from sambench.harness.labels import model_labels, suite_labels
-from sambench.suites.protocol import make_protocol
+from sambench.harness.config.run import load_run
+from sambench.harness.plan import make_plan
 from sambench.suites.registry import SUITES, suite_class
 
 PAGE = (Path(__file__).parents[2] / "docs" / "records.md").read_text()
@@ -133,14 +131,12 @@ def by_pandas(folder: Path) -> list[str]:
     return found
 
 
-@pytest.mark.xfail(reason="to be merged: the store names its other file _cell.json", strict=True)
 def test_what_is_no_record_has_a_name_that_readers_skip(root: Path) -> None:
     others = [f.name for f in root.glob("runs/coco/records/*/*") if f.suffix != ".parquet"]
     assert others
     assert {name[0] for name in others} == {"_"}
 
 
-@pytest.mark.xfail(reason="to be merged: the store names its other file _cell.json")
 @pytest.mark.parametrize("read", [by_pyarrow, by_duckdb, by_pandas])
 def test_a_cells_folder_opens_as_it_lies(read: Callable[[Path], list[str]], root: Path) -> None:
     for suite, images in (("gt_box", [1, 2, 3, 4]), ("click", [1, 2, 3, 4]), ("det_box", [2])):
@@ -158,7 +154,7 @@ def test_rows_of_all_cells_in_one_table_are_told_apart(root: Path) -> None:
         for model in ("box", "ellipse")
         for suite, dataset in (("gt_box", "tiny"), ("click", "tiny"), ("det_box", "tiny/mine"))
     }
-    assert all("crowd=drop" in row["protocol"] for row in rows)
+    assert all("select=pred_iou" in row["protocol"] for row in rows)
 
 
 # --- what the rows say ---------------------------------------------------------------------------------
@@ -177,32 +173,24 @@ def test_a_detection_has_its_category_by_name(root: Path) -> None:
     assert (row["file_name"], row["category_id"], row["category"]) == ("002.jpg", 1, "thing")
 
 
-@pytest.mark.parametrize(
-    ("weights", "said"),
-    [
-        (Weights("none"), "none"),
-        (Weights("random", seed=0), "random"),
-        (Weights("file", "/nowhere.pt", "abc123"), "abc123"),
-    ],
-)
-def test_weights_are_said_by_their_checksum(weights: Weights, said: str) -> None:
-    model = ModelSpec("mine", engine="compile", precision="bf16")
-    want = {"model": "mine", "weights": said, "engine": "compile", "precision": "bf16"}
-    assert model_labels(model, weights) == want
+def test_weights_are_said_by_their_checksum(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "efficientvit_sam_l0.pt").write_bytes(b"weights")
+    monkeypatch.setenv("SAMBENCH_WEIGHTS", str(tmp_path))
+    content = {"models": "efficientvit_sam_l0,box", "suites": "gt_box", "dataset": "tiny", "out": tmp_path}
+    paths = {"images": root / "data" / "images", "annotations": root / "data" / "instances.json"}
+    for given, said in (
+        ({}, hashlib.sha256(b"weights").hexdigest()),
+        ({"efficientvit_sam_l0": "random"}, "random"),
+    ):
+        plan = make_plan(load_run(None, {**content, **paths, "weights": given})[0])
+        assert [group.cells[0].suite.labels["weights"] for group in plan.groups] == [said, "none"]
 
 
-def test_a_file_whose_model_does_not_say_its_checksum_is_summed(tmp_path: Path) -> None:
-    (tmp_path / "w.pt").write_bytes(b"weights")
-    found = model_labels(ModelSpec("mine"), Weights("file", str(tmp_path / "w.pt")))
-    assert found["weights"] == hashlib.sha256(b"weights").hexdigest()
-
-
-def test_the_protocol_is_said_by_the_axes_that_decide_records(monkeypatch: pytest.MonkeyPatch) -> None:
-    suite, protocol = suite_class("gt_box"), make_protocol({"preset": "paper", "select": "single"})
-    monkeypatch.setattr(suite, "record_axes", ("crowd", "select"), raising=False)
-    assert suite_labels("gt_box", "coco", protocol)["protocol"] == "crowd=keep select=single"
-    monkeypatch.delattr(suite, "record_axes")
-    assert "bins=closed" in suite_labels("gt_box", "coco", protocol)["protocol"]
+def test_the_protocol_is_said_by_the_axes_that_decide_records(root: Path) -> None:
+    (row,) = rows_by(root, "box", "det_box")
+    assert row["protocol"] == "select=pred_iou threshold=upsample_first"
 
 
 def test_records_name_no_folder_of_the_machine(root: Path, tmp_path: Path) -> None:

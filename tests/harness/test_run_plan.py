@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,10 +15,9 @@ from tiny_coco import HEIGHT, WIDTH, TinyCoco, make_tiny, noise
 
 from sambench.adapters.base import Weights
 from sambench.evsam.errors import SambenchError
-from sambench.harness import provenance
 from sambench.harness.config.datasets import DatasetConfig
 from sambench.harness.config.run import RunConfig
-from sambench.harness.plan import WORKER, Plan, make_plan
+from sambench.harness.plan import Plan, make_plan
 from sambench.suites.data.annotations import ImageRecord
 from sambench.suites.data.coco import Entry
 from sambench.suites.data.sample import draw
@@ -86,7 +84,7 @@ def test_the_same_configuration_gives_the_same_folder(tiny: TinyCoco) -> None:
         {"models": ("ellipse",)},
         {"suites": ("click",)},
         {"protocol": PRESETS["paper"]},
-        {"protocol": make_protocol({"area_source": "mask"})},
+        {"protocol": make_protocol({"select": "single"})},
         {"batch_size": 2},
         {"limit": 2},
         {"limit": 2, "seed": 1},
@@ -143,7 +141,7 @@ def test_other_data_names_another_folder(tiny: TinyCoco, change: Callable[[TinyC
 @pytest.mark.parametrize(
     ("what", "value"),
     [
-        ("key.code_digest", lambda *modules: "other code"),
+        ("key.code_digest", lambda *modules, **scoring: "other code"),
         ("key.versions", lambda: {"torch": "0.1"}),
         ("plan.device_name", lambda device: f"another {device}"),
         ("plan.SHARD_IMAGES", 2),
@@ -201,10 +199,10 @@ def test_shards_hold_every_image_once_in_order(tiny: TinyCoco, monkeypatch: pyte
 def test_what_decides_a_cell_can_be_read_beside_its_records(tiny: TinyCoco, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert call("run", "--models", "box", "--suites", "gt_box", *tiny.flags, "--out", out).code == 0
-    (file,) = out.rglob("cell.json")
+    (file,) = out.rglob("_cell.json")
     key = json.loads(file.read_text())
     assert key == make_plan(config_of(tiny, out=out)).groups[0].cells[0].key
-    assert (key["model"], key["suite"], key["protocol"]["preset"]) == ("box", "gt_box", "strict")
+    assert (key["model"], key["suite"], key["protocol"]["crowd"]) == ("box", "gt_box", "drop")
 
 
 def test_a_dry_run_shows_the_plan_and_writes_nothing(tiny: TinyCoco, tmp_path: Path) -> None:
@@ -266,75 +264,6 @@ def test_a_plan_of_two_data_sets_has_a_group_each(tiny: TinyCoco, tmp_path: Path
     assert [(g.variant.model, g.data.config.name, len(g.data.entries)) for g in plan.groups] == [
         (model, name, n) for model in ("box", "ellipse") for name, n in (("tiny", 4), ("other", 2))
     ]
-
-
-def test_an_adapters_digest_follows_what_it_imports_and_nothing_else(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A copy of the sources, changed here and there."""
-    for package in ("evsam", "adapters", "suites"):
-        shutil.copytree(provenance.ROOT / package, tmp_path / package)
-    monkeypatch.setattr(provenance, "ROOT", tmp_path)
-
-    def digests() -> tuple[str, str]:
-        provenance.code_digest.cache_clear()
-        return (
-            provenance.code_digest(
-                "sambench.adapters.families.efficientvit_sam", "sambench.suites.click.suite"
-            ),
-            provenance.code_digest("sambench.adapters.families.baselines", "sambench.suites.gt_box"),
-        )
-
-    def touch(name: str) -> tuple[bool, bool]:
-        """Which of the two digests a comment in a file changes."""
-        before = digests()
-        with (tmp_path / name).open("a") as file:
-            file.write("# changed\n")
-        return tuple(a != b for a, b in zip(before, digests(), strict=True))  # type: ignore[return-value]
-
-    try:
-        assert touch("evsam/attention.py") == (True, False)
-        assert touch("suites/click/clicker.py") == (True, False)
-        assert touch("adapters/families/baselines.py") == (False, True)
-        assert touch("suites/data/masks.py") == (True, True)
-        assert touch("adapters/base.py") == (True, True)
-        assert touch("adapters/registry.py") == (False, False)  # which the worker imports
-        assert touch("adapters/models.py") == (False, False)
-        assert touch("suites/data/shapes.py") == (False, False)
-    finally:
-        provenance.code_digest.cache_clear()
-
-
-def test_the_worker_and_what_creates_models_decide_every_cell(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A copy of the sources, changed here and there; what only plans, tells and shows decides nothing."""
-    for package in ("evsam", "adapters", "suites", "harness"):
-        shutil.copytree(provenance.ROOT / package, tmp_path / package)
-    monkeypatch.setattr(provenance, "ROOT", tmp_path)
-
-    def digest() -> str:
-        provenance.code_digest.cache_clear()
-        return provenance.code_digest("sambench.adapters.families.baselines", WORKER)
-
-    def touch(name: str) -> bool:
-        before = digest()
-        with (tmp_path / name).open("a") as file:
-            file.write("# changed\n")
-        return digest() != before
-
-    try:
-        deciding = (
-            "harness/work.py",
-            "harness/store.py",
-            "adapters/registry.py",
-            "adapters/engines/__init__.py",
-        )
-        assert all(touch(name) for name in deciding)
-        others = ("adapters/models.py", "suites/registry.py", "harness/run.py", "harness/finish.py")
-        assert not any(touch(name) for name in others)
-    finally:
-        provenance.code_digest.cache_clear()
 
 
 def test_another_instruction_set_names_another_folder(

@@ -15,10 +15,11 @@ import pyarrow.parquet as pq
 import pytest
 from command import assert_nothing_half_written
 
+from sambench.adapters.files import write_atomic
 from sambench.evsam.errors import SambenchError
 from sambench.harness.results import write_results
-from sambench.harness.store import CellStore, encode_shard
-from sambench.suites.files import write_atomic
+from sambench.harness.shards import encode_shard
+from sambench.harness.store import CellStore
 from sambench.suites.prompted import SCHEMA
 from sambench.suites.results import CellResult, load_results
 

@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 from fake_runs import cell, write_run
 
-from sambench.harness.store import encode_shard
+from sambench.harness.shards import encode_shard
 from sambench.reports.cells import read_runs
 from sambench.reports.records import read_iou
 from sambench.suites.registry import suite_class

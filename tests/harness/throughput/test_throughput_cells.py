@@ -35,12 +35,14 @@ FACTOR = {"pipelined": 1.0, "serial": 0.8, "compute": 1.1}
 class Machine:
     """Stands in for the processes; a round's speeds all share its weather."""
 
-    def __init__(self, weather=(1.0, 0.5, 0.8), ceiling=90.0, refuse=(), fail=()):
+    def __init__(self, weather=(1.0, 0.5, 0.8), ceiling=90.0, refuse=(), fail=(), lacking=()):
         self.weather, self.ceiling = weather, ceiling
-        self.refuse, self.fail = refuse, fail
+        self.refuse, self.fail, self.lacking = refuse, fail, lacking
+        self.seed = 0  # of the weights that its processes load
+        self.images = dict.fromkeys(SPEED, "all")
         self.asked = []
 
-    def __call__(self, job, stem):
+    def __call__(self, job, stem, timeout):
         job = from_json(json.loads(json.dumps(job.to_json())))  # as it travels
         self.asked.append(job)
         stem.parent.mkdir(parents=True, exist_ok=True)
@@ -55,7 +57,9 @@ class Machine:
             "status": "done",
             "gate": gate,
             "refusal": refusal,
-            "weights": {"source": "random", "seed": 0},
+            "batch_refusals": {str(b): f"no batch of {b}" for b in job.batches if b in self.lacking},
+            "weights": {"source": "random", "seed": self.seed},
+            "seconds": 1.0,
         }
 
     def measure(self, job, stem):
@@ -72,28 +76,31 @@ class Machine:
         warmup = {"batches": 4, "seconds": 1.0, "stable": True}
         mode = {"status": "done", "warmup": warmup, "peak_memory_mb": 100.0, "monitor": QUIET}
         facts = {
-            "inputs": {"images": 64, "batches": 8},
+            "inputs": {"images": 64, "of": 64, "batches": 8, "sha256": self.images[job.model.name]},
             "images_per_batch": job.batch,
             "prompts_per_batch": job.batch,
             "note": "",
-            "settings": {"torch": "2"},
+            "settings": {"torch": "2", "threads": 3},
+            "host": "elsewhere",
+            "cpu_capability": "AVX9",
+            "weights": {"source": "random", "seed": self.seed},
             "ceilings": {"tflop_s": self.ceiling, "product_tflop_s": 45.0, "gb_s": 30.0},
         }
-        return {"status": "done", "facts": facts, "modes": dict.fromkeys(job.modes, mode)}
+        return {"status": "done", "facts": facts, "modes": dict.fromkeys(job.modes, mode), "seconds": 100.0}
 
 
 @pytest.fixture
 def measured(coco_mini, tmp_path, monkeypatch):
     """Run a plan on a made-up machine; return the cells."""
 
-    def run(machine, *, models=ALL, **flags):
+    def run(machine, *, models=ALL, told=None, **flags):
         monkeypatch.setattr(schedule, "run_job", machine)
         data = {"images": str(coco_mini.images), "annotations": str(coco_mini.annotations)}
         weights = dict.fromkeys(models.split(","), "random")
         given = {"models": models, "weights": weights, "out": str(tmp_path / "out"), **data} | flags
         config, _ = load_throughput(None, given)
         plan = make_plan(config, "made up")
-        with ThroughputProgress(Console(file=io.StringIO())) as progress:
+        with ThroughputProgress(Console(file=told or io.StringIO())) as progress:
             events = Events([ResultsFile(config.out)], warn=pytest.fail)
             return schedule.run(plan, progress, events, "sambench throughput", None)
 
@@ -192,10 +199,10 @@ def test_results_are_there_after_each_round(measured, tmp_path):
     machine = Machine((1.0, 1.0, 1.0))
     seen = []
 
-    def so_far(job, stem):
+    def so_far(job, stem, timeout):
         (cell,) = load_results(tmp_path / "out")
         seen.append((cell.status, cell.counts.get("rounds", 0)))
-        return machine(job, stem)
+        return machine(job, stem, timeout)
 
     measured(so_far, models="mobile_sam", scopes="E", modes="serial")
     (cell,) = load_results(tmp_path / "out")

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
+from dataclasses import dataclass
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from speed_fakes import SIDE, Known
 
-from sambench.evsam.errors import SambenchError
+from sambench.adapters.base import Prepared
+from sambench.adapters.images import read_image
+from sambench.evsam.errors import NotApplicableError, SambenchError
 from sambench.suites.data.coco import CocoDataset
-from sambench.suites.data.images import read_image
-from sambench.suites.throughput.inputs import choose, make_ring, prompt_boxes, rotation
-from sambench.suites.throughput.job import FEWEST_BATCHES, Scope
+from sambench.suites.throughput.inputs import choose, make_inputs, prompt_boxes, rotation
+from sambench.suites.throughput.job import FEWEST_BATCHES, Scope, parse_scope
 from sambench.suites.throughput.scopes import make_step
 
 
@@ -26,13 +31,33 @@ def images(coco_mini):
 def test_a_rotation_has_at_least_eight_batches_that_begin_apart(images, batch):
     if batch > images:
         return
-    starts = rotation(images, batch)
+    batches = rotation([("float32", 3)] * images, batch)
+    starts = [first for first, *_ in batches]
     assert len(starts) >= FEWEST_BATCHES
     assert len(set(starts)) == len(starts)
-    assert all(0 <= start < images for start in starts)
+    assert all(one == tuple((one[0] + i) % images for i in range(batch)) for one in batches)
     if images >= FEWEST_BATCHES * batch:  # enough for none to overlap, nor the last with the first
-        ends = [*starts[1:], images]
-        assert all(end - start >= batch for start, end in zip(starts, ends, strict=True))
+        assert len({i for one in batches for i in one}) == batch * len(batches)
+
+
+@given(
+    st.lists(st.sampled_from("abcde"), min_size=8, max_size=70).map(lambda kinds: [(k,) for k in kinds]),
+    st.integers(1, 8),
+)
+def test_batches_are_of_one_shape_each_distinct_and_in_turn(shapes, batch):
+    enough = [shapes.count(kind) for kind in set(shapes) if shapes.count(kind) >= batch]
+    if sum(enough) < FEWEST_BATCHES:  # so many images cannot begin eight batches
+        with pytest.raises(NotApplicableError, match=f"prepared to {len(set(shapes))} shapes"):
+            rotation(shapes, batch)
+        return
+    batches = rotation(shapes, batch)
+    assert len({first for first, *_ in batches}) == len(batches) >= FEWEST_BATCHES
+    for one in batches:
+        assert len(set(one)) == batch  # no image twice
+        assert len({shapes[i] for i in one}) == 1
+    assert [one[0] for one in batches] == sorted(one[0] for one in batches)
+    if batch == 1:
+        assert batches == tuple((i,) for i in range(len(shapes)))  # all, one after the other
 
 
 def test_sixty_four_real_images_with_objects_are_drawn_by_seed(coco_mini, images):
@@ -59,21 +84,24 @@ def test_too_few_images_are_refused(coco_mini):
         choose(coco_mini.images, coco_mini.annotations, 500, 0)
 
 
-def test_every_batch_of_a_ring_is_a_view_of_its_images(images):
+def test_every_batch_is_a_view_of_images_in_a_row(images):
     model = Known()
-    ring = make_ring(model, images, 16)
-    for k in range(2 * len(ring.starts)):
-        rows = ring.pixels[ring.slice(k)]
-        assert rows.shape == (16, 3, SIDE, SIDE)
-        assert rows.data_ptr() == ring.pixels[ring.slice(k).start].data_ptr()  # no copy
-        assert rows.is_contiguous()
-        for i, (row, member) in enumerate(zip(rows, ring.members(k), strict=True)):
-            image = images[(ring.slice(k).start + i) % len(images)]
-            expected = model.prepare(read_image(image.file, image.stated))
-            assert torch.equal(row, expected.pixels)
-            assert torch.equal(row, member.pixels)
+    inputs = make_inputs(model, images, 16)
+    assert inputs.used == tuple(range(64))
+    assert inputs.note == ""
+    row = inputs.batches[0].pixels.untyped_storage().data_ptr()
+    for batch in inputs.batches:
+        assert batch.pixels.shape == (16, 3, SIDE, SIDE)
+        assert batch.pixels.untyped_storage().data_ptr() == row  # no copy
+        assert batch.pixels.is_contiguous()
+        for i, pixels, member, box in zip(
+            batch.members, batch.pixels, batch.prepared, batch.boxes, strict=True
+        ):
+            expected = model.prepare(read_image(images[i].file, images[i].stated))
+            assert torch.equal(pixels, expected.pixels)
+            assert torch.equal(pixels, member.pixels)
             assert tuple(member.size) == tuple(expected.size)
-            assert torch.equal(ring.boxes[ring.slice(k)][i], image.boxes[0])
+            assert torch.equal(box, images[i].boxes[0])
 
 
 def test_a_rotation_never_feeds_one_batch_twice_in_a_row(images):
@@ -87,14 +115,58 @@ def test_a_rotation_never_feeds_one_batch_twice_in_a_row(images):
         assert lively > 0.8 * len(seen)
 
 
-def test_images_of_different_shapes_are_no_batch(images):
-    class Ragged(Known):
-        def prepare(self, image):
-            prepared = super().prepare(image)
-            return type(prepared)(torch.from_numpy(image).permute(2, 0, 1), prepared.size)
+class Ragged(Known):
+    """Takes images as they are, as a model of one's own may, and says more of each than its size."""
 
-    with pytest.raises(SambenchError, match="different shapes"):
-        make_ring(Ragged(), images, 2)
+    @dataclass(frozen=True)
+    class Prepared(Prepared):
+        mean: float
+
+    def prepare(self, image):
+        pixels = torch.from_numpy(image).permute(2, 0, 1).float()
+        return self.Prepared(pixels, image.shape[:2], float(image.mean()))
+
+    def embed(self, prepared):
+        assert len({p.pixels.shape for p in prepared}) == 1
+        assert all(float(p.pixels.mean()) == pytest.approx(p.mean, rel=1e-3) for p in prepared)
+        return super().embed(prepared)
+
+
+@pytest.mark.parametrize("scope", ["E", "E2E", "APP", "D2"])
+def test_a_model_that_takes_images_as_they_are_goes_one_at_a_time_and_says_so(images, scope):
+    step = make_step(Ragged(alone=False), parse_scope(scope), images[:8], 1, 0)
+    assert step.inputs == tuple(range(8))
+    for k in range(step.batches):
+        step.store(k, step.compute(k, step.load(k)))
+    sizes = {image.stated for image in images[:8]}
+    assert {shape[2:] for shape in step.shapes} == sizes
+    if scope != "D2":  # whose images are encoded before the clock, one by one for every model
+        assert f"prepared to {len(sizes)} shapes and go one at a time" in step.note
+
+
+@pytest.mark.parametrize("scope", ["E", "E2E", "APP"])
+def test_images_of_one_shape_are_batched_together(images, scope):
+    """The oracle is the annotations' sizes, which are what this model prepares images to."""
+    step = make_step(Ragged(), parse_scope(scope), images, 4, 0)
+    counts = Counter(image.stated for image in images)
+    able = tuple(i for i, image in enumerate(images) if counts[image.stated] >= 4)
+    assert set(step.inputs) <= set(able)
+    assert len(step.inputs) >= 0.9 * len(able)  # a rotation may leave out a remainder
+    assert f"{len(step.inputs)} of 64 images" in step.note
+    seen = []
+    for k in range(step.batches):
+        given = step.load(k)
+        assert given[0].shape[0] == 4
+        assert {images[i].stated for i in step.batch(k).members} == {tuple(given[0].shape[2:])}
+        step.store(k, step.compute(k, given))
+        seen.append(given[0])
+    pairs = itertools.pairwise([*seen, seen[0]])
+    assert all(a.shape != b.shape or not torch.equal(a, b) for a, b in pairs)
+
+
+def test_a_batch_that_cannot_be_made_of_one_shape_is_not_applicable(images):
+    with pytest.raises(NotApplicableError, match=r"make only \d distinct batches of 40 of one shape"):
+        make_step(Ragged(), parse_scope("E2E"), images, 40, 0)
 
 
 def test_prompts_are_an_images_own_boxes_first_then_shifted_ones_within_it(images):

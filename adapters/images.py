@@ -1,7 +1,9 @@
-"""Reading an image file as the pixels its annotations were drawn on."""
+"""Reading an image file as the pixels its annotations were drawn on. All images are read here."""
 
 from __future__ import annotations
 
+import hashlib
+import io
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ from sambench.evsam.errors import SambenchError
 from sambench.evsam.size import Size
 
 
-def read_image(path: Path, size: Size | None = None) -> np.ndarray:
+def read_image(path: Path, size: Size | None = None, *, sha256: str | None = None) -> np.ndarray:
     """Read any image as RGB, (H, W, 3) uint8.
 
     Grayscale, palette, CMYK and 16-bit images are converted, transparency is dropped. An image with an EXIF
@@ -20,12 +22,20 @@ def read_image(path: Path, size: Size | None = None) -> np.ndarray:
     Args:
         path: the file.
         size: (height, width) as the annotations state it; ``None`` takes the image as stored.
+        sha256: of the file, where it is known: the very bytes that are decoded are compared with it.
 
     Raises:
-        SambenchError: missing, damaged or cut off, of a kind that is not an image, or of another size.
+        SambenchError: missing, damaged or cut off, of a kind that is not an image, of another size, or not
+            what it was.
     """
     try:
-        with Image.open(path) as image:
+        content = path.read_bytes()
+        if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
+            raise SambenchError(
+                f"{path}: changed since this run was planned. Run the same command again; it takes the file "
+                "as it is now."
+            )
+        with Image.open(io.BytesIO(content)) as image:
             image.load()
             oriented = _orient(image, size)
             pixels = _to_rgb(oriented)
