@@ -124,7 +124,7 @@ class CellStore:
         return [session for session in found if session is not None]
 
     def _begun(self, shard: int) -> Path:
-        return self.folder / f"_begun-{shard:05d}-of-{self.shards:05d}.parquet"
+        return self.folder / f"_begun-{shard:05d}-of-{self.shards:05d}.part"
 
     def _facts(self) -> list[list[Any]]:
         """Name, size and time of each shard."""

@@ -440,7 +440,7 @@ def test_what_there_is_of_a_long_shard_is_kept(
     monkeypatch.setattr(GtBox, "evaluate", stop_at(3))
     assert call(*command, "--out", fresh).code == 130
     begun = sorted(file.name for file in fresh.rglob("_begun-*"))
-    assert begun == ["_begun-00000-of-00001.parquet"] * 2
+    assert begun == ["_begun-00000-of-00001.part"] * 2
     monkeypatch.setattr(GtBox, "evaluate", stop_at(99))
     assert call(*command, "--out", fresh).code == 0
     assert evaluated == [1, 2, 3, 4]

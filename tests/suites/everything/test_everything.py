@@ -156,6 +156,9 @@ def test_records_say_what_a_reader_needs_to_draw_the_masks(monkeypatch):
     (found,) = records.filter(pc.equal(records["kind"], "object")).to_pylist()
     assert image["masks"] == len(masks) == 9
     assert found["ann_id"] == 4
+    assert (found["category"], found["size"]) == ("thing", "small")
+    assert {row["file_name"] for row in (image, found, *masks)} == {"some/image.jpg"}
+    assert {(row["category"], row["size"]) for row in (image, *masks)} == {(None, None)}
     assert found["matched_medium"] is None
     assert found["matched_all"] == found["matched_small"] is not None
     for mask in masks:

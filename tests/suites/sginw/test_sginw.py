@@ -12,7 +12,7 @@ from sambench.evsam.errors import SambenchError
 from sambench.suites.base import Setting, Stopwatch
 from sambench.suites.data.sample import load_sample
 from sambench.suites.protocol import PRESETS, for_suite
-from sambench.suites.sginw.data import ANNOTATIONS, SPLIT, SginwData
+from sambench.suites.sginw.data import ANNOTATIONS, SPLIT, SginwData, split_id
 from sambench.suites.sginw.registry import registry
 from sambench.suites.sginw.suite import Sginw
 
@@ -83,6 +83,13 @@ def test_perfect_masks_score_100_or_what_the_scorer_makes_of_them(preset, suite,
         assert metrics[f"ap_{name}"] == pytest.approx(100 if preset == "strict" else scored, abs=0.01)
     mean = 100 if preset == "strict" else sum(SCORER.values()) / 4
     assert metrics["ap_of_those_there"] == pytest.approx(mean, abs=0.01)
+
+
+def test_a_row_has_its_category_by_the_name_of_its_own_data_set(perfect):
+    rows = perfect.select(["image_id", "category_id", "category"]).to_pylist()
+    named = [(split_id(row["image_id"])[0], row["category_id"], row["category"]) for row in rows]
+    assert {name for name, _, _ in named} == set(SCORER)
+    assert all(category == registry()[name][number] for name, number, category in named)
 
 
 def test_a_mean_of_four_is_not_passed_off_as_that_of_25(suite, perfect):
