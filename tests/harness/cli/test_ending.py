@@ -27,6 +27,9 @@ def test_a_run_without_the_extra_is_done_and_says_how_to_have_its_report(
     assert done.err.splitlines()[0] == line
     (cell,) = json.loads((out / "results.json").read_text())["cells"]
     assert cell["status"] == "done"
+    assert cell["provenance"]["annotations"]["count"] == len(
+        tiny.content["annotations"]
+    )  # reports compare it
     assert list((out / cell["records"]).glob("*.parquet"))
     assert not (out / "report.html").exists()
     assert "report " not in done.out
