@@ -29,8 +29,10 @@ def caveats(entry: Entry) -> list[str]:
         found.append("checksums of the official data are not known")
     elif provenance(cell, "annotations").get("sha256") != full.sha256:
         found.append(f"data held to be {full.name} by counts of images and annotations, not by checksum")
-    if boxes := provenance(cell, "detections"):
-        found.append(f"no checksum of the paper's boxes is known; these are {_file(boxes)}")
+    if "/" in cell.dataset:  # of a detector, whose name stands behind it
+        boxes = provenance(cell, "detections")
+        these = f"of {_file(boxes)}" if boxes else "not recorded"
+        found.append(f"boxes {these}, and no checksum of the paper's is known")
     return found
 
 

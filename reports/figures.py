@@ -26,6 +26,9 @@ SERIES = ("#0072b2", "#d55e00", "#009e73", "#a6478f", "#b07d00", "#2a9fd6", "#6b
 Colors = dict[str, str]
 """Model to colour."""
 
+LINES = ("-", "--", ":", "-.")
+"""Of rows in one colour, which are of one model."""
+
 LABEL = 34  # most characters on a line of a label
 LINE = 0.2  # inches from one line of a label to the next
 STYLE: Any = {
@@ -92,8 +95,10 @@ def _clicks_figure(table: Table, salt: str, colors: Colors) -> Figure:
         ends: list[tuple[int, float, str, Row]] = []
         for color, row, iou in series:
             miou = 100 * iou.mean(axis=0)
-            dash = "--o" if color in [end[2] for end in ends] else "-o"
-            axes.plot(range(1, 1 + len(miou)), miou, dash, color=color, markersize=4, clip_on=False)
+            line = LINES[[end[2] for end in ends].count(color) % len(LINES)]
+            axes.plot(
+                range(1, 1 + len(miou)), miou, line, color=color, marker="o", markersize=4, clip_on=False
+            )
             ends.append((len(miou), float(miou[-1]), color, row))
             for clicks in (1, 3, 5):
                 _ring(axes, clicks, _value(table, row, f"miou_{clicks}").compared, color)
@@ -158,7 +163,7 @@ def _distribution_figure(table: Table, salt: str, colors: Colors) -> Figure:
         axes.set_xlabel("IoU")
         axes.spines["bottom"].set_visible(False)
 
-    svg = render(draw, _size(len(series)), salt, f"{title}. {caption}") if series else ""
+    svg = render(draw, _size([row for _, row, _ in series]), salt, f"{title}. {caption}") if series else ""
     return Figure(title, caption, svg, missing)
 
 
@@ -179,7 +184,7 @@ def _sizes_figure(table: Table, salt: str, colors: Colors) -> Figure:
         panels[0].margins(x=0.15)
         panels[0].set_ylim(-0.6, len(rows) - 0.4)
 
-    return Figure(title, caption, render(draw, _size(len(rows)), salt, f"{title}. {caption}"))
+    return Figure(title, caption, render(draw, _size(rows), salt, f"{title}. {caption}"))
 
 
 def _dot(axes: Axes, value: Value, y: float, color: str) -> None:
@@ -205,7 +210,7 @@ def _key(rows: Iterable[Row]) -> str:
 def _with_records(table: Table, colors: Colors) -> tuple[list[tuple[str, Row, np.ndarray]], str]:
     """Return (colour, row, IoUs) of the rows with records, and a note on those without."""
     found = [(colors[row.model], row, read_iou(row.entry)) for row in table.done if row.entry]
-    absent = "; ".join(", ".join([row.name, *row.tags]) for _, row, iou in found if iou is None)
+    absent = "; ".join(", ".join([row.name, *row.said]) for _, row, iou in found if iou is None)
     note = f"Left out, because their records were not found: {absent}." if absent else ""
     return [(color, row, iou) for color, row, iou in found if iou is not None], note
 
@@ -219,7 +224,7 @@ def _name_rows(axes: Axes, rows: Sequence[Row], shift: float) -> None:
 def _label(row: Row, suffix: str = "") -> str:
     """Return a row's name, and beneath it what tells it from others."""
     name = row.name if len(row.name) <= LABEL else row.name[: LABEL - 1] + "\u2026"
-    return "\n".join([name + suffix, *textwrap.wrap(", ".join(row.tags), LABEL)])
+    return "\n".join([name + suffix, *textwrap.wrap(", ".join(row.said), LABEL)])
 
 
 def model_colors(models: Iterable[str]) -> Colors:
@@ -231,8 +236,10 @@ def _value(table: Table, row: Row, metric: str) -> Value:
     return row.values[[column.metric for column in table.columns].index(metric)]
 
 
-def _size(rows: int) -> tuple[float, float]:
-    return 5.6, 0.8 + 0.42 * rows
+def _size(rows: Sequence[Row]) -> tuple[float, float]:
+    """Return width and height in inches: each row has room for the longest label."""
+    lines = max(1 + _label(row).count("\n") for row in rows)
+    return 5.6, 0.8 + max(0.42, 0.16 * lines) * len(rows)
 
 
 def render(draw: Callable[[Canvas], None], size: tuple[float, float], salt: str, label: str) -> str:

@@ -59,13 +59,21 @@ class Row:
 
     model: str
     name: str
+    departures: tuple[str, ...] = ()
+    """What sets it apart from the plain case (`suites.naming`), engine and precision left to the tags."""
     tags: tuple[str, ...] = ()
+    """How it was run, and what else tells it from other rows."""
     values: tuple[Value, ...] = ()
     entry: Entry | None = None
     status: str = ""
     reason: str = ""
     notes: tuple[int, ...] = ()
     """Numbers of the doubts and explanations beneath the table."""
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        """All that stands behind the name."""
+        return self.departures + self.tags
 
 
 @dataclass(frozen=True)
@@ -158,10 +166,11 @@ def _columns(entries: Sequence[Entry], headline: bool) -> tuple[Column, ...]:
 
 def _row(entry: Entry, peers: Sequence[Entry], columns: Sequence[Column], notes: list[str]) -> Row:
     cell = entry.cell
-    tags = _tags(entry, peers)
+    departures, tags = naming.beside_speed(cell)[1:], _way(entry, peers)
     if cell.status != "done":
         status = STATUS.get(cell.status, cell.status)
-        return Row(cell.model, entry.name, tags, (), entry, status, cell.reason or "no reason recorded")
+        reason = cell.reason or "no reason recorded"
+        return Row(cell.model, entry.name, departures, tags, (), entry, status, reason)
     values = []
     for column in columns:
         low, high = cell.intervals.get(column.metric) or (None, None)
@@ -171,7 +180,7 @@ def _row(entry: Entry, peers: Sequence[Entry], columns: Sequence[Column], notes:
     said = [*cell.provenance.get("marks", []), *_about_cost(entry, columns)]
     notes += [note for note in dict.fromkeys(said) if note not in notes]
     numbers = sorted(notes.index(note) + 1 for note in said)
-    return Row(cell.model, entry.name, tags, tuple(values), entry, notes=tuple(numbers))
+    return Row(cell.model, entry.name, departures, tags, tuple(values), entry, notes=tuple(numbers))
 
 
 def _about_cost(entry: Entry, columns: Sequence[Column]) -> list[str]:
@@ -181,14 +190,8 @@ def _about_cost(entry: Entry, columns: Sequence[Column]) -> list[str]:
     return [f"{entry.name}: {note}"] if note else []
 
 
-def _tags(entry: Entry, peers: Sequence[Entry]) -> tuple[str, ...]:
-    """Return how a model was run, what departs from the plain case, and what else tells rows apart."""
-    _, *others = _way(entry, peers)
-    return (*naming.beside_speed(entry.cell), *others)
-
-
 def _way(entry: Entry, peers: Sequence[Entry]) -> tuple[str, ...]:
-    """Return what must be alike where models are compared by speed: engine, precision, batch, ..."""
+    """Return how a model was run: what must be alike where speeds are compared."""
     cell = entry.cell
     way = [naming.run_by(cell), f"batch {cell.protocol['batch']}"]
     if len({peer.protocol for peer in peers}) > 1:
@@ -202,7 +205,7 @@ def _way(entry: Entry, peers: Sequence[Entry]) -> tuple[str, ...]:
 
 def _published_row(model: str, columns: Sequence[Column]) -> Row:
     values = [Value(None, None, _published(model, c.metric) if c.published else None) for c in columns]
-    return Row(model, naming.title(model), ("published, not run",), tuple(values))
+    return Row(model, naming.title(model), tags=("published, not run",), values=tuple(values))
 
 
 def _published(model: str, metric: str) -> float | None:
@@ -221,21 +224,21 @@ def _published(model: str, metric: str) -> float | None:
 def _order(rows: Sequence[Row]) -> str:
     """Compare the order of the models by speed with the paper's, for each way of running them."""
     ways: dict[tuple[str, ...], list[tuple[Row, float, float]]] = {}
-    peers = [row.entry for row in rows if row.entry]
     for row in rows:
         speed = row.entry and not row.status and row.entry.cell.metrics.get("img_s")
         paper = _published(row.model, "img_s")
-        if row.entry and speed and paper:
-            ways.setdefault(_way(row.entry, peers), []).append((row, speed, paper))
+        if speed and paper:
+            ways.setdefault(row.tags, []).append((row, speed, paper))
     found = [f"{', '.join(way)}: {text}" for way, its in ways.items() if (text := _swaps(its))]
     return "Order by speed, compared with the paper's. " + "; ".join(found) + "." if found else ""
 
 
 def _swaps(measured: Sequence[tuple[Row, float, float]]) -> str:
-    if len(measured) < 2:
+    models = len({row.model for row, _, _ in measured})  # of which one may have several checkpoints
+    if models < 2:
         return ""
-    swaps = [text for i, one in enumerate(measured) for text in _swapped(one, measured[i + 1 :])]
-    return "other, " + ", ".join(swaps) if swaps else f"the same for all {len(measured)} models"
+    swaps = dict.fromkeys(text for i, one in enumerate(measured) for text in _swapped(one, measured[i + 1 :]))
+    return "other, " + ", ".join(swaps) if swaps else f"the same for all {models} models"
 
 
 def _swapped(one: tuple[Row, float, float], others: Sequence[tuple[Row, float, float]]) -> Iterator[str]:

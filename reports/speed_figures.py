@@ -124,12 +124,18 @@ def _overlap(a: Box, b: Box) -> float:
 
 
 def _marks(points: Sequence[Point]) -> list[Mark]:
-    """Name the points; how they were run stands in the caption where it is the same of all."""
-    one_way = len({point.row.tags for point in points}) == 1
+    """Name the points; what is said of all of them stands in the caption."""
+    common = _common(points)
+    own = [", ".join(words for words in point.row.said if words not in common) for point in points]
     return [
-        Mark(", ".join([_short(p.row.name), *(() if one_way else p.row.tags)]), p.speed, p.accuracy)
-        for p in points
+        Mark(", ".join(filter(None, [_short(point.row.name), words])), point.speed, point.accuracy)
+        for point, words in zip(points, own, strict=True)
     ]
+
+
+def _common(points: Sequence[Point]) -> list[str]:
+    """Return what is said of every point."""
+    return [words for words in points[0].row.said if all(words in point.row.said for point in points)]
 
 
 def _paper_marks() -> list[Mark]:
@@ -146,9 +152,9 @@ def _short(name: str) -> str:
 
 
 def _caption(table: SpeedTable, points: Points, paper: Sequence[Mark]) -> str:
-    ways = dict.fromkeys(", ".join(point.row.tags) for point in points.shown)
-    only = f" ({next(iter(ways))})" if len(ways) == 1 else ""
-    parts = [f"Each checkpoint's fastest way{only} on {table.device}; bars span its rounds."]
+    common = _common(points.shown)
+    how = f" ({', '.join(common)})" if common else ""
+    parts = [f"Each checkpoint's fastest way{how} on {table.device}; bars span its rounds."]
     if presets := dict.fromkeys(str(p.source.cell.protocol["preset"]) for p in points.shown if p.source):
         which = " and ".join(presets)
         parts.append(f"Filled: accuracy measured too, of the same artifact on all of COCO, protocol {which}.")

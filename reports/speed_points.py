@@ -64,7 +64,7 @@ def find_points(table: SpeedTable, entries: Sequence[Entry]) -> Points:
         checkpoint = _checkpoint(entry)
         point = _point(row, entry, sound.get(_artifact(entry)), metric)
         if point is None:
-            absent.setdefault(checkpoint, ", ".join([row.name, *row.tags]))
+            absent.setdefault(checkpoint, ", ".join([row.name, *row.said]))
         elif checkpoint not in best or _rank(point) > _rank(best[checkpoint]):
             best[checkpoint] = point
     return Points(
@@ -112,7 +112,8 @@ def _mismatch(accuracy: Entry, timed: Sequence[Entry]) -> str:
     if accuracy.cell.model not in {entry.cell.model for entry in timed}:
         return ""
     if reasons := _unsound(accuracy):
-        return f"{accuracy.label} ({'; '.join(reasons)})"
+        news = [reason for reason in reasons if reason not in naming.departures(accuracy.cell)]
+        return accuracy.label + (f" ({'; '.join(news)})" if news else "")
     if _artifact(accuracy) not in map(_artifact, timed):
         return f"{accuracy.label} (weights, engine or precision of no speed here)"
     return ""

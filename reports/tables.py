@@ -57,14 +57,21 @@ class Row:
     model: str
     name: str
     values: tuple[Value, ...] = ()
+    departures: tuple[str, ...] = ()
+    """What sets it apart from the plain case (`suites.naming`)."""
     tags: tuple[str, ...] = ()
-    """What sets the row apart from the plain case, and from its neighbours."""
+    """What else tells it from its neighbours."""
     entry: Entry | None = None
     status: str = ""
     """``n/a``, ``failed`` or ``unfinished`` where there are no numbers."""
     reason: str = ""
     note: int | None = None
     """Number of the note that says why its numbers are not comparable, or what to know where they are."""
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        """All that stands behind the name."""
+        return self.departures + self.tags
 
 
 @dataclass(frozen=True)
@@ -138,12 +145,13 @@ def _build(suite: str, dataset: str, entries: Sequence[Entry]) -> Table:
 def _measured_row(entry: Entry, peers: Sequence[Entry], columns: Iterable[Column], notes: list[str]) -> Row:
     """Make the row of a cell; what is to be said of its comparison is appended to ``notes`` if new."""
     cell = entry.cell
-    tags = _tags(entry, peers)
+    departures, tags = naming.departures(cell), _tags(entry, peers)
     if cell.status != "done":
         fallback = "run the same command again" if cell.status == "unfinished" else "no reason recorded"
         return Row(
             cell.model,
             entry.name,
+            departures=departures,
             tags=tags,
             entry=entry,
             status=STATUS.get(cell.status, cell.status),
@@ -156,7 +164,7 @@ def _measured_row(entry: Entry, peers: Sequence[Entry], columns: Iterable[Column
         note = _note("Not comparable", reasons, notes)
     else:
         note = _note("Comparable, but mind", comparable.caveats(entry), notes)
-    return Row(cell.model, entry.name, values, tags, entry, note=note)
+    return Row(cell.model, entry.name, values, departures, tags, entry, note=note)
 
 
 def _note(verdict: str, reasons: Sequence[str], notes: list[str]) -> int | None:
@@ -190,13 +198,14 @@ def _published_row(suite: str, dataset: str, model: str, columns: Iterable[Colum
 
 
 def _tags(entry: Entry, peers: Sequence[Entry]) -> tuple[str, ...]:
-    """Return what departs from the plain case, and what else differs between rows (else the run)."""
+    """Return what differs between rows besides their departures; the run where nothing else does."""
     own = _setting(entry)
-    tags = [text for place, text in enumerate(own) if len({_setting(peer)[place] for peer in peers}) > 1]
+    all_rows = zip(*map(_setting, peers), strict=True)
+    tags = [text for text, every in zip(own, all_rows, strict=True) if len({*every} - {""}) > 1]
     twins = {p.run for p in peers if (p.label, _setting(p)) == (entry.label, own)}
     if len(twins) > 1:
         tags.append(f"run {entry.run}")
-    return (*naming.departures(entry.cell), *filter(None, tags))
+    return tuple(filter(None, tags))
 
 
 def _setting(entry: Entry) -> tuple[str, ...]:

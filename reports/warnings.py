@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from sambench.reports import comparable, published
 from sambench.reports.cells import Entry
+from sambench.suites import naming
 
 
 def warnings(entries: Sequence[Entry]) -> list[str]:
@@ -24,8 +25,8 @@ def warnings(entries: Sequence[Entry]) -> list[str]:
     samples: dict[str, list[str]] = {}
     for entry in done:
         if part := entry.cell.partial:
-            limit, of, seed = (part.get(key, "?") for key in ("limit", "of", "seed"))
-            where = samples.setdefault(f"partial, {limit} of {of} images (seed {seed}).", [])
+            sample = f"partial, {naming.sample(entry.cell)} (seed {part.get('seed', '?')})."
+            where = samples.setdefault(sample, [])
             where.append(f"{entry.cell.suite} on {entry.cell.dataset}")
     found += [f"{', '.join(dict.fromkeys(where))}: {sample}" for sample, where in samples.items()]
     for status in ("failed", "unfinished"):

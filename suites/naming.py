@@ -46,7 +46,7 @@ def departures(cell: CellResult) -> tuple[str, ...]:
     found = [
         "weights not recorded" if unknown else checkpoint(cell.model, weights),
         "" if run_by(cell) == PLAIN else run_by(cell),
-        _sample(cell),
+        sample(cell),
         _evaluator(cell),
         *_options(cell),
     ]
@@ -86,8 +86,8 @@ def is_official(model: str, weights: Mapping[str, Any]) -> bool | None:
     return bool(weights.get("sha256") == known.sha256)
 
 
-def _sample(cell: CellResult) -> str:
-    """Say that only a part of the data set was evaluated."""
+def sample(cell: CellResult) -> str:
+    """Say how much of the data set was evaluated; nothing where that is all of it."""
     if part := cell.partial:
         return f"{_count(part.get('limit'))} of {_count(part.get('of'))} images"
     there = cell.counts.get("data_sets", len(registry()))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from rich.console import Console
 from rich.table import Table
 
 from sambench.harness.cli.console import plain_table
 from sambench.harness.plan import Plan
-from sambench.suites.naming import departures, with_departures
+from sambench.suites.naming import checkpoint, departures, with_departures
 from sambench.suites.results import CellResult
 from sambench.suites.scoring.scores import About, Metric
 
@@ -26,7 +27,8 @@ def show_plan(plan: Plan, console: Console) -> None:
     )
     for group in plan.groups:
         variant = group.variant
-        source = variant.weights.source if variant.weights else "missing"
+        weights = variant.weights
+        source = (checkpoint(variant.model, asdict(weights)) or weights.source) if weights else "missing"
         objects = sum(len(e.annotations) for e in group.data.entries)
         for cell in group.cells:
             table.add_row(

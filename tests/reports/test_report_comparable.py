@@ -97,8 +97,16 @@ def test_weights_without_a_known_checksum_are_not_compared(tmp_path):
             "data held to be LVIS v1 val by counts",
         ),
         (
-            made_of(detections={"path": "/d/mine.json", "sha256": SHA}),
-            "no checksum of the paper's boxes is known; these are mine.json 01234567",
+            cell(
+                suite="det_box",
+                dataset="coco/vitdet",
+                provenance={**provenance(), "detections": {"path": "/d/mine.json", "sha256": SHA}},
+            ),
+            "boxes of mine.json 01234567, and no checksum of the paper's is known",
+        ),
+        (
+            cell(suite="det_box", dataset="coco/vitdet"),
+            "boxes not recorded, and no checksum of the paper's is known",
         ),
     ],
 )
@@ -125,7 +133,10 @@ def test_sginw_is_compared_when_all_data_sets_are_there(tmp_path):
     assert other_data(dataclasses.replace(whole, counts={"data_sets": 24})) == [
         "24 of 25 data sets, or a sample of them"
     ]
-    assert caveats(one(tmp_path, whole)) == ["checksums of the official data are not known"]
+    assert caveats(one(tmp_path, whole)) == [
+        "checksums of the official data are not known",
+        "boxes not recorded, and no checksum of the paper's is known",
+    ]
 
 
 def test_other_annotations_of_the_right_number_of_images_are_warned_of_once(tmp_path):

@@ -106,7 +106,7 @@ def test_scopes_modes_and_devices_have_tables_of_their_own_headlines_first(tmp_p
         "End to end, serial",
         "Decoder, 1 prompt, pipelined",
     ]
-    assert [row.tags for row in tables[0].done] == [
+    assert [row.said for row in tables[0].done] == [
         ("tensorrt fp16", "batch 16"),
         ("tensorrt fp16", "batch 1"),
     ]
@@ -148,15 +148,16 @@ def test_rows_say_what_departs_from_the_plain_case(tmp_path):
         "weights": {"source": "file", "path": "e3.pt", "sha256": NINES},
     }
     cells = [fast(provenance=made, engine="eager", precision="fp32") for made in (random, trained)]
-    assert [row.tags for row in table_of(tmp_path, *cells).done] == [
-        ("eager fp32", "random weights", "batch 16"),
-        ("eager fp32", "e3.pt 99999999", "batch 16"),
+    assert [row.said for row in table_of(tmp_path, *cells).done] == [
+        ("random weights", "eager fp32", "batch 16"),
+        ("e3.pt 99999999", "eager fp32", "batch 16"),
     ]
 
 
 def test_the_order_of_models_is_compared_whatever_their_weights(tmp_path):
     other = {"source": "file", "path": "e3.pt", "sha256": NINES}
-    cells = [fast(), fast("sam_vit_h", 2.0, provenance={**provenance(), "weights": other})]
+    two = [fast("sam_vit_h", 2.0, provenance={**provenance(), "weights": w}) for w in (other, {})]
+    cells = [fast(), *two]
     assert "the same for all 2 models" in table_of(tmp_path, *cells).order
 
 

@@ -57,14 +57,14 @@ def test_the_same_artifact_is_filled(tmp_path):
             "SAM-L0, onnxruntime int8 (weights, engine",
         ),
         (ap(**TRT, **of(MINE)), "EfficientViT-SAM-L0, epoch_3.pt 99999999, tensorrt fp16 (weights, engine"),
-        (ap(**TRT, **of({"source": "random"})), "random weights, tensorrt fp16 (random weights)"),
+        (ap(**TRT, **of({"source": "random"})), "EfficientViT-SAM-L0, random weights, tensorrt fp16."),
         (
             ap(**TRT, n_images=3, partial={"limit": 3, "of": 5000, "seed": 0}),
-            "tensorrt fp16, 3 of 5,000 images (3 of 5,000 images)",
+            "EfficientViT-SAM-L0, tensorrt fp16, 3 of 5,000 images.",
         ),
         (ap(**TRT, protocol={**STRICT, "preset": "custom"}), "tensorrt fp16 (protocol custom)"),
         (
-            ap(**TRT, provenance={**provenance(model="efficientvit_sam_l0"), "annotations": {}}),
+            ap(**TRT, provenance={**provenance(model=L0), "annotations": {}}),
             "(annotations",
         ),
         (ap(**TRT, provenance={}), "weights not recorded"),
@@ -86,7 +86,7 @@ def test_speeds_of_int8_and_of_other_checkpoints_are_never_at_the_papers_accurac
     found = points(tmp_path, *cells)
     assert [p.row.model for p in found.shown] == ["mobile_sam"]
     assert found.left_out == (
-        "SAM-ViT-H, eager fp32, epoch_3.pt 99999999, batch 16",
+        "SAM-ViT-H, epoch_3.pt 99999999, eager fp32, batch 16",
         "EfficientViT-SAM-L0, tensorrt int8, batch 16",
     )
     assert "Left out, accuracy neither measured nor the paper's: SAM-ViT-H" in caption(tmp_path, *cells)

@@ -128,7 +128,7 @@ def test_published_models_that_were_not_run_are_listed(tmp_path):
     assert row["sam_vit_h"].entry is None
     assert row["sam_vit_h"].values[0].published == 77.4
     assert row["sam_vit_h"].values[0].delta is None
-    assert row["sam_vit_h"].tags == ("published, not run",)
+    assert row["sam_vit_h"].said == ("published, not run",)
 
 
 def test_another_dataset_has_no_published_rows_or_columns(tmp_path):
@@ -140,14 +140,14 @@ def test_another_dataset_has_no_published_rows_or_columns(tmp_path):
 
 def test_rows_are_told_apart_by_what_differs(tmp_path):
     (table,) = build_tables(entries(tmp_path, cell(), cell(precision="fp16"), cell(protocol=STRICT)))
-    assert [row.tags for row in table.rows[:3]] == [
+    assert [row.said for row in table.rows[:3]] == [
         ("paper protocol",),
         ("eager fp16", "paper protocol"),
         ("strict protocol",),
     ]
     (table,) = build_tables(entries(tmp_path, cell(), mini("box", source="none")))
-    assert [row.tags for row in table.rows[:2]] == [
-        ("paper protocol", "cuda", "5,000 images"),
+    assert [row.said for row in table.rows[:2]] == [
+        ("paper protocol", "cuda"),
         ("10 of 117 images", "strict protocol", "cpu"),
     ]
 
@@ -158,7 +158,7 @@ def test_several_runs_are_merged_and_named_where_nothing_else_differs(tmp_path):
         for n, name in enumerate("ab")
     ]
     (table,) = build_tables(read_runs(runs))
-    assert [row.tags for row in table.rows[:3]] == [("run a/out",), ("run b/out",), ()]  # EdgeSAM is plain
+    assert [row.said for row in table.rows[:3]] == [("run a/out",), ("run b/out",), ()]  # EdgeSAM is plain
 
 
 def test_protocols_of_one_name_are_numbered(tmp_path):

@@ -27,6 +27,8 @@ def test_a_run_without_the_extra_is_done_and_says_how_to_have_its_report(
     assert done.err.splitlines()[0] == line
     (cell,) = json.loads((out / "results.json").read_text())["cells"]
     assert cell["status"] == "done"
+    annotations = cell["provenance"]["annotations"]
+    assert annotations["count"] == len(tiny.content["annotations"])  # by which a report knows a data set
     assert list((out / cell["records"]).glob("*.parquet"))
     assert not (out / "report.html").exists()
     assert "report " not in done.out

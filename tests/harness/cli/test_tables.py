@@ -102,6 +102,8 @@ def test_a_reason_names_the_cell_that_has_no_number() -> None:
 def test_a_run_of_random_weights_on_a_sample_says_both(tiny: TinyCoco, tmp_path) -> None:
     weights = ["--weights", "efficientvit_sam_l0=random", "--limit", 1]
     run = ["run", "--models", "efficientvit_sam_l0", "--suites", "gt_box", *tiny.flags, *weights]
+    plan = call(*run, "--out", tmp_path / "run", "--dry-run").out
+    assert re.search(r"^efficientvit_sam_l0 +eager fp32 +random weights ", plan, re.MULTILINE)
     done = call(*run, "--out", tmp_path / "run")
     assert done.code == 0, done.err
     lines = names(done.out.splitlines())
