@@ -43,6 +43,7 @@ def write_report(runs: Sequence[Path], out: Path) -> ReportFiles:
         raise SambenchError("report: no run was given; name the --out folder of a run.")
     environment = _environment()
     files = ReportFiles(out / "report.html", out / "report.md")
+    cells.read_runs(runs)  # what cannot be read is refused before a folder is made for the lock
     with locked(files.html):
         content = _content(cells.read_runs(runs))
         for file in (files.html, files.markdown):
