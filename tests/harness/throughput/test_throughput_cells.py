@@ -286,9 +286,17 @@ def test_another_environment_is_another_measurement(measured, monkeypatch, name)
     assert [len(machine.asked) for machine in (first, same, other)] == [2, 0, 2]
 
 
-def test_how_long_it_takes_is_said_once_each_measurement_has_had_a_round(measured):
-    told = io.StringIO()
-    measured(Machine((1.0,) * 3), models="mobile_sam", scopes="E,D16", rounds=3, told=told)
+def test_how_long_it_takes_is_said_once_each_measurement_has_had_a_round(measured, monkeypatch):
+    told, now = io.StringIO(), [0.0]
+
+    class Slow(Machine):
+        def __call__(self, job, stem, timeout):
+            now[0] += 100
+            return super().__call__(job, stem, timeout)
+
+    monkeypatch.setattr(schedule.time, "monotonic", lambda: now[0])
+    measured(Slow((1.0,) * 3), models="mobile_sam", scopes="E,D16", rounds=3, told=told)
+    monkeypatch.undo()
     lines = told.getvalue().splitlines()
     assert ["left" in line for line in lines] == [False] * 3 + [True] * 4  # gate and first round: not yet
     assert [line.rpartition("about ")[2] for line in lines[3:]] == [
