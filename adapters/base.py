@@ -169,7 +169,7 @@ def check_images(images: Sequence[np.ndarray]) -> None:
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
             raise SambenchError(
                 f"an image is {image.dtype} of shape {image.shape}, not uint8 (H, W, 3) RGB; "
-                "sambench.suites.data.images.read_image reads any file as such"
+                "sambench.adapters.images.read_image reads any file as such"
             )
 
 

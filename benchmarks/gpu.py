@@ -28,8 +28,8 @@ from typing import Any
 
 from benchmarks.gpu_page import page
 from benchmarks.gpu_record import load, merge, note, read_lines, save, say
+from sambench.adapters.files import write_atomic
 from sambench.evsam.errors import SambenchError
-from sambench.suites.files import write_atomic
 
 ROOT = Path(__file__).resolve().parents[1]
 STEPS = ("tests", "ceilings", "models", "suites")

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from sambench.suites.files import write_atomic
+from sambench.adapters.files import write_atomic
 
 Entry = dict[str, Any]
 

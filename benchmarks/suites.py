@@ -38,7 +38,8 @@ from sambench.adapters.base import Prepared, Prompts, Segmenter
 from sambench.evsam.memory import keep_freed_memory
 from sambench.harness.plan import SHARD_IMAGES
 from sambench.harness.provenance import device_name, git_state, versions
-from sambench.harness.store import CellStore, encode_shard
+from sambench.harness.shards import encode_shard
+from sambench.harness.store import CellStore
 from sambench.suites.base import Stopwatch
 from sambench.suites.click.suite import Click
 from sambench.suites.data.coco import CocoDataset, Entry

@@ -132,7 +132,11 @@ def _provenance(state: CellState, group: Group, plan: Plan, command: str) -> dic
     weights = group.variant.weights
     found = {
         "weights": asdict(weights) if weights else {},
-        "annotations": {"path": data.config.annotations.as_posix(), "sha256": data.annotations_sha256},
+        "annotations": {
+            "path": data.config.annotations.as_posix(),
+            "sha256": data.annotations_sha256,
+            "count": sum(len(entry.annotations) for entry in data.entries),
+        },
         "detections": cell.detections,
         "images": {"path": data.config.images.as_posix(), "sha256": data.images_sha256},
         "git": git_state(),
@@ -153,9 +157,7 @@ def _provenance(state: CellState, group: Group, plan: Plan, command: str) -> dic
 
 def _computed(sessions: list[dict[str, Any]]) -> dict[str, Any]:
     """Say where and how the records were computed: as each command that did found it there."""
-    ways = [{name: session.get(name) for name in ("hardware", "settings")} for session in sessions]
+    names = ("hardware", "settings", "git", "command")
+    ways = [{name: session[name] for name in names if name in session} for session in sessions]
     different = [way for i, way in enumerate(ways) if way not in ways[:i]]
-    if not different:
-        return {}
-    found: dict[str, Any] = dict(different[-1])
-    return found | ({"computed": different} if len(different) > 1 else {})
+    return {**(ways[-1] if ways else {}), **({"computed": different} if len(different) > 1 else {})}

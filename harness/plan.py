@@ -7,7 +7,7 @@ annotation file and hashes no image.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import cast
 
@@ -227,6 +227,21 @@ def _cell(variant: Variant, asked: _Asked, data: Data, config: RunConfig) -> Cel
     }
     run_by = [w for w in (variant.engine, variant.precision) if w not in ("eager", "fp32")]
     name = folder_name(key, variant.model, *run_by, asked.suite, asked.dataset)
-    spec = SuiteSpec(asked.suite, asked.setting, recorded, seed=digest_of(key))
+    labels = _labels(variant, asked, key["protocol"])
+    spec = SuiteSpec(asked.suite, asked.setting, recorded, labels, seed=digest_of(key))
     store = CellStore(config.out / "records" / name, len(data.shards()))
     return Cell(spec, asked.protocol, asked.dataset, asked.detections, key, score_key, store)
+
+
+def _labels(variant: Variant, asked: _Asked, axes: Mapping[str, str]) -> dict[str, str]:
+    """Name what the records of a cell belong to, so that rows of several can lie in one table."""
+    weights = variant.weights
+    return {
+        "model": variant.model,
+        "weights": "unknown" if weights is None else weights.sha256 or weights.source,
+        "engine": variant.engine,
+        "precision": variant.precision,
+        "suite": asked.suite,
+        "dataset": asked.dataset,
+        "protocol": " ".join(f"{axis}={choice}" for axis, choice in axes.items()),
+    }

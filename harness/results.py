@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from sambench.adapters.files import locked, remove_leftovers, write_atomic
 from sambench.harness.events import Listener
-from sambench.suites.files import write_atomic
 from sambench.suites.results import SCHEMA, CellResult, load_results
 
 
@@ -25,7 +25,8 @@ class ResultsFile(Listener):
         self._cells: list[CellResult] = []
 
     def run_started(self, cells: Sequence[CellResult]) -> None:
-        """Write what an earlier command left."""
+        """Write what an earlier command left, but for what it left half written."""
+        remove_leftovers(self.out)
         self._write(cells)
 
     def cells_so_far(self, cells: Sequence[CellResult]) -> None:
@@ -53,7 +54,7 @@ class ResultsFile(Listener):
 
 
 def write_results(out: Path, cells: Sequence[CellResult]) -> None:
-    """Write ``results.json``: these cells, and those of earlier commands in the same folder.
+    """Write ``results.json``: these cells, and those of other commands in the same folder.
 
     Two checkpoints of a model are two cells.
 
@@ -61,11 +62,12 @@ def write_results(out: Path, cells: Sequence[CellResult]) -> None:
         SambenchError: it cannot be written, or the one that is there is none.
     """
     file = out / "results.json"
-    merged = _merged(load_results(file) if file.exists() else [], cells)
-    every = [*(cell for cell in merged if cell not in cells), *cells]
-    about = {cell.suite: cell.about.to_json() for cell in every if cell.about is not None}
-    content = {"schema": SCHEMA, "suites": about, "cells": [cell.to_json() for cell in every]}
-    write_atomic(file, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
+    with locked(file):  # another command may add its own between reading and writing
+        merged = _merged(load_results(file) if file.exists() else [], cells)
+        every = [*(cell for cell in merged if cell not in cells), *cells]
+        about = {cell.suite: cell.about.to_json() for cell in every if cell.about is not None}
+        content = {"schema": SCHEMA, "suites": about, "cells": [cell.to_json() for cell in every]}
+        write_atomic(file, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
 
 
 def _merged(before: Iterable[CellResult], now: Sequence[CellResult]) -> list[CellResult]:

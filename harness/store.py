@@ -5,72 +5,22 @@ A folder of shards opens as it lies with whatever reads Parquet: names that begi
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import platform
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from sambench.adapters.files import remove_leftovers, write_atomic
 from sambench.evsam.errors import SambenchError
-from sambench.suites.files import write_atomic
-
-LEFT_OUT = b"sambench.left_out"  # Parquet metadata: objects not scored, by reason
-IMAGES = b"sambench.images"  # of a shard that is begun: how many of its images are in it
-
-
-def encode_shard(
-    records: Sequence[Mapping[str, Any]],
-    left_out: Mapping[str, int],
-    schema: pa.Schema,
-    *,
-    images: int | None = None,
-) -> bytes:
-    """Return the file of a shard: the same records give the same bytes.
-
-    Args:
-        records: in order.
-        left_out: objects that are not scored, by reason.
-        schema: of the records.
-        images: of a shard that is not finished, how many of its images are.
-    """
-    about = {LEFT_OUT: json.dumps(left_out, sort_keys=True)}
-    if images is not None:
-        about[IMAGES] = json.dumps(images)
-    buffer = io.BytesIO()
-    table = pa.Table.from_pylist(list(records), schema=schema.with_metadata(about))
-    pq.write_table(table, buffer, compression="zstd")
-    return buffer.getvalue()
-
-
-@dataclass
-class Begun:
-    """A shard that is not finished."""
-
-    records: list[dict[str, Any]] = field(default_factory=list)
-    left_out: Counter[str] = field(default_factory=Counter)
-    images: int = 0
-    """How many of its images are in it, the first ones."""
-
-
-def decode_begun(content: bytes | None, schema: pa.Schema) -> Begun:
-    """Return what `encode_shard` was given of a shard that is not finished; nothing of what is damaged."""
-    if content is None:
-        return Begun()
-    try:
-        table = pq.read_table(pa.BufferReader(content))
-        about = table.schema.metadata
-        left_out = Counter(json.loads(about[LEFT_OUT]))
-        return Begun(table.select(schema.names).to_pylist(), left_out, json.loads(about[IMAGES]))
-    except (pa.ArrowException, KeyError, TypeError, ValueError):
-        return Begun()
+from sambench.harness.shards import LEFT_OUT
 
 
 @dataclass(frozen=True)
@@ -138,7 +88,8 @@ class CellStore:
         return pa.concat_tables(tables), left_out
 
     def describe(self, key: Mapping[str, Any]) -> None:
-        """Write down, beside the records, what decides them."""
+        """Write down, beside the records, what decides them; shards follow."""
+        remove_leftovers(self.folder)
         self._write("cell", key)
 
     def refuse(self, reason: str) -> None:

@@ -21,7 +21,7 @@ from sambench.evsam.errors import SambenchError
 from sambench.evsam.memory import keep_freed_memory
 from sambench.harness import state
 from sambench.harness.provenance import Hardware, hardware
-from sambench.harness.store import Begun, decode_begun, encode_shard
+from sambench.harness.shards import Begun, decode_begun, encode_shard
 from sambench.suites.base import Setting, Stopwatch, Suite
 from sambench.suites.data.coco import Entry
 from sambench.suites.data.prefetch import prefetch
@@ -46,6 +46,8 @@ class SuiteSpec:
     setting: Setting
     protocol: Protocol
     """Of the records: the axes that they do not depend on are as in no particular protocol."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Columns that say of each of its records which model and suite it is of, and on what data."""
     seed: str = ""
     """What random draws of its cell begin with."""
 
@@ -59,7 +61,7 @@ class SuiteSpec:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Travel by the fields alone, without what is open."""
-        return SuiteSpec, (self.name, self.setting, self.protocol, self.seed)
+        return SuiteSpec, (self.name, self.setting, self.protocol, self.labels, self.seed)
 
 
 @dataclass(frozen=True)
@@ -308,8 +310,11 @@ class _Shard:
 
     def _encode(self, i: int, finished: bool) -> bytes | None:
         found, schema = self.found[i], self.session.suites[i].schema
-        images = None if finished else found.images
-        encode = functools.partial(encode_shard, found.records, found.left_out, schema, images=images)
+        labels, images = self.session.given.suites[i].labels, None if finished else found.images
+
+        def encode() -> bytes:
+            return encode_shard(found.records, found.left_out, schema, labels, images=images)
+
         content: bytes | None = self._guarded(encode, [i])
         return content
 

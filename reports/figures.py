@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sambench.evsam.errors import SambenchError
 from sambench.reports.records import read_iou
 from sambench.reports.tables import Row, Table, Value
 
@@ -72,11 +71,7 @@ class Figure:
 
 
 def draw_figures(table: Table, salt: str, colors: Colors) -> list[Figure]:
-    """Draw the figures of a table. ``salt`` keeps the identifiers of one page apart.
-
-    Raises:
-        SambenchError: matplotlib is not installed.
-    """
+    """Draw the figures of a table. ``salt`` keeps the identifiers of one page apart."""
     if not table.done or table.suite not in ("gt_box", "click"):
         return []
     if table.suite == "click":
@@ -210,7 +205,7 @@ def _key(rows: Iterable[Row]) -> str:
 def _with_records(table: Table, colors: Colors) -> tuple[list[tuple[str, Row, np.ndarray]], str]:
     """Return (colour, row, IoUs) of the rows with records, and a note on those without."""
     found = [(colors[row.model], row, read_iou(row.entry)) for row in table.done if row.entry]
-    absent = ", ".join(row.name for _, row, iou in found if iou is None)
+    absent = "; ".join(", ".join([row.name, *row.tags]) for _, row, iou in found if iou is None)
     note = f"Left out, because their records were not found: {absent}." if absent else ""
     return [(color, row, iou) for color, row, iou in found if iou is not None], note
 
@@ -241,18 +236,10 @@ def _size(rows: int) -> tuple[float, float]:
 
 
 def render(draw: Callable[[Canvas], None], size: tuple[float, float], salt: str, label: str) -> str:
-    """Draw a figure of ``size`` inches as SVG; ``label`` is read out in its place.
+    """Draw a figure of ``size`` inches as SVG; ``label`` is read out in its place."""
+    import matplotlib
+    from matplotlib.figure import Figure as Canvas
 
-    Raises:
-        SambenchError: matplotlib is not installed.
-    """
-    try:
-        import matplotlib
-        from matplotlib.figure import Figure as Canvas
-    except ImportError:
-        raise SambenchError(
-            "report: needs matplotlib. Install it by: pip install 'sambench[report]'"
-        ) from None
     out = io.StringIO()
     with matplotlib.rc_context():
         matplotlib.rcdefaults()

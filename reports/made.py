@@ -8,6 +8,7 @@ from pathlib import PurePath
 
 from sambench.reports import words
 from sambench.reports.cells import Entry, provenance
+from sambench.suites import naming
 
 UNKNOWN = "not recorded"
 
@@ -86,7 +87,7 @@ def _weights(entries: Sequence[Entry]) -> Grid:
         rows.append(
             (
                 Text(entry.name),
-                Text(source.get(str(entry.weights), str(name or UNKNOWN))),
+                Text(source.get(str(entry.weights), str(name or UNKNOWN)) + _whose(entry)),
                 _checksum(weights.get("sha256")),
                 Text(cell.engine),
                 Text(cell.precision),
@@ -94,6 +95,16 @@ def _weights(entries: Sequence[Entry]) -> Grid:
             )
         )
     return Grid("Models", ("Model", "Weights", "SHA-256", "Engine", "Precision", "Device"), _distinct(rows))
+
+
+def _whose(entry: Entry) -> str:
+    """Say of a checkpoint whether its checksum is that of the model's authors."""
+    if entry.weights != "file" or provenance(entry.cell, "adapter"):  # one's own has no other authors
+        return ""
+    official = naming.is_official(entry.cell.model, provenance(entry.cell, "weights"))
+    return {True: ", official", False: ", not the official file", None: ", official checksum not known"}[
+        official
+    ]
 
 
 def _adapters(entries: Sequence[Entry]) -> Grid:
@@ -170,7 +181,7 @@ def _timing(entries: Sequence[Entry]) -> Grid:
     stages = sorted(found, key=lambda stage: STAGES.index(stage) if stage in STAGES else len(STAGES))
     rows = [
         (
-            Text(entry.name),
+            Text(entry.label),
             Text(entry.cell.suite),
             Text(entry.cell.dataset),
             *(Text(_amount(entry.cell.timing.get(stage)), number=True) for stage in stages),

@@ -29,10 +29,14 @@ class Published:
 
 @dataclass(frozen=True)
 class Dataset:
-    """The images that the published numbers were computed on."""
+    """The data that the published numbers were computed on."""
 
     name: str
     images: int
+    annotations: int
+    """Of all images, crowd regions included."""
+    sha256: str | None = None
+    """Of the annotation file, where known."""
 
 
 def lookup(suite: str, dataset: str, model: str) -> Published | None:

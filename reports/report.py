@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sambench.adapters.files import locked, write_atomic
 from sambench.evsam.errors import SambenchError
-from sambench.reports import cells, made, speed, speed_made, words
+from sambench.reports import cells, made, speed, speed_made, warnings, words
 from sambench.reports.cells import Entry
 from sambench.reports.figures import draw_figures, model_colors
 from sambench.reports.speed_figures import draw_speed
 from sambench.reports.tables import build_tables
-from sambench.suites.files import write_atomic
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 TEMPLATES = Path(__file__).with_name("templates")
+
+
+class MissingExtraError(SambenchError):
+    """The extra ``report`` is not installed; a run does without its page until it is."""
 
 
 @dataclass(frozen=True)
@@ -32,20 +37,23 @@ class ReportFiles:
 def write_report(runs: Sequence[Path], out: Path) -> ReportFiles:
     """Write ``report.html`` (one self-contained page) and ``report.md`` of one or several runs.
 
-    The same runs give the same bytes. Each file appears whole or not at all.
+    The same runs give the same bytes. Each file appears whole or not at all. Of two commands that end at once
+    the later one reads what both have found.
 
     Raises:
-        SambenchError: no run was given, a run cannot be read, ``out`` cannot be written, or the
-            extra ``report`` is not installed.
+        SambenchError: no run was given, a run cannot be read, or ``out`` cannot be written.
+        MissingExtraError: the extra ``report`` is not installed.
     """
     if not runs:
         raise SambenchError("report: no run was given; name the --out folder of a run.")
+    check_extra()
     environment = _environment()
-    content = _content(cells.read_runs(runs))
     files = ReportFiles(out / "report.html", out / "report.md")
-    for file in (files.html, files.markdown):
-        page = environment.get_template(f"{file.name}.j2").render(content)
-        write_atomic(file, page.encode("utf-8", errors="replace"))
+    with locked(files.html):
+        content = _content(cells.read_runs(runs))
+        for file in (files.html, files.markdown):
+            page = environment.get_template(f"{file.name}.j2").render(content)
+            write_atomic(file, page.encode("utf-8", errors="replace"))
     return files
 
 
@@ -58,7 +66,7 @@ def _content(entries: Sequence[Entry]) -> dict[str, Any]:
     colors = model_colors(shown + [row.model for table in speed_tables for row in table.done])
     return {
         "facts": _facts(entries),
-        "warnings": [*cells.warnings(others), *speed.warnings(speeds)],
+        "warnings": [*warnings.warnings(others), *speed.warnings(speeds)],
         "speeds": [
             (table, draw_speed(table, others, f"s{n}", colors))
             for n, table in enumerate(speed_tables, start=1)
@@ -83,11 +91,22 @@ def _facts(entries: Sequence[Entry]) -> dict[str, list[str]]:
     return {name: list(dict.fromkeys(map(value, entries))) for name, value in facts.items()}
 
 
+def check_extra() -> None:
+    """See that a report can be made here, without loading what makes it.
+
+    Raises:
+        MissingExtraError: a library of the extra ``report`` is not installed.
+    """
+    missing = [library for library in ("jinja2", "matplotlib") if importlib.util.find_spec(library) is None]
+    if missing:
+        raise MissingExtraError(
+            f"report: needs {' and '.join(missing)}. Install it by: pip install 'sambench[report]'"
+        )
+
+
 def _environment() -> Environment:
-    try:
-        import jinja2
-    except ImportError:
-        raise SambenchError("report: needs jinja2. Install it by: pip install 'sambench[report]'") from None
+    import jinja2
+
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=lambda name: bool(name and name.endswith(".html.j2")),

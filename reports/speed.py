@@ -6,8 +6,9 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sambench.reports import published, words
+from sambench.reports import published
 from sambench.reports.cells import Entry
+from sambench.suites import naming
 
 SUITE = "throughput"
 
@@ -64,7 +65,7 @@ class Row:
     status: str = ""
     reason: str = ""
     notes: tuple[int, ...] = ()
-    """Numbers of the doubts beneath the table."""
+    """Numbers of the doubts and explanations beneath the table."""
 
 
 @dataclass(frozen=True)
@@ -167,30 +168,41 @@ def _row(entry: Entry, peers: Sequence[Entry], columns: Sequence[Column], notes:
         interval = None if low is None or high is None else (low, high)
         paper = _published(cell.model, column.metric) if column.published else None
         values.append(Value(cell.metrics.get(column.metric), interval, paper))
-    numbers = []
-    for mark in cell.provenance.get("marks", []):
-        if mark not in notes:
-            notes.append(mark)
-        numbers.append(notes.index(mark) + 1)
-    return Row(cell.model, entry.name, tags, tuple(values), entry, notes=tuple(sorted(numbers)))
+    said = [*cell.provenance.get("marks", []), *_about_cost(entry, columns)]
+    notes += [note for note in dict.fromkeys(said) if note not in notes]
+    numbers = sorted(notes.index(note) + 1 for note in said)
+    return Row(cell.model, entry.name, tags, tuple(values), entry, notes=tuple(numbers))
+
+
+def _about_cost(entry: Entry, columns: Sequence[Column]) -> list[str]:
+    """Return why a model's parameters or MACs are not quite the paper's, where the two stand side by side."""
+    beside = any(column.metric in ("params_m", "encoder_macs_g") and column.published for column in columns)
+    note = published.footnote(*PAPER, entry.cell.model) if beside else None
+    return [f"{entry.name}: {note}"] if note else []
 
 
 def _tags(entry: Entry, peers: Sequence[Entry]) -> tuple[str, ...]:
-    """Return how a model was run, the batch, and what else tells a row from another of the same model."""
+    """Return how a model was run, what departs from the plain case, and what else tells rows apart."""
+    _, *others = _way(entry, peers)
+    return (*naming.beside_speed(entry.cell), *others)
+
+
+def _way(entry: Entry, peers: Sequence[Entry]) -> tuple[str, ...]:
+    """Return what must be alike where models are compared by speed: engine, precision, batch, ..."""
     cell = entry.cell
-    tags = [f"{cell.engine} {cell.precision}", f"batch {cell.protocol['batch']}"]
+    way = [naming.run_by(cell), f"batch {cell.protocol['batch']}"]
     if len({peer.protocol for peer in peers}) > 1:
-        tags.append(entry.protocol)
+        way.append(entry.protocol)
     if len({peer.cell.dataset for peer in peers}) > 1:
-        tags.append(cell.dataset)
+        way.append(cell.dataset)
     if len({peer.run for peer in peers}) > 1:
-        tags.append(f"run {entry.run}")
-    return (*tags, "random weights") if entry.weights == "random" else tuple(tags)
+        way.append(f"run {entry.run}")
+    return tuple(way)
 
 
 def _published_row(model: str, columns: Sequence[Column]) -> Row:
     values = [Value(None, None, _published(model, c.metric) if c.published else None) for c in columns]
-    return Row(model, words.model_name(model), ("published, not run",), tuple(values))
+    return Row(model, naming.title(model), ("published, not run",), tuple(values))
 
 
 def _published(model: str, metric: str) -> float | None:
@@ -209,11 +221,12 @@ def _published(model: str, metric: str) -> float | None:
 def _order(rows: Sequence[Row]) -> str:
     """Compare the order of the models by speed with the paper's, for each way of running them."""
     ways: dict[tuple[str, ...], list[tuple[Row, float, float]]] = {}
+    peers = [row.entry for row in rows if row.entry]
     for row in rows:
         speed = row.entry and not row.status and row.entry.cell.metrics.get("img_s")
         paper = _published(row.model, "img_s")
-        if speed and paper:
-            ways.setdefault(row.tags, []).append((row, speed, paper))
+        if row.entry and speed and paper:
+            ways.setdefault(_way(row.entry, peers), []).append((row, speed, paper))
     found = [f"{', '.join(way)}: {text}" for way, its in ways.items() if (text := _swaps(its))]
     return "Order by speed, compared with the paper's. " + "; ".join(found) + "." if found else ""
 
@@ -239,8 +252,8 @@ def warnings(entries: Sequence[Entry]) -> list[str]:
     for status, word in STATUS.items():
         hit = [e for e in entries if e.cell.status == status and status != "not_applicable"]
         if hit:
-            named = dict.fromkeys(f"{e.name} ({e.cell.engine} {e.cell.precision})" for e in hit)
-            found.append(f"Throughput {word}: {', '.join(named)}.")
+            named = dict.fromkeys(e.label for e in hit)
+            found.append(f"Throughput {word}: {'; '.join(named)}.")
     done = [e for e in entries if e.cell.status == "done"]
     disturbed = [
         e for e in done if any(m.startswith("disturbed") for m in e.cell.provenance.get("marks", []))

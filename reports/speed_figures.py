@@ -3,38 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sambench.reports import published, words
+from sambench.reports import published
 from sambench.reports.cells import Entry
 from sambench.reports.figures import INK, MUTED, Colors, Figure, render
 from sambench.reports.speed import PAPER, SpeedTable
+from sambench.reports.speed_points import Point, Points, find_points
+from sambench.suites import naming
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Canvas
 
-ACCURACY = (
-    ("det_box", "coco/vitdet", "ap", "AP of masks from ViTDet's boxes on COCO, percent"),
-    ("gt_box", "coco", "miou", "mIoU from ground-truth boxes on COCO, percent"),
-)
-"""Which measured accuracy goes up the figure, the first that is there: suite, data set, metric, axis."""
-
 
 @dataclass(frozen=True)
-class Point:
-    """One model in the figure."""
+class Mark:
+    """One point of the figure with its name."""
 
-    model: str
     label: str
     speed: float
-    interval: tuple[float, float] | None
     accuracy: float
-    measured: bool
-    """Whether the accuracy was measured; else it is the paper's."""
-    how: str = ""
-    """Engine, precision and batch."""
 
 
 def draw_speed(table: SpeedTable, entries: Sequence[Entry], salt: str, colors: Colors) -> list[Figure]:
@@ -45,17 +35,14 @@ def draw_speed(table: SpeedTable, entries: Sequence[Entry], salt: str, colors: C
         entries: all cells of the report, those with accuracies among them.
         salt: keeps the identifiers of one page apart.
         colors: of the models.
-
-    Raises:
-        SambenchError: matplotlib is not installed.
     """
     if not table.headline:
         return []
-    metric, axis, found = _accuracies(entries)
-    points = _points(table, metric, found)
-    if not points:
+    points = find_points(table, entries)
+    if not points.shown:
         return []
-    paper = _paper_points() if metric == "ap" else []
+    marks = _marks(points.shown)
+    paper = _paper_marks() if points.metric == "ap" else []
     title = f"Accuracy against throughput ({table.title.lower()})"
     caption = _caption(table, points, paper)
 
@@ -63,27 +50,26 @@ def draw_speed(table: SpeedTable, entries: Sequence[Entry], salt: str, colors: C
         axes = canvas.subplots()
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter("{x:g}")
-        for point in paper:
-            axes.plot(point.speed, point.accuracy, "D", markersize=4.5, mfc="none", mec=MUTED, mew=0.9)
-        for point in points:
-            color = colors[point.model]
-            if point.interval:
-                axes.plot(point.interval, [point.accuracy] * 2, color=color, solid_capstyle="butt")
+        for mark in paper:
+            axes.plot(mark.speed, mark.accuracy, "D", markersize=4.5, mfc="none", mec=MUTED, mew=0.9)
+        for point in points.shown:
+            color = colors[point.row.model]
+            axes.plot(point.interval, [point.accuracy] * 2, color=color, solid_capstyle="butt")
             axes.plot(
                 point.speed,
                 point.accuracy,
                 "o",
                 markersize=7,
                 color=color,
-                mfc=color if point.measured else "none",
+                mfc=color if point.source else "none",
                 mew=1.5,
             )
         axes.set_xlabel("images per second, logarithmic")
-        axes.set_ylabel(axis)
+        axes.set_ylabel(points.axis)
         axes.grid(which="major")
         axes.margins(x=0.12, y=0.14)
         canvas.draw_without_rendering()  # lays the axes out, so that places on the page are known
-        _name_points(axes, [(p, INK, 8.5) for p in points] + [(p, MUTED, 7.5) for p in paper])
+        _name_marks(axes, [(m, INK, 8.5) for m in marks] + [(m, MUTED, 7.5) for m in paper])
 
     svg = render(draw, (8.2, 4.8), salt, f"{title}. {caption}")
     return [Figure(title, caption, svg)]
@@ -101,19 +87,19 @@ _SIDES = (
 """Where a name may stand beside its mark: alignments, and the way there in points."""
 
 
-def _name_points(axes: Axes, points: Sequence[tuple[Point, str, float]]) -> None:
-    """Write each point's name where it covers the least of other names and marks."""
+def _name_marks(axes: Axes, marks: Sequence[tuple[Mark, str, float]]) -> None:
+    """Write each mark's name where it covers the least of other names and marks."""
     scale = 72 / axes.figure.dpi  # to points, 72 to the inch
-    places = [axes.transData.transform((p.speed, p.accuracy)) * scale for p, _, _ in points]
+    places = [axes.transData.transform((m.speed, m.accuracy)) * scale for m, _, _ in marks]
     taken: list[Box] = [(x - 4, y - 4, x + 4, y + 4) for x, y in places]
-    for (point, color, size), (x, y) in zip(points, places, strict=True):
-        boxes = [_box(x + dx, y + dy, ha, va, len(point.label), size) for ha, va, dx, dy in _SIDES]
+    for (mark, color, size), (x, y) in zip(marks, places, strict=True):
+        boxes = [_box(x + dx, y + dy, ha, va, len(mark.label), size) for ha, va, dx, dy in _SIDES]
         best = min(range(len(_SIDES)), key=lambda i: sum(_overlap(boxes[i], other) for other in taken))
         taken.append(boxes[best])
         ha, va, dx, dy = _SIDES[best]
         axes.annotate(
-            point.label,
-            (point.speed, point.accuracy),
+            mark.label,
+            (mark.speed, mark.accuracy),
             xytext=(dx, dy),
             textcoords="offset points",
             ha=ha,
@@ -137,66 +123,41 @@ def _overlap(a: Box, b: Box) -> float:
     return width * height if width > 0 and height > 0 else 0.0
 
 
-def _accuracies(entries: Sequence[Entry]) -> tuple[str, str, dict[str, float]]:
-    """Return the metric that goes up, the axis's words, and what was measured of it by model."""
-    for suite, dataset, metric, axis in ACCURACY:
-        found = {
-            e.cell.model: value
-            for e in entries
-            if (e.cell.suite, e.cell.dataset, e.cell.status) == (suite, dataset, "done")
-            and (value := e.cell.metrics.get(metric)) is not None
-            and e.weights != "random"
-        }
-        if found:
-            return metric, axis, found
-    return "ap", ACCURACY[0][3], {}
-
-
-def _points(table: SpeedTable, metric: str, found: dict[str, float]) -> list[Point]:
-    """Return each model's fastest row, for which there is an accuracy, measured or the paper's."""
-    best: dict[str, Point] = {}
-    for row in table.done:
-        assert row.entry is not None
-        cell = row.entry.cell
-        paper = published.lookup(*PAPER, row.model)
-        accuracy = found.get(row.model)
-        shown = (
-            accuracy if accuracy is not None else (paper.values["ap"] if paper and metric == "ap" else None)
-        )
-        speed = cell.metrics.get("img_s")
-        if shown is None or speed is None or (row.model in best and best[row.model].speed >= speed):
-            continue
-        low, high = cell.intervals["img_s"]
-        how = ", ".join(row.tags)
-        best[row.model] = Point(row.model, row.name, speed, (low, high), shown, accuracy is not None, how)
-    ways = {point.how for point in best.values()}
+def _marks(points: Sequence[Point]) -> list[Mark]:
+    """Name the points; how they were run stands in the caption where it is the same of all."""
+    one_way = len({point.row.tags for point in points}) == 1
     return [
-        replace(p, label=_short(p.label) + (f", {p.how}" if len(ways) > 1 else "")) for p in best.values()
+        Mark(", ".join([_short(p.row.name), *(() if one_way else p.row.tags)]), p.speed, p.accuracy)
+        for p in points
     ]
 
 
-def _paper_points() -> list[Point]:
-    points = []
+def _paper_marks() -> list[Mark]:
+    marks = []
     for model in published.models_of(*PAPER):
         paper = published.lookup(*PAPER, model)
         if paper is not None:
-            name = _short(words.model_name(model))
-            points.append(Point(model, name, paper.values["img_s"], None, paper.values["ap"], False))
-    return points
+            marks.append(Mark(_short(naming.title(model)), paper.values["img_s"], paper.values["ap"]))
+    return marks
 
 
 def _short(name: str) -> str:
     return name.removeprefix("EfficientViT-SAM-")
 
 
-def _caption(table: SpeedTable, points: Sequence[Point], paper: Sequence[Point]) -> str:
-    ways = dict.fromkeys(point.how for point in points)
+def _caption(table: SpeedTable, points: Points, paper: Sequence[Mark]) -> str:
+    ways = dict.fromkeys(", ".join(point.row.tags) for point in points.shown)
     only = f" ({next(iter(ways))})" if len(ways) == 1 else ""
-    parts = [f"Each model's fastest measured way{only} on {table.device}; bars span its rounds."]
-    if any(point.measured for point in points):
-        parts.append("Filled: accuracy measured too.")
-    if not all(point.measured for point in points):
-        parts.append("Open circles: speed measured, accuracy the paper's.")
+    parts = [f"Each checkpoint's fastest way{only} on {table.device}; bars span its rounds."]
+    if presets := dict.fromkeys(str(p.source.cell.protocol["preset"]) for p in points.shown if p.source):
+        which = " and ".join(presets)
+        parts.append(f"Filled: accuracy measured too, of the same artifact on all of COCO, protocol {which}.")
+    if any(point.source is None for point in points.shown):
+        parts.append("Open circles: speed measured, accuracy the paper's, of another artifact.")
+    if points.unmatched:
+        parts.append(f"Accuracies of another artifact or of other data: {'; '.join(points.unmatched)}.")
+    if points.left_out:
+        parts.append(f"Left out, accuracy neither measured nor the paper's: {'; '.join(points.left_out)}.")
     if paper:
         parts.append("Grey diamonds: both the paper's, one A100, TensorRT fp16, batch 16.")
     return " ".join(parts)

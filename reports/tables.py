@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sambench.reports import cells, published, words
+from sambench.reports import comparable, published
 from sambench.reports.cells import Entry
+from sambench.suites import naming
 from sambench.suites.registry import SUITES, suite_class
 from sambench.suites.scoring.scores import About, Metric
 
@@ -57,13 +58,13 @@ class Row:
     name: str
     values: tuple[Value, ...] = ()
     tags: tuple[str, ...] = ()
-    """What tells this row from others of the same model, and what a reader must not miss."""
+    """What sets the row apart from the plain case, and from its neighbours."""
     entry: Entry | None = None
     status: str = ""
     """``n/a``, ``failed`` or ``unfinished`` where there are no numbers."""
     reason: str = ""
     note: int | None = None
-    """Number of the note that says why its numbers are not comparable."""
+    """Number of the note that says why its numbers are not comparable, or what to know where they are."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ def _build(suite: str, dataset: str, entries: Sequence[Entry]) -> Table:
 
 
 def _measured_row(entry: Entry, peers: Sequence[Entry], columns: Iterable[Column], notes: list[str]) -> Row:
-    """Make the row of a cell; a new reason for not comparing is appended to ``notes``."""
+    """Make the row of a cell; what is to be said of its comparison is appended to ``notes`` if new."""
     cell = entry.cell
     tags = _tags(entry, peers)
     if cell.status != "done":
@@ -149,16 +150,20 @@ def _measured_row(entry: Entry, peers: Sequence[Entry], columns: Iterable[Column
             reason=cell.reason or fallback,
         )
     paper = published.lookup(cell.suite, cell.dataset, cell.model)
-    reasons = cells.not_comparable(entry) if paper else []
+    reasons = comparable.reasons(entry) if paper else []
     values = tuple(_value(entry, column.metric, paper, not reasons) for column in columns)
-    return Row(cell.model, entry.name, values, tags, entry, note=_note(reasons, notes))
+    if reasons or not paper:
+        note = _note("Not comparable", reasons, notes)
+    else:
+        note = _note("Comparable, but mind", comparable.caveats(entry), notes)
+    return Row(cell.model, entry.name, values, tags, entry, note=note)
 
 
-def _note(reasons: Sequence[str], notes: list[str]) -> int | None:
+def _note(verdict: str, reasons: Sequence[str], notes: list[str]) -> int | None:
     """Return the number of the note with these reasons, appending it where it is new."""
     if not reasons:
         return None
-    text = "Not comparable: " + "; ".join(reasons) + "."
+    text = f"{verdict}: {'; '.join(reasons)}."
     if text not in notes:
         notes.append(text)
     return notes.index(text) + 1
@@ -181,31 +186,24 @@ def _published_row(suite: str, dataset: str, model: str, columns: Iterable[Colum
     values = tuple(
         Value(published=paper.values.get(c.metric), exact=paper.exact.get(c.metric)) for c in columns
     )
-    return Row(model, words.model_name(model), values, tags=("published, not run",))
+    return Row(model, naming.title(model), values, tags=("published, not run",))
 
 
 def _tags(entry: Entry, peers: Sequence[Entry]) -> tuple[str, ...]:
-    """Return what differs between the rows (the run where nothing else does), and random weights."""
-    own = _variant(entry)
-    tags = [text for place, text in enumerate(own) if len({_variant(peer)[place] for peer in peers}) > 1]
-    twins = {p.run for p in peers if p.cell.model == entry.cell.model and _variant(p) == own}
+    """Return what departs from the plain case, and what else differs between rows (else the run)."""
+    own = _setting(entry)
+    tags = [text for place, text in enumerate(own) if len({_setting(peer)[place] for peer in peers}) > 1]
+    twins = {p.run for p in peers if (p.label, _setting(p)) == (entry.label, own)}
     if len(twins) > 1:
         tags.append(f"run {entry.run}")
-    if entry.weights == "random":
-        tags.append("random weights")
-    return tuple(tags)
+    return (*naming.departures(entry.cell), *filter(None, tags))
 
 
-def _variant(entry: Entry) -> tuple[str, ...]:
+def _setting(entry: Entry) -> tuple[str, ...]:
+    """Return what need not be said where all rows share it; a sample is a departure, which says its size."""
     cell = entry.cell
-    part = cell.partial
-    return (
-        f"{entry.protocol} protocol",
-        cell.device,
-        cell.engine,
-        cell.precision,
-        f"{part.get('limit', '?')} of {part.get('of', '?')} images" if part else f"{cell.n_images:,} images",
-    )
+    images = "" if cell.partial else f"{cell.n_images:,} images"
+    return f"{entry.protocol} protocol", cell.device, images
 
 
 def _source(suite: str, dataset: str) -> str:

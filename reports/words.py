@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from sambench.adapters.models import REGISTRY
-from sambench.adapters.registry import entry
-from sambench.evsam.errors import SambenchError
 from sambench.suites.protocol import PRESETS, for_suite
 
 
@@ -116,14 +114,6 @@ AXES = {
     ),
 }
 """The axes of `suites.protocol.Protocol`, in its order."""
-
-
-def model_name(model: str) -> str:
-    """Return a model's display name; one that is not known here keeps its own."""
-    try:
-        return entry(model).title
-    except SambenchError:
-        return model
 
 
 def model_rank(model: str) -> int:

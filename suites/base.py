@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 import pyarrow as pa
 
+from sambench.suites.metrics.sizes import size_of
 from sambench.suites.protocol import Protocol
 from sambench.suites.scoring.average_precision import Evaluator
 from sambench.suites.scoring.bootstrap import ImageSums
@@ -30,15 +31,23 @@ if TYPE_CHECKING:
 Record = dict[str, Any]
 """One row of a suite's table."""
 
-INSTANCE_COLUMNS = [
+IMAGE_COLUMNS = [
     pa.field("image_id", pa.int64(), nullable=False),
+    pa.field("file_name", pa.string(), nullable=False),
+]
+"""What the records of every suite say of the image."""
+
+INSTANCE_COLUMNS = [
+    *IMAGE_COLUMNS,
     pa.field("ann_id", pa.int64(), nullable=False),
     pa.field("category_id", pa.int64(), nullable=False),
+    pa.field("category", pa.string()),
     pa.field("area", pa.float64(), nullable=False),
+    pa.field("size", pa.string(), nullable=False),
     pa.field("mask_area", pa.int64(), nullable=False),
     pa.field("iscrowd", pa.bool_(), nullable=False),
 ]
-"""What the records of every suite say of an object; ``area`` is as annotated, ``mask_area`` is counted."""
+"""What the records of every suite say of an annotated object: docs/records.md has each in words."""
 
 
 class Stopwatch:
@@ -191,13 +200,19 @@ def _image_and_area(records: pa.Table, protocol: Protocol) -> tuple[np.ndarray, 
     return records["image_id"].to_numpy(), records[area].to_numpy()
 
 
-def describe(image_id: int, target: Target) -> Record:
-    """Fill the columns that all instance tables share."""
-    return {
-        "image_id": image_id,
+def describe_image(sample: Sample) -> Record:
+    """Fill the columns that all tables share."""
+    return {"image_id": sample.image_id, "file_name": sample.file_name}
+
+
+def describe(sample: Sample, target: Target) -> Record:
+    """Fill the columns that all instance tables share, for an object of an image."""
+    return describe_image(sample) | {
         "ann_id": target.ann_id,
         "category_id": target.category_id,
+        "category": sample.categories.get(target.category_id),
         "area": target.area,
+        "size": size_of(target.area),
         "mask_area": target.mask.area,
         "iscrowd": target.iscrowd,
     }

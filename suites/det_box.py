@@ -17,9 +17,9 @@ import torch
 
 from sambench.adapters.base import Capabilities, Embedding, Prompts, Segmenter
 from sambench.evsam.errors import SambenchError
-from sambench.suites.base import Record, Setting, Stopwatch, Suite
+from sambench.suites.base import IMAGE_COLUMNS, Record, Setting, Stopwatch, Suite, describe_image
 from sambench.suites.data.detections import Detections, ImageDetections
-from sambench.suites.data.rle import as_json, encode
+from sambench.suites.data.rle import encode_text
 from sambench.suites.data.sample import Sample
 from sambench.suites.metrics.sizes import SIZES, sized
 from sambench.suites.predict import predict
@@ -30,8 +30,9 @@ from sambench.suites.scoring.scores import Metric, Scores
 
 SCHEMA = pa.schema(
     [
-        pa.field("image_id", pa.int64(), nullable=False),
+        *IMAGE_COLUMNS,
         pa.field("category_id", pa.int64(), nullable=False),
+        pa.field("category", pa.string()),
         pa.field("score", pa.float64(), nullable=False),
         pa.field("bbox", pa.list_(pa.float64(), 4), nullable=False),
         pa.field("segmentation", pa.string(), nullable=False),
@@ -89,17 +90,19 @@ class DetectedSuite(Suite):
         prompts = Prompts(boxes=torch.from_numpy(found.boxes).float())
         for chosen in predict(segmenter, embedding, prompts, protocol, watch):
             with watch("score", segmenter.device):
-                rles = encode(np.asarray(chosen.masks.cpu()))
-            rows = zip(rles, chosen.pred_iou.tolist(), chosen.choice.tolist(), strict=True)
-            for rle, pred_iou, choice in rows:
+                masks = encode_text(np.asarray(chosen.masks.cpu()))
+            rows = zip(masks, chosen.pred_iou.tolist(), chosen.choice.tolist(), strict=True)
+            for mask, pred_iou, choice in rows:
                 i = len(records)
+                category = int(found.category_ids[i])
                 records.append(
-                    {
-                        "image_id": sample.image_id,
-                        "category_id": int(found.category_ids[i]),
+                    describe_image(sample)
+                    | {
+                        "category_id": category,
+                        "category": sample.categories.get(category),
                         "score": float(found.scores[i]),
                         "bbox": found.xywh[i].tolist(),
-                        "segmentation": json.dumps(as_json(rle)),
+                        "segmentation": mask,
                         "pred_iou": pred_iou,
                         "choice": choice,
                     }

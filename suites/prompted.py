@@ -20,6 +20,7 @@ from sambench.suites.base import (
     score_instances,
     sum_instances,
 )
+from sambench.suites.data.rle import encode_text
 from sambench.suites.data.sample import Sample, Target
 from sambench.suites.metrics.iou import mask_iou
 from sambench.suites.metrics.sizes import SIZES, sized
@@ -28,14 +29,22 @@ from sambench.suites.protocol import Protocol
 from sambench.suites.scoring.bootstrap import ImageSums
 from sambench.suites.scoring.scores import Metric, Scores
 
+PROMPT = ("box", "points", "labels")
+ANSWER = ("segmentation", "iou", "pred_iou", "choice")
+
 SCHEMA = pa.schema(
     [
         *INSTANCE_COLUMNS,
+        pa.field("box", pa.list_(pa.float32(), 4)),
+        pa.field("points", pa.list_(pa.list_(pa.float32(), 2))),
+        pa.field("labels", pa.list_(pa.int8())),
+        pa.field("segmentation", pa.string(), nullable=False),
         pa.field("iou", pa.float64(), nullable=False),
         pa.field("pred_iou", pa.float32(), nullable=False),
         pa.field("choice", pa.int8(), nullable=False),
     ]
 )
+"""A row an object: its prompt as far as it has such parts, the mask as COCO's RLE in JSON, its IoU."""
 
 
 class PromptedSuite(InstanceSuite):
@@ -45,7 +54,6 @@ class PromptedSuite(InstanceSuite):
     """
 
     schema: ClassVar[pa.Schema] = SCHEMA
-    record_axes: ClassVar[tuple[str, ...]] = ("crowd", "leave_out", "select", "threshold")
     metrics: ClassVar[tuple[Metric, ...]] = tuple(
         Metric(sized("miou", size), objects, brief=size == "all") for size, objects in SIZES.items()
     )
@@ -66,15 +74,18 @@ class PromptedSuite(InstanceSuite):
         targets = kept(sample.targets, protocol)
         if not targets:
             return []
+        prompts = self.prompts(targets)
+        given = _rows(prompts)
         records: list[Record] = []
-        for chosen in predict(segmenter, embedding, self.prompts(targets), protocol, watch):
-            batch = targets[len(records) : len(records) + len(chosen.masks)]
+        for chosen in predict(segmenter, embedding, prompts, protocol, watch):
+            batch = slice(len(records), len(records) + len(chosen.masks))
             with watch("score", segmenter.device):
-                iou = mask_iou(chosen.masks, [t.mask for t in batch])
-            rows = zip(batch, iou, chosen.pred_iou.tolist(), chosen.choice.tolist(), strict=True)
-            for target, found, pred_iou, choice in rows:
-                scored = {"iou": found, "pred_iou": pred_iou, "choice": choice}
-                records.append(describe(sample.image_id, target) | scored)
+                iou = mask_iou(chosen.masks, [t.mask for t in targets[batch]])
+                masks = encode_text(np.asarray(chosen.masks.cpu()))
+            answers = zip(masks, iou, chosen.pred_iou.tolist(), chosen.choice.tolist(), strict=True)
+            for target, prompt, answer in zip(targets[batch], given[batch], answers, strict=True):
+                scored = dict(zip(ANSWER, answer, strict=True))
+                records.append(describe(sample, target) | prompt | scored)
         return records
 
     def score(self, records: pa.Table, protocol: Protocol) -> Scores:
@@ -84,6 +95,13 @@ class PromptedSuite(InstanceSuite):
     def per_image(self, records: pa.Table, protocol: Protocol) -> ImageSums:
         """Return the sums behind every metric."""
         return sum_instances(_iou(records), records, protocol)
+
+
+def _rows(prompts: Prompts) -> list[Record]:
+    """Write each prompt down; what none of them has is null."""
+    given = (prompts.boxes, prompts.points, prompts.labels)
+    columns = [[None] * len(prompts) if part is None else part.tolist() for part in given]
+    return [dict(zip(PROMPT, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 def _iou(records: pa.Table) -> dict[str, np.ndarray]:

@@ -10,11 +10,11 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+
+from sambench.adapters.files import remove_leftovers, scratch
 
 Key = Mapping[str, object]
 """All that decides an entry, in JSON's types."""
@@ -44,14 +44,11 @@ def cached(title: str, key: Key, build: Callable[[Path], None]) -> Path:
     folder = cache_folder() / f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', title)}-{digest[:24]}"
     if is_whole(folder):
         return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=".building-", dir=folder.parent))
-    try:
+    remove_leftovers(folder.parent)
+    with scratch(folder) as temporary:
         build(temporary)
         _write_list(temporary, key)
         _put(temporary, folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return folder
 
 
@@ -77,9 +74,8 @@ def _facts(file: Path) -> list[object]:
 def _put(temporary: Path, folder: Path) -> None:
     """Move a built entry to its place. Where another process was first, its entry stays."""
     if folder.exists() and not is_whole(folder):
-        aside = Path(tempfile.mkdtemp(prefix=".damaged-", dir=folder.parent))
-        os.replace(folder, aside)
-        shutil.rmtree(aside, ignore_errors=True)
+        with scratch(folder) as aside:
+            os.replace(folder, aside)
     try:
         os.rename(temporary, folder)
     except OSError:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from sambench.adapters import images as reader
 from sambench.adapters.engines.cache import cached
 from sambench.adapters.engines.export import LARGEST_INSIDE, need_onnx
 from sambench.adapters.families.sam import SamSegmenter
@@ -66,7 +67,7 @@ def quantised(segmenter: SamSegmenter, file: Path) -> Path:
         file: ONNX of its encoder, an entry of the cache.
 
     Raises:
-        SambenchError: there are no images to calibrate on, or what quantises is not installed.
+        SambenchError: no images to calibrate on, a damaged one, or what quantises is not installed.
     """
     chosen = images()
     need_onnx()
@@ -79,7 +80,7 @@ def quantised(segmenter: SamSegmenter, file: Path) -> Path:
     key = {
         "float32": sha256_of(file),
         "images": calibrated_on("int8"),
-        "code": sha256_of(Path(__file__)),
+        "code": [sha256_of(Path(module)) for module in (__file__, reader.__file__)],
         "onnxruntime": onnxruntime.__version__,
     }
     folder = cached(
@@ -131,15 +132,8 @@ class _Images:
 
 
 def _inputs(segmenter: SamSegmenter, chosen: list[Path]) -> Iterator[dict[str, np.ndarray]]:
-    from PIL import Image
-
     for file in chosen:
-        try:
-            with Image.open(file) as image:
-                pixels = np.asarray(image.convert("RGB"))
-        except OSError as error:
-            raise SambenchError(f"{file}: cannot be read as an image ({error}).") from None
-        yield {"pixels": segmenter.prepare(pixels).pixels[None].numpy()}
+        yield {"pixels": segmenter.prepare(reader.read_image(file)).pixels[None].numpy()}
 
 
 def _without_weights(file: Path) -> list[str]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +13,7 @@ from sambench.adapters.engines.artifacts import Artifacts
 from sambench.adapters.engines.calibrate import images, quantise
 from sambench.adapters.engines.graphs import TYPES, EncoderGraph, Graph, Types, Which
 from sambench.adapters.families.sam import SamSegmenter
+from sambench.adapters.files import remove_leftovers, scratch
 from sambench.evsam.errors import SambenchError
 
 
@@ -107,12 +106,8 @@ def _target(name: str, graph: Graph, kind: Format, out: Path, parts: int) -> Pat
 
 def _write_one(artifacts: Artifacts, graph: Graph, request: Request, file: Path) -> None:
     """Export one part into a folder of its own, and move what is there when all is done."""
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=".exporting-", dir=file.parent))
-    except OSError as error:
-        raise SambenchError(f"{file.parent}: cannot be written to ({error.strerror}).") from None
-    try:
+    remove_leftovers(file.parent)
+    with scratch(file) as folder:
         onnx = folder / f"{file.stem}.onnx"
         artifacts.export(graph, onnx)
         if artifacts.int8 and isinstance(graph, EncoderGraph):
@@ -122,8 +117,6 @@ def _write_one(artifacts: Artifacts, graph: Graph, request: Request, file: Path)
             folder.iterdir(), key=lambda made: made.name == file.name
         ):  # what names others, last
             os.replace(made, file.parent / made.name)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _write_onnx(file: Path, graph: Graph, request: Request) -> None:

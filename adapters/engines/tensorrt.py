@@ -6,8 +6,6 @@ engine is for one batch size; a decoder's for all numbers of prompts and points.
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -22,6 +20,7 @@ from sambench.adapters.engines.exported import ExportedParts, Session
 from sambench.adapters.engines.graphs import TYPES, Graph
 from sambench.adapters.engines.parts import Parts
 from sambench.adapters.families.sam import SamSegmenter
+from sambench.adapters.files import write_atomic
 from sambench.evsam.errors import SambenchError
 
 MODULES = ("tensorrt", "tensorrt_rtx", "tensorrt_rtx_bindings")
@@ -140,7 +139,7 @@ def build(trt: Any, file: Path, sizes: Shapes, *, tf32: bool = False) -> bytes:
     if plan is None:
         raise SambenchError(f"engine tensorrt: no engine could be built: {log.last}")
     if timings is not None:
-        _keep(timings, bytes(config.get_timing_cache().serialize()))
+        write_atomic(timings, bytes(config.get_timing_cache().serialize()))
     return bytes(plan)
 
 
@@ -154,14 +153,6 @@ def _timings(trt: Any, config: Any) -> Path | None:
     if not config.set_timing_cache(config.create_timing_cache(known), ignore_mismatch=False):
         config.set_timing_cache(config.create_timing_cache(b""), ignore_mismatch=False)
     return file
-
-
-def _keep(file: Path, content: bytes) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=file.parent)
-    with os.fdopen(handle, "wb") as out:
-        out.write(content)
-    os.replace(temporary, file)
 
 
 def _logger(trt: Any) -> Any:

@@ -21,8 +21,9 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
+from sambench.adapters.files import locked
 from sambench.adapters.weights.upstream import RemoteFile, Upstream
-from sambench.adapters.weights.verify import examine, part_of, reason, verify
+from sambench.adapters.weights.verify import State, examine, part_of, reason, verify
 from sambench.evsam.errors import SambenchError
 
 BLOCK = 1 << 20
@@ -33,6 +34,7 @@ PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0)
 """Seconds before each new attempt; counted anew whenever an attempt got further than all before it."""
 TOKEN_ORIGIN = "https://huggingface.co"
 """The only place that ``$HF_TOKEN`` is sent to."""
+ELSEWHERE = "Set $SAMBENCH_WEIGHTS to a folder that can be written to."
 
 OnProgress = Callable[[RemoteFile, int, int | None], None]
 """Told of a file, of the bytes there so far, and of all its bytes where known."""
@@ -40,6 +42,8 @@ OnProgress = Callable[[RemoteFile, int, int | None], None]
 
 def fetch(upstream: Upstream, folder: Path, on_progress: OnProgress = lambda *_: None) -> list[Path]:
     """Get those files that are not there or not right; go on with what an earlier call began.
+
+    One process at a time: two that add to the same part would spoil it.
 
     Args:
         upstream: whose files.
@@ -52,20 +56,31 @@ def fetch(upstream: Upstream, folder: Path, on_progress: OnProgress = lambda *_:
     Raises:
         SambenchError: one cannot be had, or is not the right one. The message says how to get it by hand.
     """
-    wanted = [s for s in verify(upstream, folder) if s.status in ("missing", "wrong")]
-    for state in wanted:
-        try:
-            part = _Part(state.path)
-            _download(state.file, part, on_progress)
-            _finish(state.file, part)
-        except _RefusedError as error:
-            by_hand = _by_hand(upstream, state.file, state.path)
-            raise SambenchError(f"{state.file.name}: {error}\n{by_hand}") from None
-        except OSError as error:
-            full = error.errno == errno.ENOSPC
-            remedy = "Make room and go on with the same call." if full else "Or set $SAMBENCH_WEIGHTS."
-            raise SambenchError(f"{state.path}: cannot be written ({reason(error)}). {remedy}") from None
+    if not _wanted(upstream, folder):
+        return []  # without a lock, for which the folder must be one that can be written to
+    with locked(folder / upstream.location, ELSEWHERE):
+        wanted = _wanted(upstream, folder)  # less, where another process had it
+        for state in wanted:
+            _get(upstream, state, on_progress)
     return [state.path for state in wanted]
+
+
+def _wanted(upstream: Upstream, folder: Path) -> list[State]:
+    return [s for s in verify(upstream, folder) if s.status in ("missing", "wrong")]
+
+
+def _get(upstream: Upstream, state: State, on_progress: OnProgress) -> None:
+    try:
+        part = _Part(state.path)
+        _download(state.file, part, on_progress)
+        _finish(state.file, part)
+    except _RefusedError as error:
+        by_hand = _by_hand(upstream, state.file, state.path)
+        raise SambenchError(f"{state.file.name}: {error}\n{by_hand}") from None
+    except OSError as error:
+        full = error.errno == errno.ENOSPC
+        remedy = "Make room and go on with the same call." if full else ELSEWHERE
+        raise SambenchError(f"{state.path}: cannot be written ({reason(error)}). {remedy}") from None
 
 
 class _RefusedError(Exception):

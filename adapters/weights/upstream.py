@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import sys
@@ -48,6 +49,17 @@ class Upstream(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Path within the weights folder: the file, or the folder where there are several."""
         first = Path(self.files[0].name)
         return first if len(self.files) == 1 else first.parent
+
+    @property
+    def sha256(self) -> str | None:
+        """Checksum as `adapters.weights.resolve.sha256_of` gives it, where that of every file is known."""
+        sums = {Path(file.name).name: file.sha256 for file in self.files}
+        if None in sums.values():
+            return None
+        if len(self.files) == 1:
+            return self.files[0].sha256
+        lines = "".join(f"{name} {sums[name]}\n" for name in sorted(sums))
+        return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def upstream(name: str) -> Upstream | None:

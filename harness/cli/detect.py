@@ -1,34 +1,25 @@
 """``sambench detect``: boxes for the suites that are prompted by a detector's.
 
 A result is COCO result JSON, and has its provenance beside it. The same command again finds both and computes
-nothing; a file that another command made is never overwritten.
+nothing, or goes on where it was interrupted; a file that another command made is never overwritten.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import shlex
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
-import msgspec
 import typer
 
 from sambench.evsam.errors import SambenchError
 from sambench.harness.cli import console, options
+from sambench.harness.cli.ending import interruptible
 
 if TYPE_CHECKING:
-    from sambench.adapters.detectors.base import Detector, ImageBoxes
-    from sambench.suites.data.coco import CocoDataset, Entry
-
-
-SCHEMA = 1
-
-MADE_BY = ("schema", "detector", "weights", "settings", "versions", "code", "device", "data")
-"""What of a provenance decides the boxes; the rest tells where and how they came."""
+    from sambench.adapters.detectors.base import Detector
+    from sambench.harness.detect.result import Result
+    from sambench.suites.data.coco import Entry
 
 
 def detect(
@@ -53,145 +44,52 @@ def detect(
 ) -> None:
     """Detect the annotations' categories in their images, and write the boxes with their provenance.
 
-    The provenance is in FILE.provenance.json. The same command again finds both, and computes nothing.
+    The provenance is in FILE.provenance.json. Interrupt it anywhere: the same command goes on where it was,
+    and computes nothing where all is there.
 
     **Example**: sambench detect yolov8x --images val2017 --annotations instances_val2017.json
     --out boxes/yolov8x.json
     """
     from sambench.adapters.detectors.base import Category
     from sambench.adapters.detectors.registry import create, parse_options
+    from sambench.adapters.files import locked
+    from sambench.harness.detect.result import Result, describe, provenance_file
     from sambench.suites.data.coco import CocoDataset
+    from sambench.suites.data.fingerprints import with_digests
     from sambench.suites.data.sample import draw
 
-    beside = _provenance_file(out)
+    provenance_file(out)  # refused before anything is read
     options = parse_options(detector, option or [])
     dataset = CocoDataset(images, annotations)
     entries = draw(dataset.entries, limit, seed)
     if not entries:
         raise SambenchError(f"{annotations}: lists no image.")
     dataset.check_files(entries)
+    entries = with_digests(entries)
     categories = [Category(id_, name) for id_, name in dataset.categories.items()]
     with console.err.status(f"Loading {detector}"):
         its = create(detector, categories=categories, weights=weights, device=device, **options)
-    provenance = _provenance(its, dataset, entries, device)
-    if _is_there(out, beside, provenance):
-        console.out.print(f"{out}: is there already, {_count(out)} boxes", soft_wrap=True)
-        return
-    try:
-        rows = _rows(its, entries)
-    except KeyboardInterrupt:
-        console.err.print("Stopped; nothing was written.")
-        raise typer.Exit(130) from None
-    _write(out, beside, rows, provenance)
-    console.out.print(f"{out}: {len(rows)} boxes in {len(entries)} images", soft_wrap=True)
+    result = Result(out, describe(its, dataset, entries, device))
+    boxes = result.boxes()
+    if boxes is None:
+        with interruptible(), locked(out):
+            boxes = result.boxes()  # which another command has made while this one waited
+            if boxes is None:
+                made = _make(its, entries, result)
+                console.out.print(f"{out}: {made} boxes in {len(entries)} images", soft_wrap=True)
+                return
+    console.out.print(f"{out}: is there already, {boxes} boxes", soft_wrap=True)
 
 
-def _provenance_file(out: Path) -> Path:
-    if out.suffix != ".json":
-        raise SambenchError(f"--out {out}: say FILE.json; results are written as COCO result JSON.")
-    return out.with_suffix(".provenance.json")
-
-
-def _rows(detector: Detector, entries: Sequence[Entry]) -> list[dict[str, Any]]:
-    """Detect in all images; rows by image, falling score, category, box, so that ties do not shuffle."""
+def _make(detector: Detector, entries: Sequence[Entry], result: Result) -> int:
+    """Detect what no earlier command has, and put the result together; return its number of boxes."""
+    from sambench.adapters.files import remove_leftovers
     from sambench.harness.cli.progress import RunProgress
-    from sambench.suites.data.images import read_image
+    from sambench.harness.detect.shards import detect_missing
 
-    rows: list[dict[str, Any]] = []
+    remove_leftovers(result.out.parent)
+    shards = result.shards()
     with RunProgress(console.err) as progress:
-        progress.group_started(detector.name, len(entries), 0)
-        for entry in entries:
-            record = entry.record
-            stated = (record.height, record.width) if record.height and record.width else None
-            (found,) = detector.detect([read_image(entry.file, stated)])
-            rows += _rows_of(record.id, found)
-            progress.images_done(1)
-    rows.sort(key=lambda row: (row["image_id"], -row["score"], row["category_id"], row["bbox"]))
-    return rows
-
-
-def _rows_of(image_id: int, found: ImageBoxes) -> list[dict[str, Any]]:
-    """COCO's result rows of one image: boxes as x, y, width, height; nothing is rounded."""
-    return [
-        {"image_id": image_id, "category_id": category, "bbox": [x0, y0, x1 - x0, y1 - y0], "score": score}
-        for (x0, y0, x1, y1), score, category in zip(
-            found.boxes.tolist(), found.scores.tolist(), found.category_ids.tolist(), strict=True
-        )
-    ]
-
-
-def _provenance(
-    detector: Detector, dataset: CocoDataset, entries: Sequence[Entry], device: str
-) -> dict[str, Any]:
-    """Say what makes the boxes."""
-    from sambench.adapters.detectors import registry
-    from sambench.harness.provenance import device_name, versions
-    from sambench.harness.sources import code_digest
-    from sambench.suites.data.fingerprints import images_sha256
-
-    weights = detector.weights
-    module = registry.entry(detector.name).target.partition(":")[0]
-    return {
-        "schema": SCHEMA,
-        "detector": detector.name,
-        "weights": {"source": weights.source, "sha256": weights.sha256, "seed": weights.seed},
-        "weights_path": weights.path,
-        "settings": detector.settings,
-        "versions": versions(*detector.libraries),
-        "code": code_digest(module, "sambench.suites.data.images"),
-        "device": device_name(device),
-        "data": {
-            "annotations": dataset.annotations.name,
-            "annotations_sha256": dataset.annotations_sha256,
-            "images_sha256": images_sha256(entries),
-            "images": len(entries),
-            "of": len(dataset),
-            "image_ids": [e.record.id for e in entries] if len(entries) < len(dataset) else "all",
-        },
-        "command": shlex.join(["sambench", *sys.argv[1:]]),
-    }
-
-
-def _is_there(out: Path, beside: Path, wanted: Mapping[str, Any]) -> bool:
-    """Tell whether the result that this command would make is there, whole.
-
-    Raises:
-        SambenchError: something else is.
-    """
-    from sambench.adapters.weights.resolve import sha256_of
-
-    if not out.exists():
-        return False
-    try:
-        found = json.loads(beside.read_text(encoding="utf-8"))
-        different = [key for key in MADE_BY if found.get(key) != json.loads(json.dumps(wanted[key]))]
-    except (OSError, ValueError, AttributeError):
-        raise SambenchError(
-            f"{out}: is there, and no {beside.name} says what made it. Give another --out, or remove it."
-        ) from None
-    if different:
-        raise SambenchError(
-            f"{out}: is there, made with other {', '.join(different)} ({beside.name} says which). Give "
-            "another --out, or remove it."
-        )
-    if sha256_of(out) != found.get("result_sha256"):
-        raise SambenchError(f"{out}: was changed after it was made. Give another --out, or remove it.")
-    return True
-
-
-def _count(out: Path) -> int:
-    return len(msgspec.json.decode(out.read_bytes()))
-
-
-def _write(out: Path, beside: Path, rows: list[dict[str, Any]], provenance: Mapping[str, Any]) -> None:
-    """Write both files, the result last: a result is never without its provenance."""
-    from sambench.suites.files import write_atomic
-
-    content = msgspec.json.encode(rows)
-    whole = {
-        **provenance,
-        "boxes": len(rows),
-        "result_sha256": hashlib.sha256(content).hexdigest(),
-    }
-    write_atomic(beside, (json.dumps(whole, indent=1) + "\n").encode())
-    write_atomic(out, content)
+        progress.group_started(detector.name, len(entries), shards.images())
+        detect_missing(detector, entries, shards, progress.images_done)
+    return result.assemble(shards)

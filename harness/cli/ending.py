@@ -32,18 +32,41 @@ def interruptible() -> Iterator[None]:
         raise typer.Exit(130) from None
 
 
+def foresee_report(out: Path) -> None:
+    """Say before the work if there will be no report, and how to have one; the work does not depend on it."""
+    from sambench.reports.report import MissingExtraError, check_extra
+
+    try:
+        check_extra()
+    except MissingExtraError as error:
+        console.warn(_without_report(error, out))
+
+
 def write_report(out: Path, results: ResultsFile) -> dict[str, Path]:
     """Write the report of a run's folder; return what there is now, by title.
+
+    Without the report's extra it is left out with a line that says how to have it.
 
     Raises:
         SambenchError: ``results.json`` could not be written in the end.
     """
+    from sambench.reports.report import MissingExtraError
     from sambench.reports.report import write_report as write
 
     if results.error is not None:
         raise results.error
-    files = write([out], out)
-    return {"results": out / "results.json", "report": files.html, "": files.markdown}
+    found = {"results": out / "results.json"}
+    try:
+        files = write([out], out)
+    except MissingExtraError as error:
+        console.warn(_without_report(error, out))
+        return found
+    return found | {"report": files.html, "": files.markdown}
+
+
+def _without_report(error: Exception, out: Path) -> str:
+    command = shlex.join(["sambench", "report", str(out)])
+    return f"{error}; then '{command}' writes it. Results and records do not need it."
 
 
 def show_files(files: dict[str, Path]) -> None:

@@ -78,7 +78,7 @@ def _as_json(one: Profile, depth: int) -> dict[str, Any]:
 
 def _show(profiles: Sequence[Profile]) -> None:
     from sambench.reports.published import footnote, lookup
-    from sambench.reports.words import model_name
+    from sambench.suites.naming import title
 
     numbers = ("input", "params M", "paper", "encoder M", "MACs G", "paper", "plain G")
     table = console.plain_table("model", *numbers, right=numbers)
@@ -92,7 +92,7 @@ def _show(profiles: Sequence[Profile]) -> None:
         )
         mark = ""
         if note := footnote(*PAPER, one.model):
-            notes.append(f"{model_name(one.model)}: {note}")
+            notes.append(f"{title(one.model)}: {note}")
             mark = f" [{len(notes)}]"
         table.add_row(
             one.model + mark,

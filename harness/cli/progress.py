@@ -91,7 +91,9 @@ class RunProgress(Listener):
         line = f"{self._title}: {self._done}/{self._total} images"
         if self._fresh:
             speed = self._fresh / max(self._said - self._began, 1e-9)
-            line += f", {speed:.1f} img/s, {in_words((self._total - self._done) / speed)} left"
+            line += f", {speed:.1f} img/s"
+            if left := self._total - self._done:
+                line += f", {in_words(left / speed)} left"
         elif self._said - self._began > 1:
             line += f", {in_words(self._said - self._began)} so far"
         self.console.print(line, soft_wrap=True)

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sambench.harness.cli import console, options
-from sambench.harness.cli.ending import command_line, interruptible, show_files, write_report
+from sambench.harness.cli.ending import (
+    command_line,
+    foresee_report,
+    interruptible,
+    show_files,
+    write_report,
+)
 
 if TYPE_CHECKING:
     from sambench.harness.plan import Plan
@@ -92,6 +98,7 @@ def _do(plan: Plan, times: Sequence[str]) -> None:
     for line in times:
         console.err.print(line, soft_wrap=True)
     out: Path = plan.config.out
+    foresee_report(out)
     results = ResultsFile(out)
     with interruptible(), RunProgress(console.err) as progress:
         cells = run_plan(plan, Events([progress, results], console.warn), command_line())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -72,10 +72,10 @@ def show(
     **Example**: sambench show street.jpg --models efficientvit_sam_l0,sam_vit_b --point 320,240
     --points-per-side 16 --out street.png
     """
+    from sambench.adapters.files import write_atomic
     from sambench.adapters.registry import check_device
     from sambench.harness.config.content import weights_of
     from sambench.reports.pictures import draw
-    from sambench.suites.files import write_atomic
 
     if out.suffix.lower() != ".png":
         raise SambenchError(f"--out {out}: the picture is a PNG. Give it a name that ends in .png.")
@@ -90,7 +90,7 @@ def show(
 
 
 def _request(image: Path, mode: str, point: str | None, box: str | None, points_per_side: int) -> _Request:
-    from sambench.suites.data.images import read_image
+    from sambench.adapters.images import read_image
 
     modes = _split(mode, "--mode")
     for one in modes:
@@ -162,9 +162,11 @@ def _numbers(text: str, option: str, form: str) -> list[float]:
 
 def _row(name: str, weights: str | None, device: str, request: _Request) -> Row:
     """Run one model in all modes."""
-    from sambench.adapters.registry import create, entry
+    from sambench.adapters.registry import create
+    from sambench.adapters.weights.resolve import plain
     from sambench.reports.pictures import Row
     from sambench.suites.base import Stopwatch
+    from sambench.suites.naming import checkpoint, title
 
     watch = Stopwatch()
     with console.err.status(f"{name}: encoding"):
@@ -172,8 +174,12 @@ def _row(name: str, weights: str | None, device: str, request: _Request) -> Row:
         with watch("encode", segmenter.device):
             (embedding,) = segmenter.encode([request.pixels])
     cells = tuple(_cell(mode, segmenter, embedding, request) for mode in request.modes)
-    untrained = "random weights\n" if segmenter.weights.source == "random" else ""
-    return Row(f"{entry(name).title}\n{untrained}encoder {watch.seconds['encode']:.2f} s", cells)
+    lines = [
+        title(name),
+        checkpoint(name, asdict(plain(segmenter.weights))),
+        f"encoder {watch.seconds['encode']:.2f} s",
+    ]
+    return Row("\n".join(line for line in lines if line), cells)
 
 
 def _cell(mode: str, segmenter: Segmenter, embedding: Embedding, request: _Request) -> Cell:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -9,11 +10,12 @@ from rich.table import Table
 
 from sambench.harness.cli.console import plain_table
 from sambench.harness.plan import Plan
+from sambench.suites.naming import departures, with_departures
 from sambench.suites.results import CellResult
 from sambench.suites.scoring.scores import About, Metric
 
-MOST_COLUMNS = 5
-"""Metrics that a terminal has room for; the report has all."""
+MOST_METRICS = 5
+"""On a terminal; the report has all."""
 
 
 def show_plan(plan: Plan, console: Console) -> None:
@@ -46,24 +48,44 @@ def show_plan(plan: Plan, console: Console) -> None:
 
 
 def show_results(cells: Sequence[CellResult], console: Console) -> None:
-    """Print the overall metrics of each cell, their intervals beneath them, a table a suite."""
-    engines = len({(cell.engine, cell.precision) for cell in cells}) > 1
+    """Print the overall metrics of each cell, intervals beneath them, a table a suite; as many as fit."""
     for suite in dict.fromkeys(cell.suite for cell in cells):
         mine = [cell for cell in cells if cell.suite == suite]
         metrics = _shown(mine)
+        while len(metrics) > 1 and _width(_table(mine, metrics), console) > console.width:
+            metrics.pop()  # rather than to fold names letter by letter
         console.print(_title(mine, metrics), style="italic", soft_wrap=True)
-        table = Table(box=None)
-        for column in ("model", *(["engine"] if engines else []), "data set"):
-            table.add_column(column, overflow="fold")
-        for column in ("scored", *(metric.title for metric in metrics)):
-            table.add_column(column, justify="right", no_wrap=True)
-        for cell in mine:
-            run_by = [f"{cell.engine} {cell.precision}"] if engines else []
-            values = [_value(cell, m.name) for m in metrics] if cell.status == "done" else [_status(cell)]
-            table.add_row(cell.model, *run_by, cell.dataset, str(cell.n_instances), *values)
-        console.print(table)
-        for reason in dict.fromkeys(f"{c.model}, {suite}: {c.reason}" for c in mine if c.reason):
-            console.print(reason, soft_wrap=True)
+        console.print(_table(mine, metrics))
+        for line in dict.fromkeys(reason(cell) for cell in mine if cell.reason):
+            console.print(line, soft_wrap=True)
+
+
+def _width(table: Table, console: Console) -> int:
+    """Return how wide a table would be that nothing confines."""
+    return console.measure(table, options=console.options.update_width(sys.maxsize)).maximum
+
+
+def _table(cells: Sequence[CellResult], metrics: Sequence[Metric]) -> Table:
+    table = Table(box=None)
+    for column in ("model", "data set"):
+        table.add_column(column, overflow="fold")
+    for column in ("scored", *(metric.title for metric in metrics)):
+        table.add_column(column, justify="right", no_wrap=True)
+    for cell in cells:
+        values = [_value(cell, m.name) for m in metrics] if cell.status == "done" else [_status(cell)]
+        name = under_each_other(cell.model, departures(cell))
+        table.add_row(name, cell.dataset, str(cell.n_instances), *values)
+    return table
+
+
+def under_each_other(model: str, departures: Sequence[str]) -> str:
+    """Return a model's name with what departs from the plain case beneath it, a line each."""
+    return "\n ".join([model, *departures])
+
+
+def reason(cell: CellResult) -> str:
+    """Return why a cell has no number, on one line."""
+    return f"{with_departures(cell.model, cell)}; {cell.suite}: {cell.reason}"
 
 
 def _about(cells: Sequence[CellResult]) -> About:
@@ -72,7 +94,7 @@ def _about(cells: Sequence[CellResult]) -> About:
 
 def _shown(cells: Sequence[CellResult]) -> list[Metric]:
     measured = {name for cell in cells for name in cell.metrics}
-    return [m for m in _about(cells).metrics if m.brief and m.name in measured][:MOST_COLUMNS]
+    return [m for m in _about(cells).metrics if m.brief and m.name in measured][:MOST_METRICS]
 
 
 def _title(cells: Sequence[CellResult], metrics: Sequence[Metric]) -> str:

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sambench.harness.cli import console, options
-from sambench.harness.cli.ending import command_line, interruptible, show_files, write_report
+from sambench.harness.cli.ending import (
+    command_line,
+    foresee_report,
+    interruptible,
+    show_files,
+    write_report,
+)
 
 if TYPE_CHECKING:
     from sambench.harness.throughput.config import ThroughputConfig
@@ -113,15 +119,18 @@ def _plan(config: ThroughputConfig) -> tuple[Plan, str | None]:
 
 def _do(plan: Plan, uuid: str | None, as_json: bool) -> None:
     """Measure, show and report; exit with 1 where there is no number that should be."""
+    from sambench.adapters.files import locked
     from sambench.harness.events import Events
     from sambench.harness.results import ResultsFile
     from sambench.harness.throughput.cooling import cooling
     from sambench.harness.throughput.progress import ThroughputProgress
     from sambench.harness.throughput.schedule import run
 
+    foresee_report(plan.config.out)
     results = ResultsFile(plan.config.out)
     events = Events([results], console.warn)
-    with interruptible(), ThroughputProgress(console.err) as progress:
+    measured = plan.config.out / "records" / "throughput"
+    with interruptible(), locked(measured), ThroughputProgress(console.err) as progress:
         cells = run(plan, progress, events, command_line(), cooling(uuid))
     files = write_report(plan.config.out, results)
     if as_json:
@@ -163,26 +172,28 @@ def _show_plan(plan: Plan) -> None:
         console.out.print(f"will have no number: {reason}", soft_wrap=True)
 
 
-NAMES = ("model", "engine", "marks")
-COLUMNS = (*NAMES[:2], "img/s", "low-high", "p50 ms", "p99 ms", "of ceiling", NAMES[2])
+COLUMNS = ("model", "img/s", "low-high", "p50 ms", "p99 ms", "of ceiling", "marks")
 
 
 def _show(cells: Sequence[CellResult]) -> None:
     """Print a table for each scope, mode and batch size, models beneath each other; then what went wrong."""
+    from sambench.harness.cli.tables import reason, under_each_other
+    from sambench.suites.naming import beside_speed
+
     places: dict[tuple[str, str, int], list[CellResult]] = {}
     for cell in cells:
         protocol = cell.protocol
         places.setdefault((protocol["scope"], protocol["mode"], protocol["batch"]), []).append(cell)
     for (scope, mode, batch), its in places.items():
         title = f"{scope}, {mode}, batch {batch}"
-        table = console.plain_table(*COLUMNS, title=title, right=COLUMNS[2:-1])
+        table = console.plain_table(*COLUMNS, title=title, right=COLUMNS[1:-1])
         for cell in its:
             marks = dict.fromkeys(mark.partition(":")[0] for mark in cell.provenance.get("marks", []))
-            table.add_row(cell.model, f"{cell.engine} {cell.precision}", *_values(cell), ", ".join(marks))
+            name = under_each_other(cell.model, beside_speed(cell))
+            table.add_row(name, *_values(cell), ", ".join(marks))
         console.out.print(table)
         console.out.print()
-    reasons = (f"{c.model}, {c.engine} {c.precision}: {c.reason}" for c in cells if c.reason)
-    for text in dict.fromkeys(reasons):
+    for text in dict.fromkeys(reason(cell) for cell in cells if cell.reason):
         console.out.print(text, soft_wrap=True)
 
 

@@ -22,6 +22,7 @@ from sambench.suites.base import (
     sum_instances,
 )
 from sambench.suites.click.clicker import Clicker
+from sambench.suites.data.rle import encode_text
 from sambench.suites.data.sample import Sample, Target
 from sambench.suites.metrics.iou import mask_iou
 from sambench.suites.metrics.sizes import SIZES, sized
@@ -38,9 +39,13 @@ SCHEMA = pa.schema(
         *INSTANCE_COLUMNS,
         pa.field("points", pa.list_(pa.list_(pa.int32(), 2)), nullable=False),
         pa.field("labels", pa.list_(pa.int8()), nullable=False),
+        pa.field("segmentation", pa.list_(pa.string()), nullable=False),
         pa.field("iou", pa.list_(pa.float64()), nullable=False),
+        pa.field("pred_iou", pa.list_(pa.float32()), nullable=False),
+        pa.field("choice", pa.list_(pa.int8()), nullable=False),
     ]
 )
+"""A row an object: the clicks that were made, and of each round the mask (COCO's RLE in JSON) and its IoU."""
 
 
 @dataclass
@@ -49,7 +54,8 @@ class _Session:
 
     target: Target
     clicker: Clicker
-    iou: list[float] = field(default_factory=list)
+    rounds: list[Record] = field(default_factory=list)
+    """The mask of each round, and what it is worth."""
     logits: Tensor | None = None
     """Low-resolution mask of the last round, (h, w); kept only where the protocol sends it back."""
     done: bool = False
@@ -63,10 +69,6 @@ class Click(InstanceSuite):
 
     name: ClassVar[str] = "click"
     schema: ClassVar[pa.Schema] = SCHEMA
-    record_axes: ClassVar[tuple[str, ...]] = (
-        *("crowd", "leave_out", "select", "threshold"),
-        *("perfect", "mask_feedback", "click_rule"),
-    )
     title: ClassVar[str] = "Clicks, mIoU"
     metrics: ClassVar[tuple[Metric, ...]] = tuple(
         Metric(sized(f"miou_{k}", size), clicks, group=objects, brief=size == "all")
@@ -108,7 +110,7 @@ class Click(InstanceSuite):
                 batch = active[start : start + len(chosen.masks)]
                 start += len(batch)
                 _take_round(batch, chosen, protocol, watch, last=round_ == CLICKS)
-        return [_record(sample.image_id, s) for s in sessions]
+        return [_record(sample, s) for s in sessions]
 
     def score(self, records: pa.Table, protocol: Protocol) -> Scores:
         """Average over objects after 1, 3 and 5 clicks."""
@@ -141,8 +143,11 @@ def _take_round(
     with watch("score", chosen.masks.device):
         iou = mask_iou(chosen.masks, [s.target.mask for s in sessions])
         masks = np.asarray(chosen.masks.cpu())
+        texts = encode_text(masks)
+    pred_iou, choice = chosen.pred_iou.tolist(), chosen.choice.tolist()
     for i, session in enumerate(sessions):
-        session.iou.append(float(iou[i]))
+        answer = {"iou": float(iou[i]), "pred_iou": pred_iou[i], "choice": choice[i]}
+        session.rounds.append({"segmentation": texts[i]} | answer)
         if protocol.mask_feedback == "previous":
             session.logits = chosen.logits[i]
         session.done = last or (iou[i] == 1 and protocol.perfect == "stop")
@@ -151,11 +156,12 @@ def _take_round(
                 session.clicker.click(masks[i])
 
 
-def _record(image_id: int, session: _Session) -> Record:
-    """Describe a session; where it stopped early, the last IoU stands for the rounds that were not needed."""
+def _record(sample: Sample, session: _Session) -> Record:
+    """Describe a session; where it stopped early, the last mask stands for the rounds not needed."""
     clicks = session.clicker.clicks
-    return describe(image_id, session.target) | {
+    rounds = session.rounds + session.rounds[-1:] * (CLICKS - len(session.rounds))
+    return describe(sample, session.target) | {
         "points": [[c.x, c.y] for c in clicks],
         "labels": [int(c.positive) for c in clicks],
-        "iou": session.iou + session.iou[-1:] * (CLICKS - len(session.iou)),
+        **{name: [answer[name] for answer in rounds] for name in rounds[0]},
     }

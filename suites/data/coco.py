@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -23,6 +23,13 @@ class Entry:
     """The annotation file, for messages."""
     sha256: str | None = None
     """Of the image file, once it is known."""
+    categories: Mapping[int, str] = field(default_factory=dict)
+    """The data set's categories, id to name; empty where the file has none. Its entries share it."""
+
+    @property
+    def file_name(self) -> str:
+        """The image's file as annotated: by its name, or as LVIS has it by the end of its address."""
+        return self.record.file_name or "/".join((self.record.coco_url or "").split("/")[-2:])
 
 
 class CocoDataset:
@@ -65,7 +72,7 @@ class CocoDataset:
         for annotation in annotations:
             by_image[annotation.image_id].append(annotation)
         return [
-            Entry(r, self._file_of(r), tuple(by_image[r.id]), self.annotations)
+            Entry(r, self._file_of(r), tuple(by_image[r.id]), self.annotations, categories=self.categories)
             for r in sorted(records, key=lambda r: r.id)
         ]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import Any, TypedDict
 
 import cv2
@@ -33,3 +35,13 @@ def encode(masks: np.ndarray) -> list[Rle]:
 def as_json(rle: Rle) -> dict[str, Any]:
     """Return an encoding that JSON can hold: its counts as text."""
     return {"size": rle["size"], "counts": rle["counts"].decode("ascii")}
+
+
+def as_text(coded: Mapping[str, Any]) -> str:
+    """Return what `as_json` made as records hold it: JSON without spaces."""
+    return json.dumps(coded, separators=(",", ":"))
+
+
+def encode_text(masks: np.ndarray) -> list[str]:
+    """Encode masks (N, H, W) bool as records hold them (see `encode` and `as_text`)."""
+    return [as_text(as_json(rle)) for rle in encode(masks)]

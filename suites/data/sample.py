@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 
+from sambench.adapters.images import read_image
 from sambench.suites.data.coco import Entry
-from sambench.suites.data.images import read_image
 from sambench.suites.data.masks import WindowMask, decode_segmentation, to_window
 
 T = TypeVar("T")
@@ -39,6 +39,10 @@ class Sample:
     """(H, W, 3) uint8 RGB."""
     targets: tuple[Target, ...]
     """In the order of the annotation file."""
+    file_name: str
+    """As annotated."""
+    categories: Mapping[int, str]
+    """Of the data set, id to name; empty where its file has none."""
 
 
 def load_sample(entry: Entry) -> Sample:
@@ -60,7 +64,7 @@ def load_sample(entry: Entry) -> Sample:
         targets.append(
             Target(a.id, a.category_id, (x, y, x + w, y + h), a.area, bool(a.iscrowd), to_window(mask))
         )
-    return Sample(record.id, image, tuple(targets))
+    return Sample(record.id, image, tuple(targets), entry.file_name, entry.categories)
 
 
 def draw(items: Sequence[T], limit: int | None, seed: int) -> list[T]:

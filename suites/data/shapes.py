@@ -8,7 +8,6 @@ show an object. Image i depends on the seed and i alone.
 from __future__ import annotations
 
 import json
-import tempfile
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
+from sambench.adapters.files import remove_leftovers, scratch
 from sambench.evsam.errors import SambenchError
 from sambench.suites.data import textures as look
 from sambench.suites.protocol import MEDIUM_AREA, SMALL_AREA
@@ -269,11 +269,11 @@ def make_shapes(
     try:
         if found := _existing(out, images, seed):
             return found
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as scratch:
-            # a folder within, because the temporary one is closed to other users
-            made = Path(scratch) / out.name
+        remove_leftovers(out.parent)
+        with scratch(out) as made:
             counts = _write(made, images, seed, on_image or (lambda done: None))
+            if found := _existing(out, images, seed):  # another command was first
+                return found
             made.replace(out)
     except OSError as error:
         raise SambenchError(f"cannot write {out}: {error}. Make room, or choose another --out.") from error
@@ -298,8 +298,8 @@ def _existing(out: Path, images: int, seed: int) -> ShapesSummary | None:
 
 
 def _write(folder: Path, images: int, seed: int, on_image: Callable[[int], None]) -> dict[str, int]:
-    """Write all files into the new ``folder``. Returns the counts of :class:`ShapesSummary`."""
-    (folder / "images").mkdir(parents=True)
+    """Write all files into the empty ``folder``. Returns the counts of :class:`ShapesSummary`."""
+    (folder / "images").mkdir()
     (folder / "annotations").mkdir()
     coco = _header()
     drawn: list[set[int]] = []

@@ -9,14 +9,23 @@ found, whatever the protocol says of them.
 
 from __future__ import annotations
 
-import json
 from typing import ClassVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from sambench.adapters.base import Capabilities, Embedding, Segmenter
-from sambench.suites.base import InstanceSuite, Record, Stopwatch, describe, kept, sum_instances
+from sambench.suites.base import (
+    IMAGE_COLUMNS,
+    InstanceSuite,
+    Record,
+    Stopwatch,
+    describe,
+    describe_image,
+    kept,
+    sum_instances,
+)
+from sambench.suites.data.rle import as_text
 from sambench.suites.data.sample import Sample
 from sambench.suites.everything.generator import GeneratedMask, GeneratorSettings, generate
 from sambench.suites.metrics.recall import THRESHOLDS, match
@@ -32,7 +41,7 @@ MATCHED = {size: f"matched_{size}" for size in SIZES}
 
 SCHEMA = pa.schema(
     [
-        pa.field("image_id", pa.int64(), nullable=False),
+        *IMAGE_COLUMNS,
         pa.field("kind", pa.string(), nullable=False),
         # An image: how many masks it has.
         pa.field("masks", pa.int32()),
@@ -48,6 +57,8 @@ SCHEMA = pa.schema(
         pa.field("crop_box", pa.list_(pa.int32(), 4)),
         pa.field("ann_id", pa.int64()),
         pa.field("category_id", pa.int64()),
+        pa.field("category", pa.string()),
+        pa.field("size", pa.string()),
         pa.field("mask_area", pa.int64()),
         pa.field("iscrowd", pa.bool_()),
         *(pa.field(column, pa.int8()) for column in MATCHED.values()),
@@ -88,10 +99,10 @@ class Everything(InstanceSuite):
             best = sorted(masks, key=lambda mask: -mask.predicted_iou)[:MOST_MASKS]
             matched = match([mask.segmentation for mask in best], objects, protocol)
         return [
-            {"image_id": sample.image_id, "kind": "image", "masks": len(masks)},
-            *(_describe_mask(sample.image_id, mask) for mask in masks),
+            {"kind": "image", **describe_image(sample), "masks": len(masks)},
+            *(_describe_mask(sample, mask) for mask in masks),
             *(
-                {"kind": "object", **describe(sample.image_id, target)}
+                {"kind": "object", **describe(sample, target)}
                 | {MATCHED[size]: times for size, times in counted.items()}
                 for target, counted in zip(objects, matched, strict=True)
             ),
@@ -126,13 +137,12 @@ def _recall(records: pa.Table, protocol: Protocol) -> dict[str, ImageSums]:
     return found
 
 
-def _describe_mask(image_id: int, mask: GeneratedMask) -> Record:
-    return {
-        "image_id": image_id,
+def _describe_mask(sample: Sample, mask: GeneratedMask) -> Record:
+    return describe_image(sample) | {
         "kind": "mask",
         "area": float(mask.area),
         "bbox": list(mask.bbox),
-        "segmentation": json.dumps(mask.segmentation, separators=(",", ":")),
+        "segmentation": as_text(mask.segmentation),
         "predicted_iou": mask.predicted_iou,
         "stability_score": mask.stability_score,
         "point": list(mask.point),

@@ -15,6 +15,13 @@ def sized(metric: str, size: str) -> str:
     return metric if size == "all" else f"{metric}_{size}"
 
 
+def size_of(area: float) -> str:
+    """Name COCO's size of one object: half-open bins of its area, square pixels, whatever a protocol says."""
+    if area < SMALL_AREA:
+        return "small"
+    return "medium" if area < MEDIUM_AREA else "large"
+
+
 def size_bins(area: np.ndarray, protocol: Protocol) -> dict[str, np.ndarray]:
     """Sort objects into COCO's sizes: name to mask (n,) bool, ``all`` first.
 

@@ -18,11 +18,11 @@ from typing import ClassVar, Self
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sambench.adapters.files import write_atomic
 from sambench.evsam.errors import SambenchError
 from sambench.suites.base import Setting
 from sambench.suites.data.detections import Detections, ImageDetections
 from sambench.suites.det_box import DetectedSuite, average_precision, check_detections
-from sambench.suites.files import write_atomic
 from sambench.suites.protocol import Protocol
 from sambench.suites.scoring.scores import Metric, Scores
 from sambench.suites.sginw.data import ANNOTATIONS, SPLIT, STRIDE, global_id, split_id
@@ -97,7 +97,10 @@ class Sginw(DetectedSuite):
         )
 
     def export(self, records: pa.Table, folder: Path) -> None:
-        """Write ``submission.zip``, one result file a data set in the naming of the official scorer."""
+        """Write ``_submission.zip``, one result file a data set in the naming of the official scorer.
+
+        Its own name begins so for those who open the folder as one table, and skip such files.
+        """
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
             for name in self.detections:
@@ -107,7 +110,7 @@ class Sginw(DetectedSuite):
                 ]
                 entry = zipfile.ZipInfo(f"seginw_{name}_val.json")  # without a date: same records, same bytes
                 archive.writestr(entry, json.dumps(results), zipfile.ZIP_DEFLATED)
-        write_atomic(folder / "submission.zip", buffer.getvalue())
+        write_atomic(folder / "_submission.zip", buffer.getvalue())
 
     def _part(self, name: str) -> Setting:
         """The setting of one data set."""

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from sambench.adapters.base import Prepared, Segmenter
+from sambench.adapters.images import read_image
 from sambench.evsam.errors import NotApplicableError, SambenchError
 from sambench.evsam.size import Size
 from sambench.suites.data.annotations import AnnotationRecord
 from sambench.suites.data.coco import CocoDataset, Entry
-from sambench.suites.data.images import read_image
 from sambench.suites.data.prefetch import prefetch
 from sambench.suites.data.sample import draw
 from sambench.suites.throughput.job import FEWEST_BATCHES, INPUT_IMAGES

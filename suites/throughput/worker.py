@@ -24,13 +24,13 @@ import pyarrow.parquet as pq
 import torch
 
 from sambench.adapters.base import Prompts, Segmenter
+from sambench.adapters.files import write_atomic
 from sambench.adapters.registry import check_device
 from sambench.adapters.weights.resolve import plain
 from sambench.evsam.errors import NotApplicableError
 from sambench.evsam.memory import keep_freed_memory
 from sambench.suites.environment import settings
 from sambench.suites.failures import Failure
-from sambench.suites.files import write_atomic
 from sambench.suites.throughput import parity
 from sambench.suites.throughput.ceilings import measure_ceilings
 from sambench.suites.throughput.inputs import Image, Shape, choose, rotation, shapes_of, wanted

@@ -66,7 +66,8 @@ def test_each_detector_is_a_cell_with_its_own_box_ap_beside(plain, boxes):
         rows = rows_of(out, cell)
         assert len(rows) == cell["n_instances"] == cell["counts"]["detections"]
         assert set(rows[0]) == {
-            "image_id", "category_id", "score", "bbox", "segmentation", "pred_iou", "choice"
+            "image_id", "file_name", "category_id", "category", "score", "bbox", "segmentation", "pred_iou",
+            "choice", "model", "weights", "engine", "precision", "suite", "dataset", "protocol",
         }  # fmt: skip
         assert "Boxes' own AP" in done.out
     assert ap_of(out, "vitdet")["box_ap"] > ap_of(out, "yolov8")["box_ap"]

@@ -11,12 +11,12 @@ import pytest
 from command import call, cells_of, flags
 from tiny_coco import TinyCoco
 
+from sambench.adapters.files import write_atomic
 from sambench.harness.config.run import load_run
 from sambench.harness.events import Events, Listener
 from sambench.harness.plan import make_plan
 from sambench.harness.results import ResultsFile
 from sambench.harness.run import run
-from sambench.suites.files import write_atomic
 from sambench.suites.results import CellResult
 
 EVENTS = ("run_started", "group_started", "images_done", "shard_done", "cell_done", "run_done")

@@ -31,7 +31,7 @@ GRABCUT = ["run", "--models", "grabcut", "--suites", "gt_box"]  # slow enough to
 SHARDS, SHARD = 4, 2  # of the 8 images
 
 FULL_DISK = """
-mount -t tmpfs -o size=16k tmpfs "$DISK" || exit 99
+mount -t tmpfs -o size=96k tmpfs "$DISK" || exit 99
 "$@"
 code=$?
 cp -a "$DISK"/. "$COPY"
@@ -173,7 +173,7 @@ def test_a_really_full_disk_leaves_nothing_half_written(many: list[str], tmp_pat
     copy.mkdir()
     try:
         probe = subprocess.run(
-            ["unshare", "-m", "mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(disk)],
+            ["unshare", "-m", "mount", "-t", "tmpfs", "-o", "size=96k", "tmpfs", str(disk)],
             capture_output=True,
             check=False,
         )

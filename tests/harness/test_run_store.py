@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import io
 import json
 import os
 from collections.abc import Callable
@@ -14,10 +15,11 @@ import pyarrow.parquet as pq
 import pytest
 from command import assert_nothing_half_written
 
+from sambench.adapters.files import write_atomic
 from sambench.evsam.errors import SambenchError
 from sambench.harness.results import write_results
-from sambench.harness.store import CellStore, encode_shard
-from sambench.suites.files import write_atomic
+from sambench.harness.shards import encode_shard
+from sambench.harness.store import CellStore
 from sambench.suites.prompted import SCHEMA
 from sambench.suites.results import CellResult, load_results
 
@@ -26,9 +28,12 @@ CELL = CellResult("box", "eager", "fp32", "cpu", "gt_box", "coco", {"preset": "p
 
 def record(number: int) -> dict[str, Any]:
     """A record of gt_box."""
-    ids = {"image_id": number, "ann_id": 10 + number, "category_id": 1}
-    sizes = {"area": 3.5 * number, "mask_area": 4 * number, "iscrowd": False}
-    return ids | sizes | {"iou": 1 / (number + 1), "pred_iou": 0.5, "choice": 0}
+    ids = {"image_id": number, "file_name": f"{number}.jpg", "ann_id": 10 + number}
+    ids |= {"category_id": 1, "category": None}
+    sizes = {"area": 3.5 * number, "size": "small", "mask_area": 4 * number, "iscrowd": False}
+    prompt = {"box": [0.0, 0.0, 2.0, 3.5], "points": None, "labels": None}
+    answer = {"segmentation": "{}", "iou": 1 / (number + 1), "pred_iou": 0.5, "choice": 0}
+    return ids | sizes | prompt | answer
 
 
 RECORDS = [record(i) for i in range(20)]
@@ -54,6 +59,29 @@ def test_one_other_value_gives_other_bytes(tmp_path: Path) -> None:
     store.write(0, encode_shard(RECORDS, {}, SCHEMA))
     store.write(1, encode_shard([*RECORDS[:-1], RECORDS[-1] | {"iou": 0.25}], {}, SCHEMA))
     assert store.path(0).read_bytes() != store.path(1).read_bytes()
+
+
+LABELS = {"model": "box", "weights": "none", "protocol": "crowd=keep"}
+
+
+def test_labels_are_columns_behind_the_records_in_every_shard_the_empty_one_too() -> None:
+    shards = [encode_shard(rows, {}, SCHEMA, LABELS) for rows in (RECORDS, [])]
+    full, empty = (pq.read_table(io.BytesIO(content)) for content in shards)
+    assert full.to_pylist() == [record | LABELS for record in RECORDS]
+    assert full.column_names == [*SCHEMA.names, *LABELS]
+    assert not any(full.schema.field(name).nullable for name in LABELS)
+    assert empty.schema == full.schema
+
+
+def test_labels_compress_to_nothing() -> None:
+    long = dict.fromkeys(LABELS, "of some length " * 10)
+    plain, labelled = (encode_shard(RECORDS * 500, {}, SCHEMA, labels) for labels in (None, long))
+    assert len(labelled) - len(plain) < 3 * 1000  # 1,500,000 characters in 10,000 rows
+
+
+def test_a_suites_column_that_has_the_name_of_a_label_is_refused() -> None:
+    with pytest.raises(SambenchError, match=r"column 'iou'.* Name that of the suite otherwise"):
+        encode_shard(RECORDS, {}, SCHEMA, {"iou": "mine"})
 
 
 def test_records_come_back_as_they_were_in_the_order_of_shards(tmp_path: Path) -> None:

@@ -10,25 +10,35 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import yaml
 
+from sambench import adapters
 from sambench.suites.protocol import PRESETS
 from sambench.suites.results import SCHEMA, CellResult
 
 PAPER = PRESETS["paper"].to_json()
 STRICT = PRESETS["strict"].to_json()
 SHA = "0123456789abcdef" * 4
+COCO_SHA = "e8c7f7908f1d7278341fae127d0da654f102f11bd7b21d8aeefa635b8c810b6f"
+"""Of instances_val2017.json."""
 SIZES = ("", "_small", "_medium", "_large")
 
 
-def provenance(source: str = "file") -> dict[str, Any]:
+def official(model: str) -> str:
+    """Return the checksum of a model's registered file, as the file of weights has it."""
+    known = yaml.safe_load((Path(adapters.__file__).parent / "weights" / "weights.yaml").read_text())
+    return str(known[model]["files"][0].get("sha256", SHA)) if model in known else SHA
+
+
+def provenance(source: str = "file", model: str = "efficientvit_sam_xl1") -> dict[str, Any]:
     weights = {
-        "file": {"source": "file", "path": "/data/weights/model.pt", "sha256": SHA},
+        "file": {"source": "file", "path": "/data/weights/model.pt", "sha256": official(model)},
         "random": {"source": "random", "seed": 0},
         "none": {"source": "none"},
     }
     return {
         "weights": weights[source],
-        "annotations": {"path": "/data/instances_val2017.json", "sha256": SHA[::-1]},
+        "annotations": {"path": "/data/instances_val2017.json", "sha256": COCO_SHA, "count": 36781},
         "images": {"path": "/data/val2017"},
         "git": {"commit": "deadbeefcafe0123", "dirty": True},
         "versions": {"python": "3.11.2", "torch": "2.6.0"},
@@ -59,7 +69,7 @@ def cell(model: str = "efficientvit_sam_xl1", suite: str = "gt_box", **changes: 
         n_instances=36781,
         counts={"small": 15000, "medium": 12000, "large": 9781, "area_below_1_dropped": 3},
         timing={"seconds": 300.0, "images_per_s": 16.6, "read_s": 31.0, "encode_s": 120.4, "decode_s": 99.0},
-        provenance=provenance(),
+        provenance=provenance(model=model),
     )
     return dataclasses.replace(base, **changes)
 
@@ -72,7 +82,7 @@ def mini(model: str, suite: str = "gt_box", source: str = "random", **changes: A
         "n_instances": 80,
         "device": "cpu",
         "partial": {"limit": 10, "of": 117, "seed": 0},
-        "provenance": provenance(source),
+        "provenance": provenance(source, model),
     }
     return cell(model, suite, **{**few, **changes})
 

@@ -137,12 +137,15 @@ def test_the_same_run_gives_the_same_bytes(files, run, tmp_path):
     again = write_report([run], tmp_path / "elsewhere")
     assert again.html.read_bytes() == files.html.read_bytes()
     assert again.markdown.read_bytes() == files.markdown.read_bytes()
-    assert sorted(path.name for path in files.html.parent.iterdir()) == ["report.html", "report.md"]
+    left = sorted(path.name for path in files.html.parent.iterdir())
+    assert left == [".report.html.lock", "report.html", "report.md"]
 
 
 def test_missing_records_leave_a_note(files, tmp_path):
     text = files.html.read_text(encoding="utf-8")
-    assert "Left out, because their records were not found: SAM-ViT-H." in text
+    assert (
+        "records were not found: SAM-ViT-H, random weights, 10 of 117 images, strict protocol, cpu." in text
+    )
     run = write_run(tmp_path / "bare", [cell(), cell(suite="click")])
     page = Page(write_report([run], tmp_path / "bare-out").html.read_text(encoding="utf-8"))
     assert page.tags.count("svg") == 1  # by size, from the metrics
@@ -199,7 +202,8 @@ def test_a_failed_write_leaves_the_old_page(files, run, monkeypatch):
     with pytest.raises(SambenchError, match="No space left"):
         write_report([run], files.html.parent)
     assert files.html.read_bytes() == before
-    assert sorted(path.name for path in files.html.parent.iterdir()) == ["report.html", "report.md"]
+    left = sorted(path.name for path in files.html.parent.iterdir())
+    assert left == [".report.html.lock", "report.html", "report.md"]
 
 
 @pytest.mark.parametrize("library", ["jinja2", "matplotlib"])

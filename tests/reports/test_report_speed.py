@@ -6,15 +6,17 @@ import dataclasses
 import re
 
 import pytest
-from fake_runs import cell, mini, provenance, write_run
+from fake_runs import cell, provenance, write_run
 
 from sambench.reports import speed
 from sambench.reports.cells import read_runs
+from sambench.reports.published import footnote
 from sambench.reports.report import write_report
 from sambench.reports.speed_made import describe
 from sambench.reports.words import figures
 from sambench.suites.results import CellResult
 
+NINES = "9" * 64
 MONITOR = {"load": [0.1, 0.4, 0.9], "mhz": [2000.0, 2500.0, 3000.0], "absent": "", "disturbances": []}
 
 
@@ -42,7 +44,7 @@ def fast(model="efficientvit_sam_l0", img_s=80.0, scope="E2E", mode="pipelined",
         metrics=metrics,
         intervals={"img_s": [img_s - 1, img_s + 2], "ratio_vit_h": [39.5, 40.5]},
         n_images=64,
-        provenance={**provenance(), "marks": marks, "monitor": MONITOR},
+        provenance={**provenance(model=model), "marks": marks, "monitor": MONITOR},
     )
     return dataclasses.replace(base, **changes)
 
@@ -123,9 +125,39 @@ def test_a_speed_without_a_number_has_its_reason(tmp_path):
     table = table_of(tmp_path, *cells)
     row = next(row for row in table.rows if row.model == "efficientvit_sam_l0")
     assert (row.status, row.reason, row.values) == ("invalid", "parity: wrong", ())
-    assert "Throughput invalid: EfficientViT-SAM-L0 (tensorrt fp16)." in speed.warnings(
+    assert "Throughput invalid: EfficientViT-SAM-L0, tensorrt fp16." in speed.warnings(
         entries(tmp_path, *cells)
     )
+
+
+def test_parameters_beside_the_papers_have_the_footnote_of_profile(tmp_path):
+    table = table_of(tmp_path, fast("mobile_sam", marks=["unsteady: x"]), fast())
+    said = "MobileSAM: " + footnote(*speed.PAPER, "mobile_sam")
+    assert table.notes == ("unsteady: x", said)
+    assert {row.model: row.notes for row in table.done} == {"mobile_sam": (1, 2), "efficientvit_sam_l0": ()}
+    assert "0.32 M parameters that nothing uses" in page_of(tmp_path, fast("mobile_sam"))[1]
+    alone = table_of(tmp_path, fast("mobile_sam", mode="serial"))  # nothing of the paper's beside it
+    assert alone.notes == ()
+
+
+def test_rows_say_what_departs_from_the_plain_case(tmp_path):
+    random = {**provenance("random"), "marks": []}
+    trained = {
+        **provenance(),
+        "marks": [],
+        "weights": {"source": "file", "path": "e3.pt", "sha256": NINES},
+    }
+    cells = [fast(provenance=made, engine="eager", precision="fp32") for made in (random, trained)]
+    assert [row.tags for row in table_of(tmp_path, *cells).done] == [
+        ("eager fp32", "random weights", "batch 16"),
+        ("eager fp32", "e3.pt 99999999", "batch 16"),
+    ]
+
+
+def test_the_order_of_models_is_compared_whatever_their_weights(tmp_path):
+    other = {"source": "file", "path": "e3.pt", "sha256": NINES}
+    cells = [fast(), fast("sam_vit_h", 2.0, provenance={**provenance(), "weights": other})]
+    assert "the same for all 2 models" in table_of(tmp_path, *cells).order
 
 
 def test_doubts_are_footnotes_that_rows_share(tmp_path):
@@ -153,30 +185,25 @@ def page_of(tmp_path, *cells):
     return files.html.read_text(), files.markdown.read_text()
 
 
+TRT = {"engine": "tensorrt", "precision": "fp16"}
+
+
+def ap(model="efficientvit_sam_l0", **changes):
+    """A cell of accuracy on all of COCO with official weights."""
+    base = {"suite": "det_box", "dataset": "coco/vitdet", "metrics": {"ap": 44.0}, "intervals": {}}
+    return cell(model, **{**base, **changes})
+
+
 def test_speeds_and_accuracies_share_a_page_without_mixing(tmp_path):
-    ap = cell(
-        suite="det_box",
-        dataset="coco/vitdet",
-        metrics={"ap": 44.0},
-        model="efficientvit_sam_l0",
-        intervals={},
-    )
-    html, markdown = page_of(tmp_path, ap, fast(), fast("sam_vit_h", 2.0))
+    html, markdown = page_of(tmp_path, ap(**TRT), fast(), fast("sam_vit_h", 2.0))
     assert "Accuracy against throughput" in html
-    assert "Filled: accuracy measured too." in html
+    assert "Filled: accuracy measured too, of the same artifact" in html
     assert "mathdefault" not in html
     assert "Throughput: End to end, pipelined" in markdown
     assert "64 images, the published numbers are for" not in html  # the set of a speed is no test set
     assert re.search(
-        r"\| SAM-ViT-H \(tensorrt fp16, batch 16\) \|.*\| 2.00 \(1.00-4.00\) \| 11.0 \|", markdown
+        r"\| SAM-ViT-H \(tensorrt fp16, batch 16\) \[1\] \|.*\| 2.00 \(1.00-4.00\) \| 11.0 \|", markdown
     )
-
-
-def test_random_weights_have_a_speed_but_no_accuracy_in_the_figure(tmp_path):
-    untrained = mini("efficientvit_sam_l0", suite="gt_box", dataset="coco")
-    html, _ = page_of(tmp_path, untrained, fast())
-    assert "Filled" not in html
-    assert "Open circles: speed measured, accuracy the paper" in html
 
 
 def test_a_report_of_speeds_alone_has_no_table_of_accuracies(tmp_path):

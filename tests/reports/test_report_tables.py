@@ -9,9 +9,11 @@ import pytest
 from fake_runs import PAPER, STRICT, cell, mini, provenance, write_run
 
 from sambench.reports import words
-from sambench.reports.cells import not_comparable, read_runs, warnings
+from sambench.reports.cells import read_runs
+from sambench.reports.comparable import reasons
 from sambench.reports.made import commands, describe
 from sambench.reports.tables import build_tables
+from sambench.reports.warnings import warnings
 from sambench.suites.protocol import Protocol, make_protocol
 
 
@@ -49,8 +51,8 @@ def test_clicks_are_compared_where_the_paper_or_the_script_prints_a_number(tmp_p
     [
         ({"provenance": provenance("random")}, "random weights"),
         ({"provenance": provenance("none")}, "no weights"),
-        ({"provenance": {}}, "weights not recorded"),
-        ({"provenance": {"weights": None}}, "weights not recorded"),
+        ({"provenance": {**provenance(), "weights": {}}}, "weights not recorded"),
+        ({"provenance": {**provenance(), "weights": None}}, "weights not recorded"),
         ({"n_images": 117}, "117 of 5,000 images"),
         ({"n_images": 5001}, "5,001 images, where COCO val2017 has 5,000"),
         ({"dataset": "lvis"}, "5,000 of 19,809 images"),
@@ -98,7 +100,7 @@ def test_reasons_add_up_and_notes_are_shared(tmp_path):
 
 
 def test_a_perfect_cell_has_no_reason(tmp_path):
-    assert not_comparable(entries(tmp_path, cell())[0]) == []
+    assert reasons(entries(tmp_path, cell())[0]) == []
 
 
 @pytest.mark.parametrize(
@@ -139,24 +141,24 @@ def test_another_dataset_has_no_published_rows_or_columns(tmp_path):
 def test_rows_are_told_apart_by_what_differs(tmp_path):
     (table,) = build_tables(entries(tmp_path, cell(), cell(precision="fp16"), cell(protocol=STRICT)))
     assert [row.tags for row in table.rows[:3]] == [
-        ("paper protocol", "fp32"),
-        ("paper protocol", "fp16"),
-        ("strict protocol", "fp32"),
+        ("paper protocol",),
+        ("eager fp16", "paper protocol"),
+        ("strict protocol",),
     ]
     (table,) = build_tables(entries(tmp_path, cell(), mini("box", source="none")))
     assert [row.tags for row in table.rows[:2]] == [
         ("paper protocol", "cuda", "5,000 images"),
-        ("strict protocol", "cpu", "10 of 117 images"),
+        ("10 of 117 images", "strict protocol", "cpu"),
     ]
 
 
 def test_several_runs_are_merged_and_named_where_nothing_else_differs(tmp_path):
     runs = [
-        write_run(tmp_path / name / "out", [cell("sam_vit_h"), cell("box")][: 2 - n])
+        write_run(tmp_path / name / "out", [cell("sam_vit_h"), cell("edge_sam")][: 2 - n])
         for n, name in enumerate("ab")
     ]
     (table,) = build_tables(read_runs(runs))
-    assert [row.tags for row in table.rows[:3]] == [("run a/out",), ("run b/out",), ()]
+    assert [row.tags for row in table.rows[:3]] == [("run a/out",), ("run b/out",), ()]  # EdgeSAM is plain
 
 
 def test_protocols_of_one_name_are_numbered(tmp_path):
@@ -224,10 +226,10 @@ def test_warnings(tmp_path):
         )
     )
     assert found == [
-        "EfficientViT-SAM-L0: random weights. Its numbers say nothing about the model.",
+        "Random weights: EfficientViT-SAM-L0. Numbers so marked say nothing about a model.",
         "gt_box on coco, click on coco: partial, 10 of 117 images (seed 0).",
         "Failed: EfficientViT-SAM-XL1 (gt_box, coco).",
-        "Unfinished: EdgeSAM (gt_box, coco).",
+        "Unfinished: EdgeSAM, random weights, 10 of 117 images (gt_box, coco).",
     ]
     assert warnings(entries(tmp_path, cell())) == []
 
@@ -248,7 +250,10 @@ def test_how_it_was_made(tmp_path):
     paper = {"Crowd regions", "Objects left out", "Size bins", "After a perfect mask", "Objects of id 0"}
     assert marked == paper
     assert not any(row[2].marked for row in grids["Protocol"].rows)
-    assert [row[1].text for row in grids["Models"].rows] == ["random, seed 0", "model.pt"]
+    assert [row[1].text for row in grids["Models"].rows] == [
+        "random, seed 0",
+        "model.pt, official",
+    ]
     assert len(grids["Models"].rows[1][2].full) == 64
     assert grids["Environment"].rows[0][1].text == "deadbeefcafe, with uncommitted changes"
     assert grids["Time"].head[3:] == ("images/s", "total, s", "encode, s", "decode, s", "read, s")

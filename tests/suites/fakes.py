@@ -10,6 +10,9 @@ from sambench.suites.base import Stopwatch
 from sambench.suites.data.masks import to_window
 from sambench.suites.data.sample import Sample, Target
 
+FILE_NAME = "some/image.jpg"
+CATEGORIES = {1: "thing", 90: "toothbrush"}
+
 
 class Fake(Segmenter):
     """Answers each prompt by ``rule(prompt, size) -> (logits (M, h, w), predicted IoU (M,))``.
@@ -112,7 +115,7 @@ def target(mask, ann_id=1, *, area=None, crowd=False, box=None, category_id=1):
 def sample_of(*targets, size=None, image_id=7):
     """A gray image with objects."""
     size = size or targets[0].mask.size
-    return Sample(image_id, np.full((*size, 3), 128, np.uint8), targets)
+    return Sample(image_id, np.full((*size, 3), 128, np.uint8), targets, FILE_NAME, CATEGORIES)
 
 
 def evaluate(suite, segmenter, sample, protocol):

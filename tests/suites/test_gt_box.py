@@ -1,10 +1,12 @@
 """Boxes: what is asked, what is recorded, what is left out, and what it scores."""
 
+import json
 from collections import Counter
 
 import numpy as np
 import pytest
 from fakes import Fake, as_logits, evaluate, in_order, rectangle, sample_of, table, target
+from pycocotools import mask as rle
 
 from sambench.adapters import create
 from sambench.adapters.base import Capabilities
@@ -81,13 +83,22 @@ def test_a_record_describes_its_object_and_the_alternative_that_was_chosen():
 
     thing = square(0, area=12.5, category_id=90)
     (record,) = evaluate(SUITE, Fake(rule), sample_of(thing, image_id=123), STRICT)
+    coded = rle.encode(np.asfortranarray(thing.mask.full(), np.uint8))
+    coded["counts"] = coded["counts"].decode()
     assert record == {
         "image_id": 123,
         "ann_id": 0,
+        "file_name": "some/image.jpg",
         "category_id": 90,
+        "category": "toothbrush",
         "area": 12.5,
+        "size": "small",
         "mask_area": 16,
         "iscrowd": False,
+        "box": [0.0, 3.0, 4.0, 7.0],
+        "points": None,
+        "labels": None,
+        "segmentation": json.dumps(coded, separators=(",", ":")),
         "iou": 1.0,
         "pred_iou": 0.75,
         "choice": 2,

@@ -13,9 +13,9 @@ import torch
 from sambench.adapters.base import Weights
 from sambench.adapters.detectors import boxes, registry, yolov8
 from sambench.adapters.detectors.base import Category
+from sambench.adapters.images import read_image
 from sambench.evsam.errors import SambenchError
 from sambench.suites.data.coco import CocoDataset
-from sambench.suites.data.images import read_image
 from tests.conftest import missing
 from tests.golden import golden
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from sambench.adapters.engines.cache import cache_folder, cached, is_whole
@@ -71,6 +73,20 @@ def test_two_may_build_at_once(build, folder):
     entry = cached("x", {"k": 1}, slow)
     assert (entry / "a").read_bytes() == b"one"
     assert [f.name for f in folder.iterdir()] == [entry.name]
+
+
+def test_an_entry_is_as_open_to_others_as_any_folder(build, folder):
+    entry = cached("x", {}, build)
+    (folder / "plain").mkdir()
+    assert entry.stat().st_mode == (folder / "plain").stat().st_mode
+
+
+def test_what_a_killed_process_had_built_goes_the_next_time(build, folder):
+    half = folder / ".x-0.0123456789abcdef.tmp"
+    (half / "sub").mkdir(parents=True)
+    os.utime(half, (0, 0))
+    entry = cached("x", {}, build)
+    assert list(folder.iterdir()) == [entry]
 
 
 def test_where_it_is(monkeypatch, tmp_path):

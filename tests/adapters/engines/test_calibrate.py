@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from conftest import noise
@@ -26,8 +28,6 @@ def test_an_int8_encoder_is_near_float32_and_not_equal(created, two_images):
     from PIL import Image
 
     plain, low = created(), created(engine="openvino", precision="int8")
-    import numpy as np
-
     image = np.asarray(Image.open(next(two_images.glob("*.jpg"))).convert("RGB"))
     pixels = plain.prepare(image).pixels[None]
     want, got = plain.run_encoder(pixels), low.run_encoder(pixels)
@@ -59,6 +59,23 @@ def test_no_images_are_explained(monkeypatch, tmp_path):
     monkeypatch.setenv(calibrate.VARIABLE, str(tmp_path))
     with pytest.raises(SambenchError, match="there are no images"):
         calibrate.images()
+
+
+def test_they_are_read_as_all_images_are(created, tmp_path):
+    """Sixteen bits are scaled to eight, where Pillow's conversion alone would make them all white."""
+    values = np.linspace(0, 65535, 60 * 80).astype(np.uint16).reshape(60, 80)
+    cv2.imwrite(str(tmp_path / "deep.png"), values)
+    gray = np.round(values.astype(np.float64) * 255 / 65535).astype(np.uint8)
+    plain = created()
+    (given,) = calibrate._inputs(plain, [tmp_path / "deep.png"])
+    want = plain.prepare(np.stack([gray] * 3, axis=2)).pixels[None].numpy()
+    np.testing.assert_array_equal(given["pixels"], want)
+
+
+def test_a_damaged_one_is_named(created, tmp_path):
+    (tmp_path / "bad.jpg").write_bytes(b"this is text")
+    with pytest.raises(SambenchError, match=r"bad\.jpg: not an image that Pillow can read"):
+        list(calibrate._inputs(created(), [tmp_path / "bad.jpg"]))
 
 
 def test_most_images_are_so_many(monkeypatch, tmp_path):

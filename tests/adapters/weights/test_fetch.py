@@ -8,6 +8,7 @@ import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -159,7 +160,8 @@ def unknown(site: Site) -> Upstream:
 
 
 def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.rglob("*") if path.is_file())
+    """The files in a folder, but for those that are locks."""
+    return sorted(path.name for path in folder.rglob("*") if path.is_file() and path.suffix != ".lock")
 
 
 def refusal(upstream: Upstream, folder: Path) -> str:
@@ -301,6 +303,16 @@ def test_what_is_there_and_wrong_is_replaced_when_the_right_one_has_come(site: S
     assert (tmp_path / "model.pt").read_bytes() == OTHER
     fetch(one(site), tmp_path)
     assert (tmp_path / "model.pt").read_bytes() == CONTENT
+
+
+def test_two_at_once_ask_for_a_file_once(site: Site, tmp_path: Path) -> None:
+    """They would add to the same part, and nothing is known of the file that would tell."""
+    site.answers = [give(cut_after=5000, then=lambda: time.sleep(0.3)), give()]
+    with ThreadPoolExecutor(2) as pool:
+        got = list(pool.map(lambda _: fetch(unknown(site), tmp_path), range(2)))
+    assert sorted(got) == [[], [tmp_path / "model.pt"]]
+    assert (tmp_path / "model.pt").read_bytes() == CONTENT
+    assert site.header("Range") == [None, "bytes=5000-"]
 
 
 def test_of_a_folder_only_what_is_missing_is_asked_for(site: Site, tmp_path: Path) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,13 @@ import torch
 from command import call
 from tiny_coco import TinyCoco
 
+from sambench.adapters import files
 from sambench.adapters.base import Weights
 from sambench.adapters.detectors import registry
 from sambench.adapters.detectors.base import Category, Detector, ImageBoxes, find_weights
+from sambench.adapters.files import locked
 from sambench.adapters.weights.resolve import sha256_of
+from sambench.harness.detect import shards
 from tests.conftest import missing
 
 THIRD = 1 / 3
@@ -85,6 +89,7 @@ def test_boxes_are_coco_results_unrounded_and_in_an_order_without_chance(tiny: T
     assert done.code == 0, done.err
     assert "12 boxes in 4 images" in done.out
     rows = json.loads(out.read_text())
+    assert out.read_text() == json.dumps(rows, separators=(",", ":"))
     assert [r["image_id"] for r in rows] == [1] * 3 + [2] * 3 + [3] * 3 + [4] * 3
     score = float(np.float32(THIRD))
     assert rows[:3] == [
@@ -122,6 +127,7 @@ def test_the_provenance_says_all_that_made_the_boxes(tiny: TinyCoco, out: Path, 
 
 def test_the_same_command_again_computes_nothing(tiny: TinyCoco, out: Path) -> None:
     call(*flags(tiny, out))
+    assert left(out) == ["told.json", "told.provenance.json"]
     before = [f.stat().st_mtime_ns for f in sorted(out.parent.iterdir())]
     done = call(*flags(tiny, out))
     assert done.code == 0
@@ -204,20 +210,96 @@ def test_wrong_input_is_an_error_with_a_remedy_and_leaves_nothing(
     done = call(*command)
     assert done.code == 2
     assert message in done.err
-    assert not out.parent.exists()
+    assert left(out) == []
 
 
-def test_a_command_that_is_stopped_leaves_nothing_and_says_so(
+def left(out: Path) -> list[str]:
+    """What is in the folder of a result, but for what locks it."""
+    return sorted(path.name for path in out.parent.glob("*") if path.name != f".{out.name}.lock")
+
+
+def stop_at(monkeypatch: pytest.MonkeyPatch, image: int) -> None:
+    """Interrupt at an image, counted from 1, as the user would."""
+    detect_one = Told.detect_one
+
+    def detect_or_stop(self: Told, pixels: np.ndarray) -> ImageBoxes:
+        if Told.calls == image - 1:
+            raise KeyboardInterrupt
+        return detect_one(self, pixels)
+
+    monkeypatch.setattr(Told, "detect_one", detect_or_stop)
+
+
+@pytest.mark.parametrize(("limit", "again"), [({"SHARD_IMAGES": 2}, 2), ({"SHARD_SECONDS": 0.0}, 1)])
+def test_a_command_that_is_stopped_goes_on_with_the_shard_it_was_at(
+    tiny: TinyCoco, out: Path, monkeypatch: pytest.MonkeyPatch, limit: dict[str, float], again: int
+) -> None:
+    """A shard ends after so many images or so long, whichever is first."""
+    unbroken = out.parents[1] / "unbroken" / "told.json"
+    assert call(*flags(tiny, unbroken)).code == 0
+    Told.calls = 0
+    with monkeypatch.context() as patched:
+        for name, value in limit.items():
+            patched.setattr(shards, name, value)
+        stop_at(patched, 4)
+        done = call(*flags(tiny, out))
+    assert done.code == 130
+    assert "Stopped; run the same command again to go on." in done.err
+    (parts,) = left(out)
+    assert parts.startswith("told.json.parts-")
+
+    Told.calls = 0
+    done = call(*flags(tiny, out))
+    assert done.code == 0, done.err
+    assert f"{4 - again}/4 images" in done.err
+    assert "12 boxes in 4 images" in done.out
+    assert Told.calls == again
+    assert out.read_bytes() == unbroken.read_bytes()
+    assert left(out) == ["told.json", "told.provenance.json"]
+
+
+def test_shards_of_other_settings_are_not_taken(
     tiny: TinyCoco, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stop(self: Told, image: np.ndarray) -> ImageBoxes:
-        raise KeyboardInterrupt
+    monkeypatch.setattr(shards, "SHARD_IMAGES", 1)
+    with monkeypatch.context() as patched:
+        stop_at(patched, 3)
+        assert call(*flags(tiny, out)).code == 130
+    for more in (["--option", "top_k=2"], ["--limit", 3]):
+        Told.calls = 0
+        with monkeypatch.context() as patched:
+            stop_at(patched, 2)
+            assert call(*flags(tiny, out, *more)).code == 130
+        assert Told.calls == 1
+    assert len(left(out)) == 3
 
-    monkeypatch.setattr(Told, "detect_one", stop)
+
+def test_an_image_that_is_damaged_keeps_the_shards_before_it(
+    tiny: TinyCoco, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shards, "SHARD_IMAGES", 1)
+    tiny.file(3).write_bytes(tiny.file(3).read_bytes()[:200])
+    assert call(*flags(tiny, out)).code == 2
+    assert Told.calls == 2
+    assert call(*flags(tiny, out)).code == 2
+    assert Told.calls == 2
+
+
+def test_what_another_command_made_while_this_one_waited_is_found(
+    tiny: TinyCoco, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextlib.contextmanager
+    def after_another(path: Path) -> Iterator[None]:
+        assert path == out
+        monkeypatch.setattr(files, "locked", locked)
+        assert "12 boxes in 4 images" in call(*flags(tiny, out)).out
+        yield
+
+    monkeypatch.setattr(files, "locked", after_another)
     done = call(*flags(tiny, out))
-    assert done.code == 130
-    assert "nothing was written" in done.err
-    assert not out.parent.exists()
+    assert done.code == 0
+    assert "is there already, 12 boxes" in done.out
+    assert Told.calls == 4
 
 
 def test_a_real_detector_goes_through_the_command(tiny: TinyCoco, out: Path) -> None:

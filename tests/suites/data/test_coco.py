@@ -56,6 +56,16 @@ def refused(tmp_path):
     return refused
 
 
+def test_an_entry_names_its_file_as_annotated_and_its_categories(read):
+    address = "http://images.cocodataset.org/train2017/000000123456.jpg"
+    content = {"id": 1, "coco_url": address}, image(id=2, file_name="a/b\\2.jpg", coco_url=address)
+    names = {"categories": [{"id": 3, "name": "cat"}]}
+    lvis, coco = read(content, [annotation()], **names).entries
+    assert (lvis.file_name, coco.file_name) == ("train2017/000000123456.jpg", "a/b\\2.jpg")
+    assert lvis.categories == coco.categories == {3: "cat"}
+    assert read(content, [annotation()]).entries[0].categories == {}
+
+
 def test_images_come_by_rising_id_whatever_their_order_in_the_file(read):
     data = read([image(id=i, file_name=f"{i}.jpg") for i in (30, 4, 100, 7)], [])
     assert [e.record.id for e in data.entries] == [4, 7, 30, 100]

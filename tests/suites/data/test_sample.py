@@ -19,6 +19,7 @@ def test_a_real_sample_has_the_pixels_and_objects_of_its_annotations(coco_mini):
     for sample in prefetch(load_sample, data.entries[::12]):
         with Image.open(coco_mini.images / oracle.imgs[sample.image_id]["file_name"]) as stored:
             np.testing.assert_array_equal(sample.image, stored.convert("RGB"))
+        assert sample.file_name == oracle.imgs[sample.image_id]["file_name"]
         annotations = oracle.imgToAnns[sample.image_id]
         assert [t.ann_id for t in sample.targets] == [a["id"] for a in annotations]
         for found, annotated in zip(sample.targets, annotations, strict=True):
@@ -27,6 +28,7 @@ def test_a_real_sample_has_the_pixels_and_objects_of_its_annotations(coco_mini):
             assert found.area == annotated["area"]
             assert found.iscrowd is bool(annotated["iscrowd"])
             assert found.category_id == annotated["category_id"]
+            assert sample.categories[found.category_id] == oracle.cats[found.category_id]["name"]
             np.testing.assert_array_equal(found.mask.full(), oracle.annToMask(annotated))
 
 

@@ -135,6 +135,20 @@ def test_a_folder_with_anything_else_is_refused(tmp_path, name, text):
     assert [path.name for path in (tmp_path / "full").iterdir()] == [name]
 
 
+def test_two_may_draw_at_once(tmp_path):
+    """The second to finish finds the first's drawings, and leaves them."""
+    first = []
+
+    def draw_too(done):
+        if not first:
+            first.append(None)
+            first[0] = make_shapes(tmp_path / "shapes", 1)
+
+    second = make_shapes(tmp_path / "shapes", 1, on_image=draw_too)
+    assert (first[0].reused, second.reused) == (False, True)
+    assert [path.name for path in tmp_path.iterdir()] == ["shapes"]
+
+
 def test_other_arguments_or_a_missing_picture_are_refused(tmp_path):
     out = make_shapes(tmp_path / "shapes", 1).out
     with pytest.raises(SambenchError, match="seed 5"):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sambench.suites.metrics.sizes import SIZES, size_bins, sized
+from sambench.suites.metrics.sizes import SIZES, size_bins, size_of, sized
 from sambench.suites.protocol import make_protocol
 from sambench.suites.scoring.means import sums_by_size
 
@@ -32,6 +32,12 @@ def test_half_open_bins_count_every_area_once():
         "large": [False, False, False, False, False, True, True, True],
     }
     assert np.sum([found[s] for s in ("small", "medium", "large")], axis=0).tolist() == [1] * 8
+
+
+def test_one_object_has_the_size_of_the_half_open_bins():
+    found = members(EDGES, STRICT)
+    for i, area in enumerate(EDGES.tolist()):
+        assert found[size_of(area)][i]
 
 
 def test_a_metric_of_a_size_is_named_after_it_and_summed_over_its_objects_alone():

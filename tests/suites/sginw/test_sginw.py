@@ -109,8 +109,8 @@ def test_the_presets_take_the_single_mask_as_the_official_script_does(suite, dat
 
 def test_the_submission_is_in_the_scorers_naming_and_the_data_sets_own_ids(suite, perfect, root, tmp_path):
     suite.export(perfect, tmp_path)
-    first = (tmp_path / "submission.zip").read_bytes()
-    with zipfile.ZipFile(tmp_path / "submission.zip") as archive:
+    first = (tmp_path / "_submission.zip").read_bytes()
+    with zipfile.ZipFile(tmp_path / "_submission.zip") as archive:
         assert archive.namelist() == [f"seginw_{name}_val.json" for name in registry() if name in SCORER]
         results = json.loads(archive.read("seginw_Cows_val.json"))
     truth = json.loads((root / "Cows" / SPLIT / ANNOTATIONS).read_text())
@@ -118,7 +118,7 @@ def test_the_submission_is_in_the_scorers_naming_and_the_data_sets_own_ids(suite
     assert len(results) == len(truth["annotations"])
     assert set(results[0]) == {"image_id", "category_id", "segmentation", "score"}
     suite.export(perfect, tmp_path)
-    assert (tmp_path / "submission.zip").read_bytes() == first
+    assert (tmp_path / "_submission.zip").read_bytes() == first
 
 
 def test_what_is_not_there_is_named(data, tmp_path):

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from speed_fakes import SIDE, Known
 
 from sambench.adapters.base import Prepared
+from sambench.adapters.images import read_image
 from sambench.evsam.errors import NotApplicableError, SambenchError
 from sambench.suites.data.coco import CocoDataset
-from sambench.suites.data.images import read_image
 from sambench.suites.throughput.inputs import choose, make_inputs, prompt_boxes, rotation
 from sambench.suites.throughput.job import FEWEST_BATCHES, Scope, parse_scope
 from sambench.suites.throughput.scopes import make_step

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sambench.adapters.images import read_image
 from sambench.evsam.errors import SambenchError
-from sambench.suites.data.images import read_image
 
 HEIGHT, WIDTH = 6, 9
 RGB = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)

@@ -1,4 +1,4 @@
-"""Reading an image file as the pixels its annotations were drawn on."""
+"""Reading an image file as the pixels its annotations were drawn on. All images are read here."""
 
 from __future__ import annotations
 

@@ -1,0 +1,105 @@
+"""A name says every way in which a number is not the plain case, and nothing where it is."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from sambench import adapters
+from sambench.adapters.weights.resolve import sha256_of
+from sambench.adapters.weights.upstream import RemoteFile, Upstream
+from sambench.suites.naming import departures, is_official, title, with_departures
+from sambench.suites.results import CellResult
+
+WEIGHTS = yaml.safe_load((Path(adapters.__file__).parent / "weights" / "weights.yaml").read_text())
+L0 = WEIGHTS["efficientvit_sam_l0"]["files"][0]["sha256"]
+OTHER = "0123456789" * 6 + "abcd"
+
+
+def file(sha256: str = L0, path: str = "/w/efficientvit_sam_l0.pt") -> dict[str, Any]:
+    return {"weights": {"source": "file", "path": path, "sha256": sha256, "seed": None}}
+
+
+PLAIN = CellResult(
+    model="efficientvit_sam_l0",
+    engine="eager",
+    precision="fp32",
+    device="cuda",
+    suite="det_box",
+    dataset="coco/vitdet",
+    protocol={"preset": "paper"},
+    provenance={**file(), "evaluator": "hotcoco"},
+)
+
+
+def test_a_plain_cell_has_a_bare_name() -> None:
+    assert departures(PLAIN) == ()
+    assert with_departures(title(PLAIN.model), PLAIN) == "EfficientViT-SAM-L0"
+    assert departures(dataclasses.replace(PLAIN, device="cpu", dataset="lvis")) == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"provenance": {"weights": {"source": "random", "seed": 0}}}, ("random weights",)),
+        ({"provenance": file(OTHER, "/runs/a/epoch_3.pt")}, ("epoch_3.pt 01234567",)),
+        ({"provenance": file("0" * 64)}, ("efficientvit_sam_l0.pt 00000000",)),
+        ({"provenance": {}}, ("weights not recorded",)),
+        ({"provenance": {}, "status": "failed"}, ()),
+        ({"engine": "onnxruntime"}, ("onnxruntime fp32",)),
+        ({"precision": "int8"}, ("eager int8",)),
+        ({"partial": {"limit": 3, "of": 5000, "seed": 0}}, ("3 of 5,000 images",)),
+        ({"counts": {"data_sets": 24}}, ("24 of 25 data sets",)),
+        ({"counts": {"data_sets": 25}}, ()),
+        ({"provenance": {**file(), "evaluator": "pycocotools"}}, ("scored by pycocotools",)),
+        ({"provenance": {**file(), "evaluator": None}}, ()),
+        ({"model": "box", "provenance": {"weights": {"source": "none"}}}, ()),
+        (
+            {
+                "model": "mine",
+                "provenance": {**file(OTHER, "mine.pt"), "adapter": {"options": {"size": 512, "tta": True}}},
+            },
+            ("mine.pt 01234567", "size: 512", "tta: True"),
+        ),
+    ],
+)
+def test_each_departure_is_said(changes: dict[str, Any], words: tuple[str, ...]) -> None:
+    assert departures(dataclasses.replace(PLAIN, **changes)) == words
+
+
+def test_all_of_them_together() -> None:
+    cell = dataclasses.replace(
+        PLAIN,
+        engine="onnxruntime",
+        precision="int8",
+        partial={"limit": 3, "of": 64, "seed": 0},
+        provenance={"weights": {"source": "random"}, "evaluator": "lvis"},
+    )
+    assert with_departures("x", cell) == (
+        "x, random weights, onnxruntime int8, 3 of 64 images, scored by lvis"
+    )
+
+
+def test_official_is_what_the_registered_checksum_says() -> None:
+    assert is_official("efficientvit_sam_l0", {"sha256": L0}) is True
+    assert is_official("efficientvit_sam_l0", {"sha256": OTHER}) is False
+    assert is_official("efficientvit_sam_l0", {}) is False
+    assert is_official("efficient_sam_s", {"sha256": OTHER}) is None  # no source states its checksum
+    assert is_official("mine", {"sha256": OTHER}) is None
+
+
+def test_a_folder_is_official_by_the_checksums_of_its_files(tmp_path: Path) -> None:
+    sums = {}
+    for name, content in {"model.safetensors": b"b", "config.json": b"a"}.items():
+        (tmp_path / name).write_bytes(content)
+        sums[name] = hashlib.sha256(content).hexdigest()
+    files = tuple(RemoteFile(f"folder/{name}", "https://x", sha256=sha) for name, sha in sums.items())
+    assert Upstream(files, licence="", page="").sha256 == sha256_of(tmp_path)
+    unknown = (*files, RemoteFile("folder/x", "https://x"))
+    assert Upstream(unknown, licence="", page="").sha256 is None
+    assert Upstream(files[:1], licence="", page="").sha256 == sums["model.safetensors"]
