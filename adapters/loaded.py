@@ -118,6 +118,8 @@ def _listen() -> None:
 def _hear(event: str, arguments: tuple[Any, ...]) -> None:
     if event != "open" or not _watches:
         return
+    if sys._getframe(1).f_globals.get("__name__") == "tokenize":
+        return  # a line of who calls, for the stack that torch keeps where it is seeded: not the model's
     path, mode, flags = arguments
     writes = set(mode or "") & set("wax+") or flags & (os.O_WRONLY | os.O_RDWR)
     if isinstance(path, str | bytes | os.PathLike) and not writes:

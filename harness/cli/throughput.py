@@ -72,7 +72,7 @@ def throughput(
     ] = None,
     timeout: Annotated[
         float | None,
-        typer.Option(help="Stop a process that takes longer, in seconds (default: half an hour and more)."),
+        typer.Option(help="Seconds that a process may take (default half an hour and a minute an image)."),
     ] = None,
     out: options.Out = None,
     as_json: options.Json = False,

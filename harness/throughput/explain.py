@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from sambench.harness.throughput.config import ThroughputConfig
+from sambench.harness.times import in_words
 from sambench.suites.throughput.ceilings import COPY_MB, SIDE
 from sambench.suites.throughput.inputs import wanted
 from sambench.suites.throughput.job import FEWEST_BATCHES, Rule, Scope
@@ -92,7 +93,8 @@ def inputs(config: ThroughputConfig, scope: Scope, batch: int) -> str:
         )
     return (
         f"{wanted(batch)} real images of {config.dataset} (fewer where it has not as many), seed "
-        f"{config.seed}, in at least {FEWEST_BATCHES} distinct batches in fixed rotation"
+        f"{config.seed}, in at least {FEWEST_BATCHES} distinct batches in fixed rotation, each of images "
+        "that the model prepares to one shape"
     )
 
 
@@ -129,6 +131,8 @@ def explain(config: ThroughputConfig) -> Iterator[str]:
         f"(seed {config.seed})."
         + (" Before each the GPU cools down to less than 5 C above its start." if kind == "cuda" else "")
     )
+    limit = "half an hour and a minute an image" if config.timeout is None else in_words(config.timeout)
+    yield f"A process that takes longer than {limit} is stopped, with all that it started."
     yield f"Warm-up: {warm_up(rule)}. Measured: {measured(rule)}. Preset: {rule.preset}."
     yield (
         "While the clock runs, Python's garbage collector is off and torch is in inference mode. What must "

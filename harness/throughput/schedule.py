@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -129,9 +130,11 @@ class _State:
             self.progress.begin(f"{title} (on disk)")
         else:
             self.progress.begin(title, self._left())
+            began = time.monotonic()
             if self.cooling is not None:
                 self.cooling.wait()
             found = run_job(job, stem, self.plan.config.timeout)
+            found["seconds"] = time.monotonic() - began  # with its start, which it does not see
         self.progress.end()
         return found
 

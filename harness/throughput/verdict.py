@@ -67,7 +67,9 @@ def other_weights(variant: Variant, result: Result) -> str | None:
     planned, found = variant.weights, Weights(**result.get("facts", result)["weights"])
     if planned is None or _identity(planned) == _identity(found):
         return None
-    was, now = (" ".join(map(str, filter(None, _identity(weights)))) for weights in (planned, found))
+    was, now = (
+        " ".join(str(part) for part in _identity(weights) if part is not None) for weights in (planned, found)
+    )
     return (
         f"{variant.model}: its weights changed since this was planned, from {was} to {now} ({found.path}). "
         "Run the same command again."

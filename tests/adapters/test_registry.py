@@ -40,3 +40,14 @@ def test_the_weights_folder_follows_the_environment(monkeypatch, tmp_path):
 def test_a_file_that_cannot_be_read_is_named(tmp_path):
     with pytest.raises(SambenchError, match="absent"):
         sha256_of(tmp_path / "absent")
+
+
+def test_a_folders_checksum_is_of_all_files_in_it_and_of_no_hidden_one(tmp_path):
+    for name in ("config.json", "part/weights.bin", ".cache/lock"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"one")
+    before = sha256_of(tmp_path)
+    (tmp_path / ".cache/lock").write_bytes(b"two")
+    assert sha256_of(tmp_path) == before
+    (tmp_path / "part/weights.bin").write_bytes(b"two")
+    assert sha256_of(tmp_path) != before

@@ -12,6 +12,7 @@ import pytest
 from rich.console import Console
 
 from sambench.adapters.profile import profile
+from sambench.evsam.errors import SambenchError
 from sambench.harness.events import Events
 from sambench.harness.results import ResultsFile
 from sambench.harness.throughput import schedule, worker_process
@@ -27,8 +28,8 @@ from sambench.suites.throughput.metrics import METRICS
 from sambench.suites.throughput.worker import SAMPLES
 
 QUIET = {"disturbances": [], "power_capped": False, "absent": "", "load": [0.1, 0.2, 0.3]}
-SPEED = {"sam_vit_h": 1.0, "mobile_sam": 10.0, "efficientvit_sam_l0": 40.0}
-ALL = ",".join(SPEED)
+SPEED = {"sam_vit_h": 1.0, "mobile_sam": 10.0, "efficientvit_sam_l0": 40.0, "ellipse": 99.0}
+ALL = ",".join([*SPEED][:3])
 FACTOR = {"pipelined": 1.0, "serial": 0.8, "compute": 1.1}
 
 
@@ -38,7 +39,7 @@ class Machine:
     def __init__(self, weather=(1.0, 0.5, 0.8), ceiling=90.0, refuse=(), fail=(), lacking=()):
         self.weather, self.ceiling = weather, ceiling
         self.refuse, self.fail, self.lacking = refuse, fail, lacking
-        self.seed = 0  # of the weights that its processes load
+        self.weights = {"source": "random", "seed": 0}  # that its processes load
         self.images = dict.fromkeys(SPEED, "all")
         self.asked = []
 
@@ -58,7 +59,7 @@ class Machine:
             "gate": gate,
             "refusal": refusal,
             "batch_refusals": {str(b): f"no batch of {b}" for b in job.batches if b in self.lacking},
-            "weights": {"source": "random", "seed": self.seed},
+            "weights": self.weights,
             "seconds": 1.0,
         }
 
@@ -83,7 +84,7 @@ class Machine:
             "settings": {"torch": "2", "threads": 3},
             "host": "elsewhere",
             "cpu_capability": "AVX9",
-            "weights": {"source": "random", "seed": self.seed},
+            "weights": self.weights,
             "ceilings": {"tflop_s": self.ceiling, "product_tflop_s": 45.0, "gb_s": 30.0},
         }
         return {"status": "done", "facts": facts, "modes": dict.fromkeys(job.modes, mode), "seconds": 100.0}
@@ -144,7 +145,7 @@ def test_each_round_measures_all_models_in_an_order_of_its_own_that_the_seed_dec
     jobs = [job.model.name for job in machine.asked if job.kind == "measure"]
     assert [job.kind for job in machine.asked[:3]] == ["gate"] * 3  # before any speed
     rounds = [tuple(jobs[i : i + 3]) for i in range(0, 18, 3)]
-    assert all(sorted(one) == sorted(SPEED) for one in rounds)
+    assert all(sorted(one) == sorted(ALL.split(",")) for one in rounds)
     assert len(set(rounds)) > 1
 
 
@@ -193,6 +194,133 @@ def test_a_precision_that_an_engine_lacks_is_no_failure(measured):
     lacking = cells["mobile_sam", "int8", "E", "serial", 1]
     assert lacking.status == "not_applicable"
     assert "does not compute in int8" in lacking.reason
+
+
+def test_a_batch_size_that_a_model_cannot_be_timed_at_starts_no_process(measured):
+    machine = Machine(lacking={4})
+    cells = by_place(measured(machine, models="mobile_sam", scopes="E2E,D16", batch_sizes="1,4"))
+    lacking = cells["mobile_sam", "fp32", "E2E", "serial", 4]
+    assert (lacking.status, lacking.reason, lacking.metrics) == ("not_applicable", "no batch of 4", {})
+    assert cells["mobile_sam", "fp32", "E2E", "serial", 1].status == "done"
+    assert cells["mobile_sam", "fp32", "D16", "serial", 1].status == "done"
+    assert {job.batch for job in machine.asked if job.kind == "measure"} == {1}
+    assert [job.batches for job in machine.asked if job.kind == "gate"] == [(1, 4)]
+
+
+def test_what_a_process_finds_not_applicable_is_no_failure(measured):
+    class Refusing(Machine):
+        def gate(self, job):
+            return {"status": "failed", "kind": "not_applicable", "reason": "takes no boxes"}
+
+    machine = Refusing()
+    cells = measured(machine, models="mobile_sam", scopes="E,D16")
+    assert {cell.status for cell in cells} == {"not_applicable"}
+    assert {job.kind for job in machine.asked} == {"gate"}
+
+
+def test_an_encoder_that_a_model_without_parameters_cannot_have_is_refused_by_the_plan(measured):
+    machine = Machine()
+    machine.weights = {"source": "none"}
+    cells = by_place(measured(machine, models="ellipse", weights={}, scopes="E,E2E"))
+    refused = cells["ellipse", "fp32", "E", "serial", 1]
+    assert refused.status == "not_applicable"
+    assert "no encoder" in refused.reason
+    assert cells["ellipse", "fp32", "E2E", "serial", 1].status == "done"
+    assert {job.scope for job in machine.asked if job.kind == "measure"} == {"E2E"}
+    with pytest.raises(SambenchError, match="no encoder"):
+        measured(Machine(), models="ellipse", weights={}, scopes="E")
+
+
+@pytest.mark.parametrize("when", ["gate", "round"])
+def test_weights_that_changed_under_way_have_no_speed(measured, when):
+    class Replaced(Machine):
+        """Its processes load another file from the gate, or from the second round, on."""
+
+        def __call__(self, job, stem, timeout):
+            if (job.kind == "gate" and when == "gate") or stem.name == "round-01":
+                self.weights = self.weights | {"seed": 7}
+            return super().__call__(job, stem, timeout)
+
+    machine = Replaced()
+    cells = measured(machine, models="mobile_sam", scopes="E,D16", rounds=3)
+    for cell in cells:
+        assert (cell.status, cell.metrics) == ("invalid", {})
+        assert "weights changed since this was planned, from random 0 to random 7" in cell.reason
+    assert len([job for job in machine.asked if job.kind == "measure"]) == (0 if when == "gate" else 4)
+    mended = Machine()
+    assert {cell.status for cell in measured(mended, models="mobile_sam", scopes="E,D16")} == {"done"}
+    assert ("gate" in {job.kind for job in mended.asked}) == (when == "gate")  # what was wrong is made anew
+
+
+def test_a_ratio_is_of_the_same_images(measured):
+    machine = Machine()
+    machine.images["mobile_sam"] = "those of one shape"
+    cells = by_place(measured(machine, scopes="E"))
+    assert "ratio_vit_h" not in cells["mobile_sam", "fp32", "E", "serial", 1].metrics
+    assert "ratio_vit_h" in cells["efficientvit_sam_l0", "fp32", "E", "serial", 1].metrics
+
+
+def test_a_cell_says_where_it_ran_and_what_decided_its_speed(measured, monkeypatch):
+    monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")
+    (cell,) = measured(Machine(), models="mobile_sam", scopes="E", modes="serial")
+    provenance = cell.provenance
+    assert provenance["environment"]["OMP_WAIT_POLICY"] == "PASSIVE"
+    assert provenance["hardware"]["device"] == "made up"
+    assert provenance["hardware"]["host"] == "elsewhere"  # as the process said, not this one
+    assert provenance["hardware"]["cpu_capability"] == "AVX9"
+    assert provenance["hardware"]["threads"] == provenance["settings"]["threads"] == 3
+    assert provenance["inputs"]["images"] == 64
+
+
+@pytest.mark.parametrize(
+    "name", ["OMP_WAIT_POLICY", "MKL_DYNAMIC", "ONEDNN_MAX_CPU_ISA", "NVIDIA_TF32_OVERRIDE"]
+)
+def test_another_environment_is_another_measurement(measured, monkeypatch, name):
+    first, same, other = Machine(), Machine(), Machine()
+    one = {"models": "mobile_sam", "scopes": "E", "rounds": 1}
+    monkeypatch.delenv(name, raising=False)
+    measured(first, **one)
+    measured(same, **one)
+    monkeypatch.setenv(name, "1")
+    measured(other, **one)
+    assert [len(machine.asked) for machine in (first, same, other)] == [2, 0, 2]
+
+
+def test_how_long_it_takes_is_said_once_each_measurement_has_had_a_round(measured, monkeypatch):
+    told, now = io.StringIO(), [0.0]
+
+    class Slow(Machine):
+        def __call__(self, job, stem, timeout):
+            now[0] += 100
+            return super().__call__(job, stem, timeout)
+
+    monkeypatch.setattr(schedule.time, "monotonic", lambda: now[0])
+    measured(Slow((1.0,) * 3), models="mobile_sam", scopes="E,D16", rounds=3, told=told)
+    monkeypatch.undo()
+    lines = told.getvalue().splitlines()
+    assert ["left" in line for line in lines] == [False] * 3 + [True] * 4  # gate and first round: not yet
+    assert [line.rpartition("about ")[2] for line in lines[3:]] == [
+        "7 min left",  # four processes of 100 s
+        "5 min left",
+        "3 min left",
+        "2 min left",
+    ]
+
+
+def test_a_limit_is_every_processs_and_decides_no_number(measured):
+    limits = []
+
+    class Timed(Machine):
+        def __call__(self, job, stem, timeout):
+            limits.append(timeout)
+            return super().__call__(job, stem, timeout)
+
+    measured(Timed(), models="mobile_sam", scopes="E", rounds=1, timeout=90)
+    assert limits == [90.0, 90.0]
+    measured(Timed(), models="mobile_sam", scopes="E", rounds=1)
+    assert len(limits) == 2  # all on disk
+    with pytest.raises(SambenchError, match="timeout must be a number of seconds above 0"):
+        measured(Timed(), timeout=0)
 
 
 def test_results_are_there_after_each_round(measured, tmp_path):

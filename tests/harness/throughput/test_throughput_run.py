@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
+import platform
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from command import assert_nothing_half_written, call, cells_of, times
 
+from sambench.harness.throughput import worker_process
 from sambench.suites.throughput.job import QUICK
 
 MODELS = Path(__file__).parents[1] / "speed_models.py"
@@ -89,6 +91,60 @@ def test_a_process_that_dies_is_a_row_with_the_reason(speed, tmp_path, model, re
     assert cell["metrics"] == {}
     assert reason in " ".join(done.out.split())
     assert "round 2" not in done.err  # it would only die again
+
+
+@pytest.mark.slow
+def test_a_model_that_takes_images_as_they_are_has_a_speed_and_says_how_and_under_what(speed, tmp_path):
+    weights = tmp_path / "weights"
+    (weights / "part").mkdir(parents=True)
+    (weights / "part" / "w.bin").write_bytes(b"one")
+    flags = ("--weights", weights, "--scopes", "E", "--modes", "serial", "--rounds", 1)
+    done = speed("Odd", *flags, "--batch-sizes", "1,64")
+    assert done.code == 0, done.err
+    cells = {c["protocol"]["batch"]: c for c in cells_of(tmp_path / "out")}
+    assert (cells[64]["status"], cells[64]["metrics"]) == ("not_applicable", {})
+    assert "of 64 of one shape" in cells[64]["reason"]
+    assert len(list((tmp_path / "out").rglob("round-*.json"))) == 1  # nothing was started for batches of 64
+    found = cells[1]["provenance"]
+    assert cells[1]["metrics"]["img_s"] > 0
+    assert cells[1]["n_images"] == found["inputs"]["images"] == found["inputs"]["of"] == 64
+    assert len(found["inputs"]["shapes"]) > 8
+    assert any("one at a time" in mark for mark in found["marks"])
+    assert "through embed" in found["note"]
+    settings = found["settings"]
+    assert (settings["threads"], found["hardware"]["threads"]) == (2, 2)
+    assert (settings["default_dtype"], settings["cudnn_benchmark"]) == ("float64", True)
+    assert found["hardware"]["host"] == platform.node()
+    assert found["weights"]["sha256"] is not None
+
+    (weights / "part" / "w.bin").write_bytes(b"two")
+    plan = speed("Odd", *flags, "--dry-run")
+    assert "0/1" in plan.out  # a folder's weights are all that is in it
+
+
+@pytest.mark.slow
+def test_a_process_that_hangs_is_a_row_and_the_others_go_on(speed, tmp_path, monkeypatch):
+    def limit(job):
+        return 8.0 if (job.kind, job.scope) == ("measure", "E") else 300.0
+
+    monkeypatch.setattr(worker_process, "patience", limit)
+    done = speed("Stuck", "--scopes", "E,D1", "--modes", "serial", "--rounds", 1)
+    assert done.code == 1
+    cells = {c["protocol"]["scope"]: c for c in cells_of(tmp_path / "out")}
+    assert cells["E"]["status"] == "failed"
+    assert "stopped after 8 s" in cells["E"]["reason"]
+    assert cells["D1"]["status"] == "done"
+
+
+@pytest.mark.slow
+def test_a_baseline_without_an_encoder_is_timed_end_to_end(speed, coco_mini, tmp_path):
+    data = ("--dataset", "mini", "--images", coco_mini.images, "--annotations", coco_mini.annotations)
+    short = ("--seconds", 0, "--min-batches", 3, "--rounds", 1, "--modes", "compute")
+    done = call("throughput", "--models", "ellipse", *data, *short, "--out", tmp_path / "out")
+    assert done.code == 0, done.err
+    cells = {c["protocol"]["scope"]: c for c in cells_of(tmp_path / "out")}
+    assert (cells["E"]["status"], cells["E2E"]["status"]) == ("not_applicable", "done")
+    assert "2/2" in done.err  # the gate, and one process
 
 
 @pytest.mark.slow
