@@ -67,7 +67,8 @@ def quantised(segmenter: SamSegmenter, file: Path) -> Path:
         file: ONNX of its encoder, an entry of the cache.
 
     Raises:
-        SambenchError: there are no images to calibrate on, one is damaged, or what quantises is not installed.
+        SambenchError: there are no images to calibrate on or one is damaged, or what quantises is not
+            installed.
     """
     chosen = images()
     need_onnx()
