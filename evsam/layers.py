@@ -13,6 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from sambench.evsam.kernels import convolution
+
 NORM_EPS = 1e-6
 """Epsilon of every norm of EfficientViT-SAM, set after construction by the official model zoo."""
 
@@ -64,6 +66,8 @@ class ConvLayer(nn.Module):
         self.act = gelu_tanh() if act else None
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.act is not None and self.norm is None and convolution.usable(x):
+            return convolution.with_gelu(self.conv, x)
         x = self.conv(x)
         if self.norm is not None:
             x = self.norm(x)

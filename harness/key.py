@@ -11,6 +11,7 @@ from typing import Any
 
 from sambench.adapters.engines import ENGINES, replaces
 from sambench.adapters.engines.calibrate import calibrated_on
+from sambench.adapters.engines.processor import features
 from sambench.adapters.registry import entry
 from sambench.harness.provenance import cpu_capability, versions
 from sambench.harness.sources import code_digest
@@ -41,6 +42,7 @@ def model_key(variant: Variant, device: str, *modules: str) -> Key:
         "precision": variant.precision,
         "device": device,
         "cpu_capability": cpu_capability(),
+        "cpu_features": list(features()),
         "code_sha256": code_digest(*own, *modules),
         "loaded": variant.loaded.key(),
         "environment": environment(),

@@ -10,6 +10,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from sambench.adapters.engines import processor
+
 ROOT = Path(__file__).resolve().parent.parent
 LIBRARIES = ("torch", "numpy", "pillow", "opencv-python-headless", "pycocotools", "hotcoco", "pyarrow")
 """What pixels, masks and their run lengths come from."""
@@ -51,7 +53,7 @@ def device_name(device: str) -> str:
 
     if device.startswith("cuda"):
         return str(torch.cuda.get_device_name(device))
-    return f"{_cpu_model()}, {torch.get_num_threads()} threads"
+    return f"{processor.name()}, {torch.get_num_threads()} threads"
 
 
 @dataclass(frozen=True)
@@ -66,13 +68,21 @@ class Hardware:
     """Of torch, on the CPU."""
     cpu_capability: str
     """The instruction set that torch's kernels take, such as ``AVX512``."""
+    cpu_features: tuple[str, ...] = ()
+    """What decides the kernels of convolutions and products (`adapters.engines.processor.features`)."""
 
 
 def hardware(device: str) -> Hardware:
     """Return what this process computes on."""
     import torch
 
-    return Hardware(device_name(device), platform.node(), torch.get_num_threads(), cpu_capability())
+    return Hardware(
+        device_name(device),
+        platform.node(),
+        torch.get_num_threads(),
+        cpu_capability(),
+        processor.features(),
+    )
 
 
 def cpu_capability() -> str:
@@ -80,14 +90,3 @@ def cpu_capability() -> str:
     import torch
 
     return str(torch.backends.cpu.get_cpu_capability())
-
-
-@cache
-def _cpu_model() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -38,6 +39,15 @@ def note_unread(content: Content, command: str) -> None:
     if content.unread:
         keys = ", ".join(content.unread)
         err.print(f"{content.where}: 'sambench {command}' does not read {keys}", soft_wrap=True)
+
+
+def warn_emulated(engines: Iterable[str], precisions: Iterable[str], device: str) -> None:
+    """Warn of what is to be computed in a precision that this processor only emulates."""
+    from sambench.adapters.engines.processor import emulated
+
+    for engine, precision in itertools.product(engines, precisions):
+        if text := emulated(engine, precision, device):
+            warn(text)
 
 
 def plain_table(*columns: str, title: str | None = None, right: Sequence[str] = ()) -> Table:

@@ -10,14 +10,23 @@ def doctor(as_json: options.Json = False) -> None:
     """Say what this machine has, for a report of a problem."""
     import torch
 
-    from sambench.adapters.engines import engine_libraries
+    from sambench.adapters.engines import ENGINES, engine_libraries
+    from sambench.adapters.engines.processor import emulated, features
     from sambench.adapters.weights.upstream import weights_folder
-    from sambench.harness.provenance import device_name, git_state, versions
+    from sambench.harness.environment import environment
+    from sambench.harness.provenance import cpu_capability, device_name, git_state, versions
 
     devices = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+    slow = [name for name, engine in ENGINES.items() if "bf16" in engine.precisions.get("cpu", ())]
+    slow = [name for name in slow if emulated(name, "bf16", "cpu")]
     facts = {
         **versions("transformers", "ultralytics", *engine_libraries()),
         **{d: device_name(d) for d in devices},
+    }
+    facts |= {
+        "cpu instructions": f"{cpu_capability()}: {', '.join(features()) or 'unknown'}",
+        "emulated on the cpu": f"bf16 ({', '.join(slow)})" if slow else "-",
+        "environment": ", ".join(f"{name}={value}" for name, value in environment().items()) or "-",
     }
     facts |= {"git": git_state().get("commit", "-"), "weights folder": str(weights_folder())}
     print_rows([{"what": what, "found": found} for what, found in facts.items()], as_json)

@@ -83,6 +83,8 @@ def export(
     flags = context.params | {"format": format_, "model": None if file else model}
     config, content = load_export(file, flags)
     console.note_unread(content, "export")
+    if config.format == "openvino":
+        console.warn_emulated(["openvino"], config.precisions, config.device)
     if config.out.suffix and len(config.models) * len(config.precisions) > 1:
         raise SambenchError(f"--out {config.out}: is one file for several exports. Name a folder.")
     for one in config.models:

@@ -73,6 +73,7 @@ def run(
 
     loaded, content = load_run(config, context.params)
     console.note_unread(content, "run")
+    console.warn_emulated(loaded.engines, loaded.precisions, loaded.device)
     with console.err.status("Reading annotations, images and weights"):
         plan = make_plan(loaded)
     times = times_left(plan)

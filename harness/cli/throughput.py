@@ -92,6 +92,7 @@ def throughput(
 
     loaded, content = load_throughput(config, context.params)
     console.note_unread(content, "throughput")
+    console.warn_emulated(loaded.engines, loaded.precisions, loaded.device)
     if explain:
         _explain(loaded)
         return

@@ -266,11 +266,14 @@ def test_a_plan_of_two_data_sets_has_a_group_each(tiny: TinyCoco, tmp_path: Path
     ]
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("cpu_capability", "AVX1024"), ("features", ("avx2", "avx1024f"))]
+)
 def test_another_instruction_set_names_another_folder(
-    tiny: TinyCoco, monkeypatch: pytest.MonkeyPatch
+    tiny: TinyCoco, monkeypatch: pytest.MonkeyPatch, name: str, value: object
 ) -> None:
     before = folder(config_of(tiny))
-    monkeypatch.setattr("sambench.harness.key.cpu_capability", lambda: "AVX1024")
+    monkeypatch.setattr(f"sambench.harness.key.{name}", lambda: value)
     assert folder(config_of(tiny)) != before
 
 

@@ -15,6 +15,7 @@ import pytest
 from command import call, flags, shards_of
 from tiny_coco import TinyCoco
 
+from sambench.adapters.engines import processor
 from sambench.adapters.plugins import AdapterSpec
 from sambench.adapters.spec import ModelSpec
 from sambench.evsam.errors import SambenchError
@@ -141,6 +142,7 @@ def test_the_worker_says_what_it_computes_on(plan: Plan) -> None:
     assert isinstance(opened, Opened)
     assert opened.hardware.threads >= 1
     assert opened.hardware.cpu_capability
+    assert opened.hardware.cpu_features == processor.features()
     assert opened.hardware.host
 
 

@@ -53,6 +53,32 @@ def test_doctor_says_what_the_machine_has() -> None:
     assert "weights folder" in found
 
 
+@pytest.fixture
+def avx2_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A processor that cannot do more."""
+    monkeypatch.setattr("sambench.adapters.engines.processor._line", lambda *keys: "fma avx2")
+
+
+@pytest.mark.usefixtures("avx2_alone")
+def test_doctor_says_what_the_processor_can_and_what_it_only_emulates() -> None:
+    found = {row["what"]: row["found"] for row in json.loads(call("doctor", "--json").out)}
+    assert found["cpu instructions"].endswith(": avx2")
+    assert found["emulated on the cpu"] == "bf16 (eager, compile, openvino)"
+
+
+@pytest.mark.usefixtures("avx2_alone")
+@pytest.mark.parametrize(
+    "command", [["run", "--suites", "gt_box", "--dry-run"], ["throughput", "--dry-run"]], ids=" ".join
+)
+def test_a_precision_that_is_emulated_is_said_before_anything_runs(
+    tiny: TinyCoco, tmp_path: Path, command: list[str]
+) -> None:
+    given = ["--models", "efficientvit_sam_l0", "--weights", "random", *tiny.flags, "--out", tmp_path / "out"]
+    done = call(*command, *given, "--precision", "fp32,bf16")
+    assert done.err.count("warning: eager in bf16: this processor") == 1
+    assert "in fp32:" not in done.err
+
+
 @pytest.mark.parametrize(
     "command",
     [[], ["run"], ["report"], ["models"], ["suites"], ["doctor"], ["data"], ["data", "make"]],
