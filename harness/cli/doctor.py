@@ -13,8 +13,8 @@ def doctor(as_json: options.Json = False) -> None:
     from sambench.adapters.engines import ENGINES, engine_libraries
     from sambench.adapters.engines.processor import emulated, features
     from sambench.adapters.weights.upstream import weights_folder
-    from sambench.harness.environment import environment
     from sambench.harness.provenance import cpu_capability, device_name, git_state, versions
+    from sambench.suites.environment import environment
 
     devices = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
     slow = [name for name, engine in ENGINES.items() if "bf16" in engine.precisions.get("cpu", ())]
