@@ -18,8 +18,8 @@ from sambench.suites.base import Setting, Stopwatch
 from sambench.suites.data.coco import CocoDataset
 from sambench.suites.data.sample import load_sample
 from sambench.suites.det_box import SCHEMA, DetBox
-from sambench.suites.scoring import evaluators
 from sambench.suites.protocol import PRESETS
+from sambench.suites.scoring import evaluators
 from sambench.suites.scoring.evaluators import AP_RESAMPLES
 
 STRICT = PRESETS["strict"]
