@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import cast
 
 from sambench.adapters.spec import ModelSpec
-from sambench.adapters.weights.resolve import sha256_of
 from sambench.evsam.errors import SambenchError
 from sambench.harness.config.datasets import DatasetConfig
 from sambench.harness.config.run import RunConfig
@@ -137,7 +136,7 @@ def _open(dataset: DatasetConfig, config: RunConfig) -> Data:
         cast(Style, dataset.format or coco.style),
         tuple(entries),
         len(coco),
-        coco.annotations_sha256,
+        coco.evaluated_sha256(entries) if isinstance(coco, SginwData) else coco.annotations_sha256,
         images_sha256(entries),
     )
 
@@ -156,18 +155,31 @@ def _ask(name: str, data: Data, config: RunConfig) -> list[_Asked]:
             "Give its result file in COCO's format with --detections NAME=FILE."
         )
     ids = tuple(e.record.id for e in data.entries)
-    setting = Setting(where.annotations, ids, style=data.style, evaluator=cast(Evaluator, config.evaluator))
+    setting = Setting(
+        where.annotations,
+        ids,
+        style=data.style,
+        evaluator=cast(Evaluator, config.evaluator),
+        annotations_sha256=data.annotations_sha256,
+    )
     protocol = for_suite(config.protocol, name)
     if not suite.needs_detections:
-        suite.check(setting)
-        return [_Asked(SuiteSpec(name, setting, protocol), where.name, None)]
+        return [_Asked(_checked(SuiteSpec(name, setting, protocol)), where.name, None)]
     found = []
     for detector, file in where.detections.items():
         own = dataclasses.replace(setting, detections=file)
-        suite.check(own)
-        boxes = {"path": file.as_posix(), "sha256": sha256_of(file)}
-        found.append(_Asked(SuiteSpec(name, own, protocol), f"{where.name}/{detector}", boxes))
+        digest = suite.detections_sha256(own)
+        assert digest is not None
+        spec = SuiteSpec(name, dataclasses.replace(own, detections_sha256=digest), protocol)
+        boxes = {"path": file.as_posix(), "sha256": digest}
+        found.append(_Asked(_checked(spec), f"{where.name}/{detector}", boxes))
     return found
+
+
+def _checked(spec: SuiteSpec) -> SuiteSpec:
+    """See that a suite can score its data; what it reads for that it keeps."""
+    spec.open().check()
+    return spec
 
 
 def _cell(variant: Variant, asked: _Asked, data: Data, config: RunConfig) -> Cell:

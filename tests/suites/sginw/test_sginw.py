@@ -124,7 +124,7 @@ def test_the_submission_is_in_the_scorers_naming_and_the_data_sets_own_ids(suite
 def test_what_is_not_there_is_named(data, tmp_path):
     ids = tuple(e.record.id for e in data.entries)
     with pytest.raises(SambenchError, match="no detections of Elephants"):
-        Sginw.check(Setting(data.annotations, ids, tmp_path))
+        Sginw.on(Setting(data.annotations, ids, tmp_path))
     with pytest.raises(SambenchError, match="has none of the 25 data sets"):
         SginwData(tmp_path)
 
