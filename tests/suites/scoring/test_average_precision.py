@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import math
+import tracemalloc
 
 import hotcoco
 import numpy as np
@@ -23,6 +24,7 @@ from toy_annotations import (
     masks_of,
     perfect,
     results,
+    square,
     text,
     with_column,
 )
@@ -268,6 +270,26 @@ def test_random_worlds_score_in_batches_as_all_at_once(tmp_path_factory, style, 
         patch.setattr(batching, "RESULTS_AT_ONCE", 2)
         patch.setattr(batching, "IMAGES_AT_ONCE", 1)
         assert_as_whole(truth, found, iou_type, folder, patch, resamples=5)
+
+
+def test_many_results_are_never_all_dictionaries(tmp_path):
+    n, images = 60_000, 300
+    file = tmp_path / "a.json"
+    file.write_text(json.dumps(annotations([annotation(1, (0, 0, 9, 9))], images=range(1, images + 1))))
+    truth, mask = GroundTruth(file), json.dumps(text(square(0, 0, 9, 9)))
+    found = pa.table(
+        {
+            "image_id": np.arange(n) // (n // images) + 1,
+            "category_id": np.ones(n, np.int64),
+            "score": np.random.default_rng(0).random(n),
+            "segmentation": pa.array([mask], pa.string()).take(pa.array(np.zeros(n, np.int64))),
+        }
+    )
+    tracemalloc.start()
+    Evaluation(truth, found, "segm").metrics()
+    _, peak = tracemalloc.get_traced_memory()  # of Python and numpy; Arrow's and hotcoco's own is not in it
+    tracemalloc.stop()
+    assert peak < n * 500  # a result's dictionary alone, with those of its mask, is 800 bytes
 
 
 def test_a_batch_has_few_results_and_every_image_is_in_one(small_batches, coco_mini):

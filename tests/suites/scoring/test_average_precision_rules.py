@@ -1,5 +1,6 @@
 """Rules and choices of average precision, in worlds small enough to count by hand; and what is refused."""
 
+import hashlib
 import json
 import logging
 
@@ -184,6 +185,48 @@ def test_an_annotation_of_id_zero_is_unmatchable_as_given_and_ordinary_from_one(
         assert ap == pytest.approx(100)
     assert used_evaluator(as_given, "hotcoco") == "pycocotools"
     assert used_evaluator(from_one, "hotcoco") == "hotcoco"
+
+
+def test_who_computed_and_why_there_is_no_interval_is_said(toy):
+    content = annotations([annotation(i, (0, 0, 40, 40), image=1 + i) for i in (0, 1)], images=(1, 2))
+    found = results([(1, 1, 0.9, (0, 0, 40, 40))])
+    as_given = toy(content)
+    said = caveat(as_given, "hotcoco")
+    assert "toy.json has an annotation of the id 0" in said
+    assert "computed by pycocotools. Without an interval" in said
+    assert Evaluation(as_given, found, "segm").intervals() == {}
+    from_one = as_given.numbered("from_one")
+    assert caveat(from_one, "hotcoco") is None
+    assert "ap" in Evaluation(from_one, found, "segm").intervals()
+
+
+def test_annotations_that_were_read_once_serve_both_ways_of_numbering(toy):
+    content = annotations([annotation(0, (0, 0, 40, 40)), annotation(7, (60, 60, 40, 40))])
+    as_given = toy(content)
+    from_one = as_given.numbered("from_one")
+    for truth, ids in ((as_given, [0, 7]), (from_one, [1, 2]), (from_one.numbered("as_given"), [0, 7])):
+        assert [a["id"] for a in json.loads(truth.content)["annotations"]] == ids
+        assert truth.quirk == (0 in ids)
+    twice = toy(annotations([annotation(5, (0, 0, 40, 40))] * 2), ids="from_one")
+    with pytest.raises(SambenchError, match="annotation id 5 is there twice"):
+        twice.numbered("as_given")
+
+
+def test_annotations_of_a_category_that_is_not_listed_are_passed_over(toy):
+    content = annotations([annotation(1, (0, 0, 40, 40)), annotation(2, (60, 60, 40, 40), category=9)])
+    found = results([(1, 1, 0.9, (0, 0, 40, 40))])
+    for evaluator in ("hotcoco", "pycocotools"):
+        metrics = evaluate(toy(content), found, iou_type="segm", evaluator=evaluator)
+        assert metrics["ap"] == pytest.approx(100)
+
+
+def test_annotations_that_changed_since_the_plan_are_refused(toy):
+    content = annotations([annotation(1, (0, 0, 40, 40))])
+    planned = toy(content)
+    assert planned.sha256 == hashlib.sha256(planned.path.read_bytes()).hexdigest()
+    assert toy(content, sha256=planned.sha256).sha256 == planned.sha256
+    with pytest.raises(SambenchError, match=r"toy\.json: changed since this run was planned"):
+        toy(annotations([annotation(1, (0, 0, 40, 41))]), sha256=planned.sha256)
 
 
 def test_lvis_has_the_quirk_too(toy):
