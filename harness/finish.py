@@ -51,6 +51,8 @@ def finish(state: CellState, group: Group, plan: Plan, command: str) -> CellResu
         intervals=scored["intervals"],
         counts=scored["counts"],
         n_instances=scored["n_instances"],
+        note=scored["note"],
+        provenance=result.provenance | {"evaluator": scored["evaluator"]},
         records=cell.store.folder.relative_to(plan.config.out).as_posix(),
         timing=_timing(cell.store.sessions()),
     )
@@ -62,7 +64,7 @@ def _scores(cell: Cell) -> dict[str, Any]:
     known = cell.store.scores(digest)
     if known is not None:
         return known
-    suite = cell.suite.open()
+    suite = cell.suite.on.open()
     records, left_out = cell.store.read()
     scores = _checked(suite, suite.score(records, cell.protocol))
     suite.export(records, cell.store.folder)
@@ -71,6 +73,8 @@ def _scores(cell: Cell) -> dict[str, Any]:
         "intervals": scores.intervals,
         "counts": scores.counts | dict(sorted(left_out.items())),
         "n_instances": scores.counts.get("all", records.num_rows),
+        "evaluator": scores.evaluator,
+        "note": scores.note,
     }
     cell.store.keep_scores(digest, found)
     return found
@@ -92,7 +96,8 @@ def _checked(suite: Suite, scores: Scores) -> Scores:
     ends = (end for both in intervals.values() for end in both)
     if not all(math.isfinite(v) for v in (*metrics.values(), *ends) if v is not None):
         raise SambenchError(f"suite {suite.name}: a number is not finite ({metrics}, {intervals}).")
-    return Scores(metrics, intervals, {name: int(count) for name, count in scores.counts.items()})
+    counts = {name: int(count) for name, count in scores.counts.items()}
+    return dataclasses.replace(scores, metrics=metrics, intervals=intervals, counts=counts)
 
 
 def _blank(state: CellState, group: Group, plan: Plan, command: str) -> CellResult:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import cast
 
 from sambench.adapters.spec import ModelSpec
-from sambench.adapters.weights.resolve import sha256_of
 from sambench.evsam.errors import SambenchError
 from sambench.harness.config.datasets import DatasetConfig
 from sambench.harness.config.run import RunConfig
@@ -21,7 +20,7 @@ from sambench.harness.provenance import device_name, versions
 from sambench.harness.sources import code_digest
 from sambench.harness.store import CellStore
 from sambench.harness.variants import Variant, alone, make_variants, model_spec
-from sambench.harness.work import SuiteSpec
+from sambench.harness.work import SuiteOn, SuiteSpec
 from sambench.suites.base import Setting
 from sambench.suites.data.coco import CocoDataset, Entry
 from sambench.suites.data.fingerprints import images_sha256, with_digests
@@ -118,8 +117,7 @@ class Plan:
 class _Asked:
     """A suite on a data set, for any model (see `Cell`)."""
 
-    suite: str
-    setting: Setting
+    on: SuiteOn
     protocol: Protocol
     dataset: str
     detections: dict[str, str] | None
@@ -146,12 +144,8 @@ def make_plan(config: RunConfig) -> Plan:
 
 def _check(cells: list[Cell]) -> None:
     """See that the data can be scored, where they are not yet."""
-    checked: set[tuple[str, Setting]] = set()
-    for cell in cells:
-        its = (cell.suite.name, cell.suite.setting)
-        if its not in checked and not cell.is_settled:
-            checked.add(its)
-            suite_class(cell.suite.name).check(cell.suite.setting)
+    for on in {id(cell.suite.on): cell.suite.on for cell in cells if not cell.is_settled}.values():
+        on.open().check()
 
 
 def _open(dataset: DatasetConfig, config: RunConfig) -> Data:
@@ -170,7 +164,7 @@ def _open(dataset: DatasetConfig, config: RunConfig) -> Data:
         cast(Style, dataset.format or coco.style),
         tuple(entries),
         len(coco),
-        coco.annotations_sha256,
+        coco.evaluated_sha256(entries) if isinstance(coco, SginwData) else coco.annotations_sha256,
         images_sha256(entries),
     )
 
@@ -189,25 +183,32 @@ def _ask(name: str, data: Data, config: RunConfig) -> Iterator[_Asked]:
             "Give its result file in COCO's format with --detections NAME=FILE."
         )
     ids = tuple(e.record.id for e in data.entries)
-    setting = Setting(where.annotations, ids, style=data.style, evaluator=cast(Evaluator, config.evaluator))
+    setting = Setting(
+        where.annotations,
+        ids,
+        style=data.style,
+        evaluator=cast(Evaluator, config.evaluator),
+        annotations_sha256=data.annotations_sha256,
+    )
     protocol = for_suite(config.protocol, name)
     if not suite.needs_detections:
-        yield _Asked(name, setting, protocol, where.name, None)
+        yield _Asked(SuiteOn(name, setting), protocol, where.name, None)
         return
     for detector, file in where.detections.items():
-        if not file.exists():
-            raise SambenchError(f"{file}: no such file of detections. Give it with --detections.")
-        boxes = {"path": file.as_posix(), "sha256": sha256_of(file)}
         own = dataclasses.replace(setting, detections=file)
-        yield _Asked(name, own, protocol, f"{where.name}/{detector}", boxes)
+        digest = suite.detections_sha256(own)
+        assert digest is not None
+        on = SuiteOn(name, dataclasses.replace(own, detections_sha256=digest))
+        boxes = {"path": file.as_posix(), "sha256": digest}
+        yield _Asked(on, protocol, f"{where.name}/{detector}", boxes)
 
 
 def _cell(variant: Variant, asked: _Asked, data: Data, config: RunConfig) -> Cell:
-    suite = suite_class(asked.suite)
+    setting, suite = asked.on.setting, suite_class(asked.on.name)
     recorded = suite.recorded(asked.protocol)
     key = {
         **model_key(variant, device_name(config.device), suite.__module__, WORKER),
-        "suite": asked.suite,
+        "suite": suite.name,
         "dataset": asked.dataset,
         "annotations_sha256": data.annotations_sha256,
         "images_sha256": data.images_sha256,
@@ -220,15 +221,15 @@ def _cell(variant: Variant, asked: _Asked, data: Data, config: RunConfig) -> Cel
     del axes["preset"]  # a name, which decides nothing
     score_key = {
         "protocol": axes,
-        "style": asked.setting.style,
-        "evaluator": asked.setting.evaluator,
+        "style": setting.style,
+        "evaluator": setting.evaluator,
         "code_sha256": code_digest(suite.__module__, scoring=True),
         "versions": versions(*EVALUATORS),
     }
     run_by = [w for w in (variant.engine, variant.precision) if w not in ("eager", "fp32")]
-    name = folder_name(key, variant.model, *run_by, asked.suite, asked.dataset)
+    name = folder_name(key, variant.model, *run_by, suite.name, asked.dataset)
     labels = _labels(variant, asked, key["protocol"])
-    spec = SuiteSpec(asked.suite, asked.setting, recorded, labels, seed=digest_of(key))
+    spec = SuiteSpec(asked.on, recorded, labels, seed=digest_of(key))
     store = CellStore(config.out / "records" / name, len(data.shards()))
     return Cell(spec, asked.protocol, asked.dataset, asked.detections, key, score_key, store)
 
@@ -241,7 +242,7 @@ def _labels(variant: Variant, asked: _Asked, axes: Mapping[str, str]) -> dict[st
         "weights": "unknown" if weights is None else weights.sha256 or weights.source,
         "engine": variant.engine,
         "precision": variant.precision,
-        "suite": asked.suite,
+        "suite": asked.on.name,
         "dataset": asked.dataset,
         "protocol": " ".join(f"{axis}={choice}" for axis, choice in axes.items()),
     }

@@ -39,17 +39,11 @@ SAVE_EVERY = 60.0
 
 
 @dataclass(frozen=True)
-class SuiteSpec:
-    """A suite on some data, by name."""
+class SuiteOn:
+    """A suite on some data, by name; all models share it."""
 
     name: str
     setting: Setting
-    protocol: Protocol
-    """Of the records: the axes that they do not depend on are as in no particular protocol."""
-    labels: Mapping[str, str] = field(default_factory=dict)
-    """Columns that say of each of its records which model and suite it is of, and on what data."""
-    seed: str = ""
-    """What random draws of its cell begin with."""
 
     def open(self) -> Suite:
         """Return the suite; the first time in a process it is made, and a detector's boxes are read."""
@@ -61,7 +55,25 @@ class SuiteSpec:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Travel by the fields alone, without what is open."""
-        return SuiteSpec, (self.name, self.setting, self.protocol, self.labels, self.seed)
+        return SuiteOn, (self.name, self.setting)
+
+
+@dataclass(frozen=True)
+class SuiteSpec:
+    """A suite as one cell has it."""
+
+    on: SuiteOn
+    protocol: Protocol
+    """Of the records: the axes that they do not depend on are as in no particular protocol."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Columns that say of each of its records which model and suite it is of, and on what data."""
+    seed: str = ""
+    """What random draws of its cell begin with."""
+
+    @property
+    def name(self) -> str:
+        """The suite's."""
+        return self.on.name
 
 
 @dataclass(frozen=True)
@@ -154,7 +166,7 @@ def work(given: Work, tasks: Iterable[Task]) -> Iterator[Message]:
     with state.kept():
         try:
             segmenter = _create(given)
-            suites = [spec.open() for spec in given.suites]
+            suites = [spec.on.open() for spec in given.suites]
         except Exception as error:
             yield Opened(failure=Failure.of(error))
             return

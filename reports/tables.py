@@ -160,10 +160,12 @@ def _measured_row(entry: Entry, peers: Sequence[Entry], columns: Iterable[Column
     paper = published.lookup(cell.suite, cell.dataset, cell.model)
     reasons = comparable.reasons(entry) if paper else []
     values = tuple(_value(entry, column.metric, paper, not reasons) for column in columns)
-    if reasons or not paper:
-        note = _note("Not comparable", reasons, notes)
+    told = [cell.note] if cell.note else []
+    if reasons:
+        note = _note("Not comparable", [*reasons, *told], notes)
     else:
-        note = _note("Comparable, but mind", comparable.caveats(entry), notes)
+        caveats = comparable.caveats(entry) if paper else []
+        note = _note("Comparable, but mind" if paper else "Mind", [*caveats, *told], notes)
     return Row(cell.model, entry.name, values, departures, tags, entry, note=note)
 
 
@@ -171,7 +173,7 @@ def _note(verdict: str, reasons: Sequence[str], notes: list[str]) -> int | None:
     """Return the number of the note with these reasons, appending it where it is new."""
     if not reasons:
         return None
-    text = f"{verdict}: {'; '.join(reasons)}."
+    text = f"{verdict}: {'; '.join(reason.rstrip('.') for reason in reasons)}."
     if text not in notes:
         notes.append(text)
     return notes.index(text) + 1

@@ -80,6 +80,10 @@ class Setting:
     """Whose rules average precision follows."""
     evaluator: Evaluator = "hotcoco"
     """Which library computes it."""
+    annotations_sha256: str | None = None
+    """Of the annotations that the run was planned with; others are refused."""
+    detections_sha256: str | None = None
+    """Of the detections, as `Suite.detections_sha256` gives it; others are refused."""
 
 
 @dataclass(frozen=True)
@@ -111,19 +115,23 @@ class Suite(ABC):
         return Protocol("recorded", **{axis: getattr(protocol, axis) for axis in cls.record_axes})
 
     @classmethod
-    def check(cls, setting: Setting) -> None:
+    def detections_sha256(cls, setting: Setting) -> str | None:
+        """Return a digest over the detections that the suite would read; ``None`` where it reads none."""
+        del setting
+        return None
+
+    @classmethod
+    def on(cls, setting: Setting) -> Self:
+        """Return the suite for some data; annotation files stay unread until `check` or `score`."""
+        del setting
+        return cls()
+
+    def check(self) -> None:  # noqa: B027, for most suites have nothing to see
         """See, before anything is computed, that the data can be scored; most suites take any.
 
         Raises:
             SambenchError: they cannot.
         """
-        del setting
-
-    @classmethod
-    def on(cls, setting: Setting) -> Self:
-        """Return the suite for data that were checked; annotation files stay unread until `score`."""
-        del setting
-        return cls()
 
     @abstractmethod
     def refusal(self, capabilities: Capabilities, protocol: Protocol) -> str | None:

@@ -6,25 +6,32 @@ A mask keeps its box's class. What ranks it is the protocol's choice: in the pap
 from __future__ import annotations
 
 import dataclasses
-import json
 from abc import abstractmethod
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 
 from sambench.adapters.base import Capabilities, Embedding, Prompts, Segmenter
 from sambench.evsam.errors import SambenchError
 from sambench.suites.base import IMAGE_COLUMNS, Record, Setting, Stopwatch, Suite, describe_image
-from sambench.suites.data.detections import Detections, ImageDetections
+from sambench.suites.data.detections import Detections, ImageDetections, detections_sha256
 from sambench.suites.data.rle import encode_text
 from sambench.suites.data.sample import Sample
 from sambench.suites.metrics.sizes import SIZES, sized
 from sambench.suites.predict import predict
 from sambench.suites.protocol import Protocol
-from sambench.suites.scoring.average_precision import Results, evaluate, intervals, used_evaluator
+from sambench.suites.scoring.average_precision import (
+    Evaluation,
+    Evaluator,
+    caveat,
+    evaluate,
+    used_evaluator,
+)
 from sambench.suites.scoring.ground_truth import GroundTruth
 from sambench.suites.scoring.scores import Metric, Scores
 
@@ -121,15 +128,32 @@ class DetBox(DetectedSuite):
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
 
     @classmethod
-    def check(cls, setting: Setting) -> None:
-        """See that the detections are a detector's, and that AP can be computed (see `check_detections`)."""
-        check_detections(setting, cls.on(setting).detections)
+    def detections_sha256(cls, setting: Setting) -> str:
+        """Hash the file of detections."""
+        assert setting.detections is not None
+        return detections_sha256(setting.detections)
 
     @classmethod
     def on(cls, setting: Setting) -> Self:
         """Read and index the detections."""
         assert setting.detections is not None
-        return cls(setting, Detections(setting.detections))
+        return cls(setting, Detections(setting.detections, setting.detections_sha256))
+
+    def check(self) -> None:
+        """See that the detections are a detector's, and that AP can be computed (see `check_detections`)."""
+        check_detections(self.truth, self.detections, self.setting.evaluator)
+
+    @cached_property
+    def truth(self) -> GroundTruth:
+        """The annotations, read the first time."""
+        given = self.setting
+        return GroundTruth(
+            given.annotations,
+            style=given.style,
+            image_ids=given.image_ids,
+            ids="from_one",
+            sha256=given.annotations_sha256,
+        )
 
     def found(self, image_id: int) -> ImageDetections:
         """Look the image up."""
@@ -137,8 +161,8 @@ class DetBox(DetectedSuite):
 
     def score(self, records: pa.Table, protocol: Protocol) -> Scores:
         """Compute AP of the masks by the protocol's score, and of the boxes by the detector's."""
-        metrics, spread = average_precision(records, self.setting, protocol)
-        return Scores(metrics, spread, self._counts())
+        scores = average_precision(records, self.truth, protocol, self.setting.evaluator)
+        return dataclasses.replace(scores, counts=self._counts())
 
     def _counts(self) -> dict[str, int]:
         """Count the boxes of the file that are prompts, and those on images that are not evaluated."""
@@ -147,58 +171,55 @@ class DetBox(DetectedSuite):
         return counts | {"images_without_detections": coverage.images_without}
 
 
-def check_detections(setting: Setting, detections: Detections) -> None:
+def check_detections(truth: GroundTruth, detections: Detections, evaluator: Evaluator) -> None:
     """See before anything is computed that AP can be: the rules, the categories, the images.
 
     Raises:
-        SambenchError: the evaluator has not the annotations' style, the annotations lack what AP needs, or
-            the boxes are of other categories, or none of them is on an image of the data set.
+        SambenchError: the evaluator has not the annotations' style, or the boxes are of other categories, or
+            none of them is on an image of the data set.
     """
-    truth = GroundTruth(setting.annotations, style=setting.style, ids="from_one")
-    used_evaluator(truth, setting.evaluator)
+    used_evaluator(truth, evaluator)
     strange = sorted(detections.category_ids - truth.category_ids)
     if strange:
         raise SambenchError(
-            f"{detections.path}: category {strange[0]} is not in {setting.annotations} ({len(strange)} "
+            f"{detections.path}: category {strange[0]} is not in {truth.path} ({len(strange)} "
             "such). Are the boxes of another data set, or numbered otherwise (COCO's ids run to 90)?"
         )
     if len(detections) and not truth.listed.intersection(detections.image_ids.tolist()):
         raise SambenchError(
-            f"{detections.path}: none of its boxes is on an image of {setting.annotations}, the first is on "
+            f"{detections.path}: none of its boxes is on an image of {truth.path}, the first is on "
             f"{detections.image_ids[0]}. Are they of another data set?"
         )
 
 
 def average_precision(
-    records: pa.Table, setting: Setting, protocol: Protocol
-) -> tuple[dict[str, float | None], dict[str, list[float]]]:
+    records: pa.Table, truth: GroundTruth, protocol: Protocol, evaluator: Evaluator
+) -> Scores:
     """Score records of a `DetectedSuite`: the masks by the protocol's score, the boxes by the detector's.
 
     Returns:
-        Metrics, and the intervals of those of the masks.
+        Metrics, the intervals of those of the masks, and who computed them; no counts.
     """
-    columns = {name: records[name].to_numpy() for name in ("image_id", "category_id", "score", "pred_iou")}
-    results = Results(
-        image_ids=columns["image_id"],
-        category_ids=columns["category_id"],
-        scores=_ranking(columns["score"], columns["pred_iou"], protocol),
-        masks=[json.loads(text) for text in records["segmentation"].to_pylist()],
-        boxes=records["bbox"].combine_chunks().flatten().to_numpy().reshape(-1, 4),
+    truth = truth.numbered(protocol.gt_ids)
+    columns = records.select(["image_id", "category_id", "score", "segmentation", "bbox"])
+    ranked = columns.set_column(2, "score", _ranking(records["score"], records["pred_iou"], protocol))
+    masks = Evaluation(truth, ranked, "segm")
+    metrics = {name: value for name, value in masks.metrics(evaluator).items() if name in REPORTED}
+    spread = masks.intervals()
+    del masks  # and what it matched, before the boxes are
+    metrics["box_ap"] = evaluate(truth, columns, iou_type="bbox", evaluator=evaluator)["ap"]
+    return Scores(
+        metrics,
+        {name: ends for name, ends in spread.items() if metrics.get(name) is not None},
+        {},
+        used_evaluator(truth, evaluator),
+        caveat(truth, evaluator),
     )
-    truth = GroundTruth(
-        setting.annotations, style=setting.style, image_ids=setting.image_ids, ids=protocol.gt_ids
-    )
-    masks = evaluate(truth, results, iou_type="segm", evaluator=setting.evaluator)
-    own = dataclasses.replace(results, scores=columns["score"])
-    boxes = evaluate(truth, own, iou_type="bbox", evaluator=setting.evaluator)
-    metrics = {name: value for name, value in masks.items() if name in REPORTED} | {"box_ap": boxes["ap"]}
-    spread = intervals(truth, results, iou_type="segm")
-    return metrics, {name: found for name, found in spread.items() if metrics.get(name) is not None}
 
 
-def _ranking(score: np.ndarray, pred_iou: np.ndarray, protocol: Protocol) -> np.ndarray:
+def _ranking(score: pa.ChunkedArray, pred_iou: pa.ChunkedArray, protocol: Protocol) -> pa.ChunkedArray:
     """Return what ranks the masks, (n,) float64."""
     if protocol.score == "det":
         return score
-    own = pred_iou.astype(np.float64)
-    return own if protocol.score == "pred_iou" else score * own
+    own = pred_iou.cast(pa.float64())
+    return own if protocol.score == "pred_iou" else pc.multiply(score, own)

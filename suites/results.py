@@ -39,6 +39,8 @@ class CellResult:
     status: Status = "done"
     reason: str | None = None
     """Why a cell failed or does not apply."""
+    note: str | None = None
+    """What a reader must know of the numbers, in a sentence."""
     counts: dict[str, int] = field(default_factory=dict)
     """Objects by size (``small``, ...) and those left out (``crowd_dropped``, ``empty_dropped``, ...)."""
     partial: dict[str, int] | None = None

@@ -58,7 +58,8 @@ def show_results(cells: Sequence[CellResult], console: Console) -> None:
             metrics.pop()  # rather than to fold names letter by letter
         console.print(_title(mine, metrics), style="italic", soft_wrap=True)
         console.print(_table(mine, metrics))
-        for line in dict.fromkeys(reason(cell) for cell in mine if cell.reason):
+        said = [reason(cell) for cell in mine if cell.reason] + [cell.note for cell in mine if cell.note]
+        for line in dict.fromkeys(said):
             console.print(line, soft_wrap=True)
 
 

@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 
 from sambench.evsam.errors import SambenchError
+from sambench.suites.data.unchanged import refuse_changed
 
 _Id = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 _KEYS = ("image_id", "category_id", "bbox", "score")
@@ -70,21 +71,24 @@ class Detections:
 
     Args:
         path: JSON file in COCO's result format.
+        sha256: of the file as it was when the run was planned, where there was a plan.
 
     Attributes:
         path: as given.
-        sha256: of the file.
+        sha256: of the bytes that were parsed.
         image_ids: (I,) int64, rising, the images with at least one detection.
         category_ids: those found at least once.
 
     Raises:
-        SambenchError: the file is missing, damaged or of another format, or has an impossible number.
+        SambenchError: the file is missing, damaged, of another format or another than was planned with, or
+            has an impossible number.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, sha256: str | None = None) -> None:
         self.path = path
         content = _read(path)
         self.sha256 = hashlib.sha256(content).hexdigest()
+        refuse_changed(path, self.sha256, sha256)
         found = _decode(content, path)
         n = len(found)
         image_ids = np.fromiter((d.image_id for d in found), np.int64, n)
@@ -117,6 +121,15 @@ class Detections:
         here = np.isin(self.image_ids, np.fromiter(set(image_ids), np.int64))
         used = int(np.diff(self._edges)[here].sum())
         return Coverage(used, len(self) - used, len(set(image_ids)) - int(here.sum()))
+
+
+def detections_sha256(path: Path) -> str:
+    """Hash a result file, which is not parsed.
+
+    Raises:
+        SambenchError: it cannot be read.
+    """
+    return hashlib.sha256(_read(path)).hexdigest()
 
 
 def _read(path: Path) -> bytes:

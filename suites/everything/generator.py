@@ -33,6 +33,10 @@ from sambench.suites.everything.parts import (
 )
 from sambench.suites.metrics.stability import stability
 
+PIXELS_AT_ONCE = 2**24
+"""Of masks at the crop's size, whose logits are then 64 MB: 16 masks of a megapixel, one of 12 megapixels.
+More is no faster."""
+
 OnPoints = Callable[[int, int], None]
 """Called with the points done so far, and how many there are."""
 
@@ -184,10 +188,15 @@ class _CropWork:
             good = _above(iou, self.settings.pred_iou_thresh)
         points = points.repeat(prediction.iou.shape[1], axis=0)
         masks: list[GeneratedMask] = []
-        for some in good.split(max(self.segmenter.prompt_batch, 1)) if len(good) else ():
+        for some in good.split(self._at_once()) if len(good) else ():
             with self.watch("postprocess", self.segmenter.device):
                 masks += self._stable_masks(logits[some], iou[some].tolist(), points[some.cpu().numpy()])
         return masks
+
+    def _at_once(self) -> int:
+        """How many masks are brought to the crop's size together, which decides nothing but rounding."""
+        height, width = self.embedding.size
+        return max(1, min(self.segmenter.prompt_batch, PIXELS_AT_ONCE // (height * width)))
 
     def _stable_masks(self, logits: Tensor, iou: Sequence[float], points: np.ndarray) -> list[GeneratedMask]:
         """Return those of some masks, logits (n, h, w), that are stable and not cut off by the crop."""
@@ -213,15 +222,16 @@ class _CropWork:
                 point=(float(points[i, 0]) + x0, float(points[i, 1]) + y0),
                 crop_box=(x0, y0, x1 - x0, y1 - y0),
             )
-            for i, box, segmentation in zip(chosen, boxes[whole], self._encode(masks[chosen]), strict=True)
+            for i, box in zip(chosen.tolist(), boxes[whole], strict=True)
+            for segmentation in [self._encode(masks[i])]
         ]
 
-    def _encode(self, masks: Tensor) -> list[dict[str, Any]]:
-        """Encode masks of the crop at the image's size."""
+    def _encode(self, mask: Tensor) -> dict[str, Any]:
+        """Encode a mask of the crop at the image's size."""
         x0, y0, x1, y1 = self.crop
-        full = np.zeros((len(masks), *self.size), bool)
-        full[:, y0:y1, x0:x1] = masks.cpu().numpy()
-        return [as_json(one) for one in encode(full)]
+        full = np.zeros((1, *self.size), bool)
+        full[0, y0:y1, x0:x1] = mask.cpu().numpy()
+        return as_json(encode(full)[0])
 
 
 def _batches(points: np.ndarray, settings: GeneratorSettings) -> list[np.ndarray]:

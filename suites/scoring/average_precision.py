@@ -7,54 +7,33 @@ here, and ties are settled by what a result is, not by where it stood.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from functools import cached_property
 from typing import Any, Literal
 
-import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from sambench.evsam.errors import SambenchError
-from sambench.suites.data.rle import encode
+from sambench.suites.scoring.batches import Batch, IouType, batches
 from sambench.suites.scoring.evaluators import (
     COCO_STATS,
     LVIS_STATS,
-    IouType,
-    by_hotcoco,
     by_lvis,
     by_pycocotools,
+    fractions,
     intervals_by_hotcoco,
+    match,
 )
 from sambench.suites.scoring.ground_truth import GroundTruth
-
-__all__ = ["Evaluator", "IouType", "Results", "evaluate", "intervals", "used_evaluator"]
 
 Evaluator = Literal["hotcoco", "pycocotools", "lvis"]
 
 _OFFICIAL: dict[str, Evaluator] = {"coco": "pycocotools", "lvis": "lvis"}
-_RUN: dict[str, Callable[[GroundTruth, list[dict[str, Any]], IouType], dict[str, float]]] = {
-    "hotcoco": by_hotcoco,
+_RUN: dict[Evaluator, Callable[[GroundTruth, Iterable[Batch], IouType], dict[str, float]]] = {
     "pycocotools": by_pycocotools,
     "lvis": by_lvis,
 }
-
-
-@dataclass(frozen=True)
-class Results:
-    """N results as columns. Masks or boxes may be left out where only the other is evaluated."""
-
-    image_ids: np.ndarray
-    """(N,) int64."""
-    category_ids: np.ndarray
-    """(N,) int64."""
-    scores: np.ndarray
-    """(N,) float64."""
-    masks: Sequence[Mapping[str, Any]] | None = None
-    """N compressed RLEs, as `suites.data.rle.encode` makes them."""
-    boxes: np.ndarray | None = None
-    """(N, 4) float64: x, y, width, height in pixels."""
-
-    def __len__(self) -> int:
-        return len(self.scores)
 
 
 def used_evaluator(truth: GroundTruth, evaluator: Evaluator) -> Evaluator:
@@ -74,124 +53,96 @@ def used_evaluator(truth: GroundTruth, evaluator: Evaluator) -> Evaluator:
     return official if truth.quirk else evaluator
 
 
-def evaluate(
-    truth: GroundTruth, results: Results, *, iou_type: IouType, evaluator: Evaluator = "hotcoco"
-) -> dict[str, float | None]:
-    """Compute average precision and recall.
+def caveat(truth: GroundTruth, evaluator: Evaluator) -> str | None:
+    """Say what `used_evaluator` decided against what was asked for, and what that costs, if it did."""
+    if not truth.quirk:
+        return None
+    return (
+        f"{truth.path} has an annotation of the id 0, which the official evaluators cannot match, and the "
+        f"protocol keeps ids as they are: computed by {used_evaluator(truth, evaluator)}. Without an "
+        "interval, for hotcoco resamples, which can match it; with 'gt_ids: from_one' there is one."
+    )
+
+
+class Evaluation:
+    """Results against annotations; what hotcoco matches is matched once, for numbers and intervals.
 
     Results on images that ``truth`` leaves out are left out. In ``segm`` a result's box is never looked at;
     else the libraries would take its size, not the mask's, for the size bins.
 
     Args:
         truth: the annotations, with the style of the evaluation.
-        results: in any order.
+        results: N rows in any order, ``image_id`` and ``category_id`` int64, ``score`` float64, and of
+            ``segmentation`` (a compressed RLE, ``{"size": [H, W], "counts": str}``, as JSON text) and
+            ``bbox`` (four of float64: x, y, width, height in pixels) the one that is compared.
         iou_type: whether masks or boxes are compared.
-        evaluator: which library computes; `used_evaluator` says when another has to.
-
-    Returns:
-        Percent, ``None`` where no category has an object: ``ap``, ``ap50``, ``ap75``, ``ap_small``,
-        ``ap_medium``, ``ap_large``, in LVIS's style ``ap_r``, ``ap_c``, ``ap_f``, and the recalls ``ar1``,
-        ``ar10``, ``ar100`` (LVIS ``ar300``), ``ar_small``, ``ar_medium``, ``ar_large``.
 
     Raises:
-        SambenchError: a score is not finite, an image or category is not the annotations', a mask has not its
-            image's size, or the evaluator does not fit.
+        SambenchError: a score is not finite, or an image or category is not the annotations'.
     """
-    run = _RUN[used_evaluator(truth, evaluator)]
-    _check(truth, results)
-    if not truth.sizes or not truth.category_ids:
-        return dict.fromkeys(COCO_STATS if truth.style == "coco" else LVIS_STATS.values())
-    records = _records(truth, results, iou_type) or [_miss(truth, iou_type)]
-    fractions = run(truth, records, iou_type)
-    return {name: 100 * float(value) if value >= 0 else None for name, value in fractions.items()}
+
+    def __init__(self, truth: GroundTruth, results: pa.Table, iou_type: IouType) -> None:
+        _check(truth, results)
+        self.truth, self.results, self.iou_type = truth, results, iou_type
+
+    def metrics(self, evaluator: Evaluator = "hotcoco") -> dict[str, float | None]:
+        """Compute average precision and recall.
+
+        Args:
+            evaluator: which library computes; `used_evaluator` says when another has to.
+
+        Returns:
+            Percent, ``None`` where no category has an object: ``ap``, ``ap50``, ``ap75``, ``ap_small``,
+            ``ap_medium``, ``ap_large``, in LVIS's style ``ap_r``, ``ap_c``, ``ap_f``, and the recalls
+            ``ar1``, ``ar10``, ``ar100`` (LVIS ``ar300``), ``ar_small``, ``ar_medium``, ``ar_large``.
+
+        Raises:
+            SambenchError: a mask has not its image's size, or the evaluator does not fit.
+        """
+        truth, used = self.truth, used_evaluator(self.truth, evaluator)
+        if not truth.sizes or not truth.category_ids:
+            return dict.fromkeys(COCO_STATS if truth.style == "coco" else LVIS_STATS.values())
+        if used == "hotcoco":
+            found = fractions(self._matched, truth.style)
+        else:
+            found = _RUN[used](truth, batches(truth, self.results, self.iou_type), self.iou_type)
+        return {name: 100 * float(value) if value >= 0 else None for name, value in found.items()}
+
+    def intervals(self) -> dict[str, list[float]]:
+        """Return the precisions' 95% intervals, percent: images resampled, as in `suites.scoring.bootstrap`.
+
+        None for a single image, nor where the official evaluators' quirk is wanted, which hotcoco has not.
+        """
+        truth = self.truth
+        if len(truth.sizes) < 2 or truth.quirk or not truth.category_ids:
+            return {}
+        found = intervals_by_hotcoco(truth, self._matched, self.results.num_rows, self.iou_type)
+        return {name: [100 * low, 100 * high] for name, (low, high) in found.items() if low >= 0}
+
+    @cached_property
+    def _matched(self) -> Any:
+        return match(self.truth, batches(self.truth, self.results, self.iou_type), self.iou_type)
 
 
-def intervals(truth: GroundTruth, results: Results, *, iou_type: IouType) -> dict[str, list[float]]:
-    """Return the precisions' 95% intervals, percent: images resampled, as in `suites.scoring.bootstrap`.
-
-    None for a single image, nor where the official evaluators' quirk is wanted, which hotcoco has not.
-    """
-    if len(truth.sizes) < 2 or truth.quirk or not truth.category_ids:
-        return {}
-    _check(truth, results)
-    nothing = [_miss(truth, iou_type)]
-    found = intervals_by_hotcoco(truth, _records(truth, results, iou_type) or nothing, nothing, iou_type)
-    return {name: [100 * low, 100 * high] for name, (low, high) in found.items() if low >= 0}
+def evaluate(
+    truth: GroundTruth, results: pa.Table, *, iou_type: IouType, evaluator: Evaluator = "hotcoco"
+) -> dict[str, float | None]:
+    """Compute average precision and recall (see `Evaluation`)."""
+    return Evaluation(truth, results, iou_type).metrics(evaluator)
 
 
-def _check(truth: GroundTruth, results: Results) -> None:
+def _check(truth: GroundTruth, results: pa.Table) -> None:
     """Refuse results that do not belong to the annotations; an evaluator would score them near zero."""
-    if not np.isfinite(results.scores).all():
-        row = int(np.flatnonzero(~np.isfinite(results.scores))[0])
+    row = pc.index(pc.is_finite(results["score"]), False).as_py()
+    if row >= 0:
         raise SambenchError(
-            f"results: the score of result {row} (image {results.image_ids[row]}) is {results.scores[row]}. "
-            "Scores must be finite; did the model overflow in half precision?"
+            f"results: the score of result {row} (image {results['image_id'][row]}) is "
+            f"{results['score'][row]}. Scores must be finite; did the model overflow in half precision?"
         )
-    for what, ids, known in (
-        ("image", results.image_ids, truth.listed),
-        ("category", results.category_ids, truth.category_ids),
-    ):
-        strange = sorted(set(ids.tolist()) - known)
+    for what, known in (("image", truth.listed), ("category", truth.category_ids)):
+        strange = sorted(set(pc.unique(results[f"{what}_id"]).to_pylist()) - known)
         if strange:
             raise SambenchError(
                 f"results: {what} {strange[0]} is not in {truth.path} ({len(strange)} such). Are the results "
                 "of another data set, or their categories numbered otherwise (COCO's ids run to 90, not 80)?"
             )
-
-
-def _records(truth: GroundTruth, results: Results, iou_type: IouType) -> list[dict[str, Any]]:
-    """Return the results on evaluated images as the libraries take them, ordered."""
-    regions = results.masks if iou_type == "segm" else results.boxes
-    if regions is None or len(regions) != len(results):
-        raise ValueError(f"{iou_type} needs a region for each of {len(results)} results")
-    order = _order(results, iou_type)
-    order = order[np.isin(results.image_ids[order], np.fromiter(truth.sizes, np.int64))]
-    key = "segmentation" if iou_type == "segm" else "bbox"
-    columns = (results.image_ids[order], results.category_ids[order], results.scores[order])
-    if iou_type == "segm":
-        chosen: Any = [regions[i] for i in order.tolist()]
-        _check_sizes(truth, columns[0].tolist(), chosen)
-    else:
-        chosen = np.asarray(regions)[order].tolist()
-    return [
-        {"image_id": image, "category_id": category, "score": score, key: region}
-        for image, category, score, region in zip(*(c.tolist() for c in columns), chosen, strict=True)
-    ]
-
-
-def _order(results: Results, iou_type: IouType) -> np.ndarray:
-    """Sort by image, falling score, category, and then by the box or the bytes of the mask."""
-    keys = (results.category_ids, -results.scores, results.image_ids)
-    if iou_type == "bbox":
-        assert results.boxes is not None
-        return np.lexsort((*results.boxes.T[::-1], *keys))
-    order, masks = np.lexsort(keys), results.masks
-    assert masks is not None
-    tied = np.logical_and.reduce([k[order][1:] == k[order][:-1] for k in keys])
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], tied.astype(np.int8), [0]])))
-    for first, last in edges.reshape(-1, 2):  # few, so that Python may compare
-        run = order[first : last + 1]
-        order[first : last + 1] = sorted(run, key=lambda i: _bytes(masks[i]["counts"]))
-    return order
-
-
-def _bytes(counts: bytes | str) -> bytes:
-    return counts.encode() if isinstance(counts, str) else counts
-
-
-def _check_sizes(truth: GroundTruth, image_ids: list[int], masks: list[Mapping[str, Any]]) -> None:
-    for image_id, mask in zip(image_ids, masks, strict=True):
-        if tuple(mask["size"]) != truth.sizes[image_id]:
-            raise SambenchError(
-                f"results: a mask of image {image_id} is of size {list(mask['size'])}, the image of "
-                f"{list(truth.sizes[image_id])} in {truth.path}. Bring masks to the image's own size."
-            )
-
-
-def _miss(truth: GroundTruth, iou_type: IouType) -> dict[str, Any]:
-    """Return a result that meets nothing: no library takes an empty list, and it scores zero all the same."""
-    image_id, size = next(iter(truth.sizes.items()))
-    miss: dict[str, Any] = {"image_id": image_id, "category_id": min(truth.category_ids), "score": 0.0}
-    if iou_type == "bbox":
-        return miss | {"bbox": [-10.0, -10.0, 1.0, 1.0]}
-    return miss | {"segmentation": encode(np.zeros((1, *size), bool))[0]}

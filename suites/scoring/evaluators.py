@@ -1,7 +1,8 @@
 """Three libraries that compute average precision: hotcoco, and the official pycocotools and lvis.
 
 Each function takes the annotations and the results, best first and ties settled, and returns the numbers as
-the library has them: fractions, -1 where no category has an object.
+the library has them: fractions, -1 where no category has an object. hotcoco takes a batch after the other and
+keeps what matched, some 60 bytes a result; the official ones have all of them as dictionaries at once.
 """
 
 from __future__ import annotations
@@ -10,17 +11,16 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Iterator
-from typing import Any, Literal
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import msgspec
 import numpy as np
 
 from sambench.evsam.errors import SambenchError
+from sambench.suites.scoring.batches import Batch, IouType, at_once, without_results
 from sambench.suites.scoring.bootstrap import BOOTSTRAP_SEED, CONFIDENCE
-from sambench.suites.scoring.ground_truth import GroundTruth
-
-IouType = Literal["segm", "bbox"]
+from sambench.suites.scoring.ground_truth import GroundTruth, Style
 
 AP_RESAMPLES = 500
 """Resamples of an interval of AP. Each sums all matches anew: 20 s for COCO val2017 with 100,000 results."""
@@ -41,31 +41,62 @@ LVIS_STATS = {
 }
 
 
-def by_hotcoco(truth: GroundTruth, results: list[dict[str, Any]], iou_type: IouType) -> dict[str, float]:
+def by_hotcoco(truth: GroundTruth, found: Iterable[Batch], iou_type: IouType) -> dict[str, float]:
     """Evaluate in hotcoco, either style."""
+    return fractions(match(truth, found, iou_type), truth.style)
+
+
+def match(truth: GroundTruth, found: Iterable[Batch], iou_type: IouType) -> Any:
+    """Match results with annotations in hotcoco, batch by batch: a ``COCOeval``, which keeps no mask.
+
+    In LVIS's style it takes the first 300 of an image by itself.
+
+    Raises:
+        SambenchError: hotcoco cannot read the annotations.
+    """
+    import hotcoco
+
+    job = hotcoco.StreamingEval(truth.categories(), iou_type, lvis_style=truth.style == "lvis")
+    for batch in found:
+        images, annotations = truth.of_images(batch.image_ids)
+        try:
+            job.update(images, annotations, batch.results)
+        except (OverflowError, TypeError, ValueError) as error:
+            raise SambenchError(f"{truth.path}: hotcoco cannot read it ({error}).") from None
+    return job.finalize()
+
+
+def fractions(job: Any, style: Style) -> dict[str, float]:
+    """Return the numbers of what `match` gave."""
     with contextlib.redirect_stdout(io.StringIO()):
-        job = _job(truth, results, iou_type)
         job.accumulate()
         job.summarize()
-    if truth.style == "lvis":
+    if style == "lvis":
         return _named(job.get_results())
     return dict(zip(COCO_STATS, job.stats, strict=True))
 
 
 def intervals_by_hotcoco(
-    truth: GroundTruth, results: list[dict[str, Any]], nothing: list[dict[str, Any]], iou_type: IouType
+    truth: GroundTruth, job: Any, results: int, iou_type: IouType
 ) -> dict[str, tuple[float, float]]:
     """Bootstrap over images: metric to low and high.
 
-    hotcoco resamples the difference of two evaluations; the other one here scores ``nothing``, which is 0 in
-    every resample.
+    hotcoco resamples the difference of two evaluations; the other one here has no result, and so 0 in every
+    resample.
+
+    Args:
+        truth: the annotations.
+        job: what `match` gave for them.
+        results: how many there were.
+        iou_type: as `match` was given it.
     """
     import hotcoco
 
-    many = len(results) > MANY_RESULTS or len(truth.category_ids) > MANY_CATEGORIES
+    many = results > MANY_RESULTS or len(truth.category_ids) > MANY_CATEGORIES
+    nothing = match(truth, without_results(truth), iou_type)
     found = hotcoco.compare(
-        _job(truth, nothing, iou_type),
-        _job(truth, results, iou_type),
+        nothing,
+        job,
         n_bootstrap=FEW_RESAMPLES if many else AP_RESAMPLES,
         seed=BOOTSTRAP_SEED,
         confidence=CONFIDENCE / 100,
@@ -77,21 +108,7 @@ def intervals_by_hotcoco(
     }
 
 
-def _job(truth: GroundTruth, results: list[dict[str, Any]], iou_type: IouType) -> Any:
-    """Match results with annotations in hotcoco."""
-    import hotcoco
-
-    with contextlib.redirect_stdout(io.StringIO()):
-        if truth.style == "lvis":
-            found = hotcoco.LVISResults(truth.hotcoco, results, LVIS_MAX_DETS)
-        else:
-            found = truth.hotcoco.load_res(results)
-        job = hotcoco.COCOeval(truth.hotcoco, found, iou_type, lvis_style=truth.style == "lvis")
-        job.evaluate()
-    return job
-
-
-def by_pycocotools(truth: GroundTruth, results: list[dict[str, Any]], iou_type: IouType) -> dict[str, float]:
+def by_pycocotools(truth: GroundTruth, found: Iterable[Batch], iou_type: IouType) -> dict[str, float]:
     """Evaluate in pycocotools, COCO's style."""
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
@@ -100,14 +117,14 @@ def by_pycocotools(truth: GroundTruth, results: list[dict[str, Any]], iou_type: 
         annotations = COCO()
         annotations.dataset = msgspec.json.decode(truth.content)
         annotations.createIndex()
-        job = COCOeval(annotations, annotations.loadRes(results), iou_type)
+        job = COCOeval(annotations, annotations.loadRes(at_once(truth, found, iou_type)), iou_type)
         job.evaluate()
         job.accumulate()
         job.summarize()
     return dict(zip(COCO_STATS, job.stats, strict=True))
 
 
-def by_lvis(truth: GroundTruth, results: list[dict[str, Any]], iou_type: IouType) -> dict[str, float]:
+def by_lvis(truth: GroundTruth, found: Iterable[Batch], iou_type: IouType) -> dict[str, float]:
     """Evaluate in lvis, its own style.
 
     Raises:
@@ -129,7 +146,8 @@ def by_lvis(truth: GroundTruth, results: list[dict[str, Any]], iou_type: IouType
                 return msgspec.json.decode(content)
 
         annotations = InMemory(truth.content)
-        job = LVISEval(annotations, LVISResults(annotations, results, LVIS_MAX_DETS), iou_type)
+        results = LVISResults(annotations, at_once(truth, found, iou_type), LVIS_MAX_DETS)
+        job = LVISEval(annotations, results, iou_type)
         job.run()
     return _named(job.get_results())
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Collection
-from functools import cached_property
+import copy
+from collections import defaultdict
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -21,6 +21,7 @@ from sambench.suites.data.annotations import (
     refuse_twice,
 )
 from sambench.suites.data.masks import FARTHEST, decode_segmentation
+from sambench.suites.data.unchanged import refuse_changed
 
 Style = Literal["coco", "lvis"]
 Ids = Literal["as_given", "from_one"]
@@ -47,6 +48,8 @@ class _File(msgspec.Struct):
 class GroundTruth:
     """What is evaluated, and by which rules.
 
+    Masks stay the JSON that they are in the file until some images' are asked for.
+
     Args:
         path: annotation file of COCO's or LVIS's format.
         style: ``coco``: at most 100 results an image and category, crowd regions neither reward nor punish.
@@ -54,17 +57,19 @@ class GroundTruth:
         image_ids: evaluate these images only; all of the file by default.
         ids: ``from_one`` numbers the annotations anew. ``as_given`` keeps their ids with a quirk of
             pycocotools and lvis: a match is stored as the id matched, so one with the id 0 counts as none.
+        sha256: of the file as it was when the run was planned, where there was a plan.
 
     Attributes:
-        content: JSON with only what an evaluator reads.
+        sha256: of the bytes that were parsed.
         sizes: image id to (height, width) of the images evaluated.
         listed: ids of all images of the file.
         category_ids: of the file, each of which an evaluator averages over if it has annotations.
         quirk: whether ids are as given and one of them is 0.
 
     Raises:
-        SambenchError: the file is missing, damaged or lacks what its style needs, an id is there twice, an
-            annotation has no image or a damaged mask, or an image asked for is not listed.
+        SambenchError: the file is missing, damaged, another than was planned with or lacks what its style
+            needs, an id is there twice, an annotation has no image or a damaged mask, or an image asked for
+            is not listed.
     """
 
     def __init__(
@@ -74,24 +79,20 @@ class GroundTruth:
         style: Style = "coco",
         image_ids: Collection[int] | None = None,
         ids: Ids = "as_given",
+        sha256: str | None = None,
     ) -> None:
-        if style not in get_args(Style) or ids not in get_args(Ids):
-            raise SambenchError(
-                f"style {style!r} is none of {get_args(Style)}, or ids {ids!r} of {get_args(Ids)}."
-            )
-        self.path, self.style, self.ids = path, style, ids
-        file = _as_evaluated(read_annotations(path, unique_ids=ids == "as_given"))
+        if style not in get_args(Style):
+            raise SambenchError(f"style {style!r} is none of {get_args(Style)}.")
+        self.path, self.style = path, style
+        read = read_annotations(path, unique_ids=False)
+        self.sha256 = read.sha256
+        refuse_changed(path, read.sha256, sha256)
+        file = _as_evaluated(read)
         if style == "lvis":
             _check_lvis(file, path)
         self.listed = frozenset(image.id for image in file.images)
         self.category_ids = frozenset(category.id for category in file.categories)
         _choose(file, image_ids, path)
-        if ids == "from_one":
-            for i, annotation in enumerate(file.annotations, start=1):
-                annotation.id = i
-        if style == "lvis":
-            for annotation in file.annotations:
-                annotation.iscrowd = 0  # the field is COCO's; lvis does not look at it
         self.sizes = {image.id: (image.height, image.width) for image in file.images}
         for annotation in file.annotations:
             _check_segmentation(
@@ -99,21 +100,69 @@ class GroundTruth:
                 self.sizes[annotation.image_id],
                 f"{path}: annotation {annotation.id}",
             )
-        self.quirk = any(annotation.id == 0 for annotation in file.annotations)
-        self.content = msgspec.json.encode(file)
+        self._given_ids = [annotation.id for annotation in file.annotations]
+        self._images = {image.id: image for image in file.images}
+        self._by_image = _from_one_by_image(file.annotations, style)
+        self._file = file
+        self._number(ids)
 
-    @cached_property
-    def hotcoco(self) -> Any:
-        """The annotations as a ``hotcoco.COCO``; an evaluation does not change it."""
-        import hotcoco
+    def numbered(self, ids: Ids) -> GroundTruth:
+        """Return the same annotations with ids as given, or from one; nothing is read again.
 
-        with tempfile.TemporaryDirectory() as folder:  # so that its parser reads the numbers, not Python
-            file = Path(folder) / "annotations.json"
-            file.write_bytes(self.content)
-            try:
-                return hotcoco.COCO(file)
-            except ValueError as error:
-                raise SambenchError(f"{self.path}: hotcoco cannot read it ({error}).") from None
+        Raises:
+            SambenchError: as given, an id is there twice.
+        """
+        other = copy.copy(self)
+        other._number(ids)
+        return other
+
+    def _number(self, ids: Ids) -> None:
+        if ids not in get_args(Ids):
+            raise SambenchError(f"ids {ids!r} is none of {get_args(Ids)}.")
+        if ids == "as_given":
+            refuse_twice(self.path, "annotation id", self._given_ids)
+        self.ids = ids
+        self.quirk = ids == "as_given" and 0 in self._given_ids
+
+    @property
+    def content(self) -> bytes:
+        """The annotation file as the official evaluators read it, with only what they read: JSON."""
+        annotations = self._file.annotations
+        if self.ids == "as_given":
+            given = zip(annotations, self._given_ids, strict=True)
+            annotations = [msgspec.structs.replace(annotation, id=i) for annotation, i in given]
+        return msgspec.json.encode(_File(self._file.images, annotations, self._file.categories))
+
+    def categories(self) -> list[dict[str, Any]]:
+        """Return the categories as an evaluator takes them."""
+        return _plain(self._file.categories)
+
+    def of_images(self, image_ids: Collection[int]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """Return some images and their annotations as an evaluator takes them, numbered from one.
+
+        Annotations of a category that the file does not list are left out, as no evaluator looks at them.
+        """
+        mine = (a for i in image_ids for a in self._by_image.get(i, ()))
+        known = [a for a in mine if a.category_id in self.category_ids]
+        return _plain([self._images[i] for i in image_ids]), _plain(known)
+
+
+def _from_one_by_image(
+    annotations: list[AnnotationRecord], style: Style
+) -> dict[int, list[AnnotationRecord]]:
+    """Number annotations from one and sort them by image, each image's in the order of the file."""
+    by_image: defaultdict[int, list[AnnotationRecord]] = defaultdict(list)
+    for i, annotation in enumerate(annotations, start=1):
+        annotation.id = i
+        if style == "lvis":
+            annotation.iscrowd = 0  # the field is COCO's; lvis does not look at it
+        by_image[annotation.image_id].append(annotation)
+    return by_image
+
+
+def _plain(records: Iterable[msgspec.Struct]) -> Any:
+    """Return records as lists and dictionaries, the JSON within them parsed."""
+    return msgspec.json.decode(msgspec.json.encode(list(records)))
 
 
 def _as_evaluated(read: Annotations) -> _File:

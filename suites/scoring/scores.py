@@ -18,6 +18,10 @@ class Scores:
     """[low, high] of the 95% interval, in the same unit."""
     counts: dict[str, int]
     """Objects by size, or whatever else a suite counts."""
+    evaluator: str | None = None
+    """Which library computed it, where it is average precision; several, joined by a comma, by alphabet."""
+    note: str | None = None
+    """What a reader must know of the numbers, such as why another library computed than was asked for."""
 
 
 @dataclass(frozen=True)

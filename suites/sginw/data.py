@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -44,7 +44,7 @@ class SginwData:
         for name, categories in registry().items():
             folder = root / name / SPLIT
             if folder.is_dir():
-                self.parts[name] = CocoDataset(folder, folder / ANNOTATIONS)
+                self.parts[name] = CocoDataset(folder, annotation_file(root, name))
                 _check_categories(self.parts[name], categories)
         self.missing = [name for name in registry() if name not in self.parts]
         if not self.parts:
@@ -61,15 +61,25 @@ class SginwData:
     def __len__(self) -> int:
         return len(self.entries)
 
-    @property
-    def annotations_sha256(self) -> str:
-        """Over the names and annotation files of the parts."""
-        lines = "".join(f"{name} {part.annotations_sha256}\n" for name, part in self.parts.items())
-        return hashlib.sha256(lines.encode()).hexdigest()
+    def evaluated_sha256(self, entries: Sequence[Entry]) -> str:
+        """Digest over the names and annotation files of the data sets that some images are of."""
+        names = dict.fromkeys(split_id(i)[0] for i in sorted(entry.record.id for entry in entries))
+        return combined_sha256({name: self.parts[name].annotations_sha256 for name in names})
 
     def check_files(self, entries: Sequence[Entry]) -> None:
         """See that each entry has its image file (see `CocoDataset.check_files`)."""
         next(iter(self.parts.values())).check_files(entries)
+
+
+def annotation_file(root: Path, name: str) -> Path:
+    """Return where the annotations of a data set lie."""
+    return root / name / SPLIT / ANNOTATIONS
+
+
+def combined_sha256(parts: Mapping[str, str]) -> str:
+    """Digest over data sets, name to the SHA-256 of a file of each, in the order that they are given."""
+    lines = "".join(f"{name} {sha256}\n" for name, sha256 in parts.items())
+    return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def _check_categories(data: CocoDataset, categories: list[str]) -> None:

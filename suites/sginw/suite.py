@@ -10,7 +10,8 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from statistics import fmean, median
 from typing import ClassVar, Self
@@ -21,11 +22,13 @@ import pyarrow.compute as pc
 from sambench.adapters.files import write_atomic
 from sambench.evsam.errors import SambenchError
 from sambench.suites.base import Setting
-from sambench.suites.data.detections import Detections, ImageDetections
+from sambench.suites.data.detections import Detections, ImageDetections, detections_sha256
+from sambench.suites.data.unchanged import refuse_changed
 from sambench.suites.det_box import DetectedSuite, average_precision, check_detections
 from sambench.suites.protocol import Protocol
+from sambench.suites.scoring.ground_truth import GroundTruth
 from sambench.suites.scoring.scores import Metric, Scores
-from sambench.suites.sginw.data import ANNOTATIONS, SPLIT, STRIDE, global_id, split_id
+from sambench.suites.sginw.data import STRIDE, annotation_file, combined_sha256, global_id, split_id
 from sambench.suites.sginw.registry import registry
 
 
@@ -48,23 +51,47 @@ class Sginw(DetectedSuite):
     )
 
     @classmethod
-    def check(cls, setting: Setting) -> None:
-        """See that each data set has a detector's boxes, and that AP can be computed."""
-        suite = cls.on(setting)
-        for name, detections in suite.detections.items():
-            check_detections(suite._part(name), detections)
+    def detections_sha256(cls, setting: Setting) -> str:
+        """Hash the files of the data sets that are evaluated, and no other that lies beside them."""
+        files = _detection_files(setting)
+        return combined_sha256({name: detections_sha256(file) for name, file in files.items()})
 
     @classmethod
     def on(cls, setting: Setting) -> Self:
         """Read the detections of each data set: ``seginw_<data set>_val.json`` in a folder.
 
         Raises:
-            SambenchError: one is not there or is damaged.
+            SambenchError: one is not there, is damaged, or is another than was planned with.
         """
+        found = {name: Detections(file) for name, file in _detection_files(setting).items()}
         assert setting.detections is not None
-        names = dict.fromkeys(split_id(i)[0] for i in setting.image_ids)
-        found = {name: Detections(_detection_file(setting.detections, name)) for name in names}
+        read = combined_sha256({name: detections.sha256 for name, detections in found.items()})
+        refuse_changed(setting.detections, read, setting.detections_sha256)
         return cls(setting, found)
+
+    def check(self) -> None:
+        """See that each data set has a detector's boxes, and that AP can be computed."""
+        for name, detections in self.detections.items():
+            check_detections(self.truths[name], detections, self.setting.evaluator)
+
+    @cached_property
+    def truths(self) -> dict[str, GroundTruth]:
+        """The annotations of each data set that is evaluated, read the first time.
+
+        Raises:
+            SambenchError: one cannot be scored against, or is another than was planned with.
+        """
+        ids: dict[str, list[int]] = {name: [] for name in self.detections}
+        for name, own in map(split_id, self.setting.image_ids):
+            ids[name].append(own)
+        root, style = self.setting.annotations, self.setting.style
+        truths = {
+            name: GroundTruth(annotation_file(root, name), style=style, image_ids=own, ids="from_one")
+            for name, own in ids.items()
+        }
+        read = combined_sha256({name: truth.sha256 for name, truth in truths.items()})
+        refuse_changed(root, read, self.setting.annotations_sha256)
+        return truths
 
     def found(self, image_id: int) -> ImageDetections:
         """Look the image up in its own data set."""
@@ -75,14 +102,15 @@ class Sginw(DetectedSuite):
         """Compute AP on each data set, and their mean and median."""
         each: dict[str, float | None] = dict.fromkeys(registry())
         intervals: dict[str, list[float]] = {}
-        counts = {}
-        for name in self.detections:
-            setting = self._part(name)
-            metrics, spread = average_precision(_own(records, name), setting, protocol)
-            each[name] = metrics["ap"]
-            if "ap" in spread:
-                intervals[f"ap_{name}"] = spread["ap"]
-            counts[f"images_{name}"] = len(setting.image_ids)
+        counts, evaluators, notes = {}, set(), []
+        for name, truth in self.truths.items():
+            scores = average_precision(_own(records, name), truth, protocol, self.setting.evaluator)
+            each[name] = scores.metrics["ap"]
+            if "ap" in scores.intervals:
+                intervals[f"ap_{name}"] = scores.intervals["ap"]
+            counts[f"images_{name}"] = len(truth.sizes)
+            evaluators.add(scores.evaluator)
+            notes += [scores.note] if scores.note else []
         there = [ap for ap in each.values() if ap is not None]
         whole = len(there) == len(each)
         overall = {
@@ -94,6 +122,8 @@ class Sginw(DetectedSuite):
             overall | {f"ap_{name}": ap for name, ap in each.items()},
             intervals,
             {"data_sets": len(there)} | counts,
+            ", ".join(sorted(filter(None, evaluators))),
+            " ".join(notes) or None,
         )
 
     def export(self, records: pa.Table, folder: Path) -> None:
@@ -112,12 +142,6 @@ class Sginw(DetectedSuite):
                 archive.writestr(entry, json.dumps(results), zipfile.ZIP_DEFLATED)
         write_atomic(folder / "_submission.zip", buffer.getvalue())
 
-    def _part(self, name: str) -> Setting:
-        """The setting of one data set."""
-        ids = tuple(own for part, own in map(split_id, self.setting.image_ids) if part == name)
-        annotations = self.setting.annotations / name / SPLIT / ANNOTATIONS
-        return replace(self.setting, annotations=annotations, image_ids=ids)
-
 
 def _own(records: pa.Table, name: str) -> pa.Table:
     """Return the records of one data set, under the images' own ids."""
@@ -125,6 +149,13 @@ def _own(records: pa.Table, name: str) -> pa.Table:
     ids = records["image_id"]
     mine = records.filter(pc.and_(pc.greater_equal(ids, first), pc.less(ids, first + STRIDE)))
     return mine.set_column(0, "image_id", pc.subtract(mine["image_id"], first))
+
+
+def _detection_files(setting: Setting) -> dict[str, Path]:
+    """Find the detections of each data set that is evaluated, by rising id of their images."""
+    assert setting.detections is not None
+    names = dict.fromkeys(split_id(i)[0] for i in sorted(setting.image_ids))
+    return {name: _detection_file(setting.detections, name) for name in names}
 
 
 def _detection_file(folder: Path, name: str) -> Path:

@@ -99,7 +99,7 @@ def test_a_whole_plan_travels(plan: Plan) -> None:
 
 
 def test_a_suite_is_opened_once_a_process_and_does_not_travel_open(plan: Plan) -> None:
-    spec = plan.groups[0].cells[0].suite
+    spec = plan.groups[0].cells[0].suite.on
     before = pickle.dumps(spec)
     assert spec.open() is spec.open()
     assert pickle.dumps(spec) == before

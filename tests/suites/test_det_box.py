@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import hashlib
 import io
 import json
 
@@ -14,12 +15,14 @@ from pycocotools import mask as rle_tools
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from sambench.evsam.errors import SambenchError
 from sambench.suites.base import Setting, Stopwatch
+from sambench.suites.data import detections
 from sambench.suites.data.coco import CocoDataset
 from sambench.suites.data.sample import load_sample
 from sambench.suites.det_box import SCHEMA, DetBox
 from sambench.suites.protocol import PRESETS
-from sambench.suites.scoring import evaluators
+from sambench.suites.scoring import evaluators, ground_truth
 from sambench.suites.scoring.evaluators import AP_RESAMPLES
 
 STRICT = PRESETS["strict"]
@@ -94,6 +97,55 @@ def test_perfect_masks_are_perfect_unless_the_scorers_id_0_is_kept(elephants, pr
     scores = suite.score(records, PRESETS[preset])
     assert scores.metrics["ap"] == pytest.approx(ap, abs=0.01)
     assert scores.metrics["box_ap"] == pytest.approx(ap, abs=0.01)
+
+
+@pytest.mark.parametrize(("preset", "evaluator"), [("strict", "hotcoco"), ("paper", "pycocotools")])
+def test_scores_say_which_library_computed_them(elephants, preset, evaluator, tmp_path):
+    content = json.loads(elephants.annotations.read_text())
+    suite = suite_on(elephants, boxes_of(content["annotations"], tmp_path / "d.json"))
+    scores = suite.score(records_of(suite, elephants, oracle), PRESETS[preset])
+    assert scores.evaluator == evaluator
+    assert bool(scores.intervals) == (scores.note is None) == (evaluator == "hotcoco")
+    assert scores.note is None or "an annotation of the id 0" in scores.note
+
+
+def test_annotations_and_boxes_are_read_once_for_the_check_and_all_scores(elephants, tmp_path, monkeypatch):
+    content = json.loads(elephants.annotations.read_text())
+    read = []
+    for module, name in ((ground_truth, "read_annotations"), (detections, "_read")):
+        given = getattr(module, name)
+        note = lambda path, given=given, **more: read.append(path) or given(path, **more)  # noqa: E731
+        monkeypatch.setattr(module, name, note)
+    suite = suite_on(elephants, boxes_of(content["annotations"], tmp_path / "d.json"))
+    suite.check()
+    records = records_of(suite, elephants, oracle)
+    for preset in ("strict", "paper"):
+        suite.score(records, PRESETS[preset])
+    assert read == [tmp_path / "d.json", elephants.annotations]
+
+
+def test_what_is_scored_is_what_was_planned(elephants, tmp_path):
+    content = json.loads(elephants.annotations.read_text())
+    boxes, annotations = boxes_of(content["annotations"], tmp_path / "d.json"), tmp_path / "a.json"
+    annotations.write_text(json.dumps(content))
+    setting = Setting(annotations, tuple(e.record.id for e in elephants.entries), boxes)
+    planned = dataclasses.replace(
+        setting,
+        annotations_sha256=hashlib.sha256(annotations.read_bytes()).hexdigest(),
+        detections_sha256=DetBox.detections_sha256(setting),
+    )
+    suite = DetBox.on(planned)
+    suite.check()
+    annotations.write_text(json.dumps(content) + " ")
+    records = records_of(suite, elephants, oracle)
+    assert suite.score(records, STRICT).metrics["ap"] == pytest.approx(
+        100
+    )  # of what was read, not what is there
+    with pytest.raises(SambenchError, match=r"a\.json: changed since this run was planned"):
+        DetBox.on(planned).score(records, STRICT)
+    boxes.write_text("[]")
+    with pytest.raises(SambenchError, match=r"d\.json: changed since this run was planned"):
+        DetBox.on(planned)
 
 
 @pytest.fixture(scope="module")

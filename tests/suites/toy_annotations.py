@@ -3,11 +3,12 @@
 import json
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from pycocotools import mask as official
 
 from sambench.suites.data.rle import encode
-from sambench.suites.scoring.average_precision import Results
+from sambench.suites.scoring.batches import Batch
 
 SIZE = 120  # the side of toy images; masks of all three sizes fit
 OFFICIAL = {"coco": "pycocotools", "lvis": "lvis"}
@@ -20,7 +21,8 @@ def square(x, y, width, height):
 
 
 def text(rle):
-    return {"size": rle["size"], "counts": rle["counts"].decode()}
+    counts = rle["counts"]
+    return {"size": list(rle["size"]), "counts": counts.decode() if isinstance(counts, bytes) else counts}
 
 
 def annotation(i, box, *, image=1, category=1, crowd=0):
@@ -54,46 +56,57 @@ def annotations(made, *, images=(1,), categories=(1,), frequency="f"):
     }
 
 
+def as_table(image_ids, category_ids, scores, masks=None, boxes=None):
+    """Results as `suites.scoring.average_precision` takes them."""
+    columns = {
+        "image_id": pa.array(image_ids, pa.int64()),
+        "category_id": pa.array(category_ids, pa.int64()),
+        "score": pa.array(scores, pa.float64()),
+    }
+    if masks is not None:
+        columns["segmentation"] = pa.array([json.dumps(text(m)) for m in masks], pa.string())
+    if boxes is not None:
+        columns["bbox"] = pa.array([list(map(float, b)) for b in boxes], pa.list_(pa.float64(), 4))
+    return pa.table(columns)
+
+
+def with_column(found, name, values):
+    return found.set_column(found.schema.get_field_index(name), name, pa.array(values))
+
+
+def masks_of(found):
+    return [json.loads(m) for m in found["segmentation"].to_pylist()]
+
+
 def results(rows):
     """Results of (image, category, score, box), the mask being the box filled."""
     image, category, score, box = zip(*rows, strict=True) if rows else ((), (), (), ())
-    return Results(
-        np.array(image, np.int64),
-        np.array(category, np.int64),
-        np.array(score, np.float64),
-        [square(*b) for b in box],
-        np.array(box, np.float64).reshape(-1, 4),
-    )
-
-
-def taken(found, order):
-    return Results(
-        found.image_ids[order],
-        found.category_ids[order],
-        found.scores[order],
-        [found.masks[i] for i in order] if found.masks is not None else None,
-        found.boxes[order] if found.boxes is not None else None,
-    )
+    return as_table(image, category, score, [square(*b) for b in box], box)
 
 
 def columns(file):
     """Read a result file of masks or boxes."""
     loaded = json.loads(file.read_text())
-    masks = [r["segmentation"] for r in loaded] if "segmentation" in loaded[0] else None
-    boxes = np.array([r["bbox"] for r in loaded], np.float64) if "bbox" in loaded[0] else None
-    image, category, score = (np.array([r[k] for r in loaded]) for k in ("image_id", "category_id", "score"))
-    return Results(image, category, score, masks, boxes)
+    return as_table(
+        *([r[k] for r in loaded] for k in ("image_id", "category_id", "score")),
+        [r["segmentation"] for r in loaded] if "segmentation" in loaded[0] else None,
+        [r["bbox"] for r in loaded] if "bbox" in loaded[0] else None,
+    )
 
 
 def perfect(truth):
     """The annotations themselves as results of the score 1, crowds too."""
-    content = json.loads(truth.content)
+    made = json.loads(truth.content)["annotations"]
     masks = []
-    for a in content["annotations"]:
+    for a in made:
         encoded = official.frPyObjects(a["segmentation"], *truth.sizes[a["image_id"]])
         masks.append(official.merge(encoded) if isinstance(encoded, list) else encoded)
-    image, category = (np.array([a[k] for a in content["annotations"]]) for k in ("image_id", "category_id"))
-    return Results(image, category, np.ones(len(image)), masks)
+    return as_table([a["image_id"] for a in made], [a["category_id"] for a in made], [1.0] * len(made), masks)
+
+
+def in_one(truth, found):
+    """Results in a batch, as they are: nothing is sorted, and no tie settled."""
+    return [Batch(sorted(truth.sizes), found)]
 
 
 def assert_perfect(metrics):

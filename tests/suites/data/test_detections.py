@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sambench.evsam.errors import SambenchError
-from sambench.suites.data.detections import Detections
+from sambench.suites.data.detections import Detections, detections_sha256
 
 GOOD = {"image_id": 7, "category_id": 3, "bbox": [10.5, 20.0, 30.25, 40.0], "score": 0.5}
 
@@ -169,6 +169,18 @@ def test_bytes_that_are_no_text_are_refused(tmp_path):
 def test_a_missing_file_and_a_folder_are_refused(tmp_path):
     assert message(tmp_path / "none.json").startswith("no such file of detections")
     assert message(tmp_path).startswith("cannot be read (Is a directory)")
+
+
+def test_a_file_that_changed_since_the_plan_is_refused(tmp_path):
+    file = tmp_path / "boxes.json"
+    file.write_text("[]")
+    planned = detections_sha256(file)
+    assert planned == Detections(file, planned).sha256 == hashlib.sha256(b"[]").hexdigest()
+    file.write_text("[ ]")
+    with pytest.raises(SambenchError, match=r"boxes\.json: changed since this run was planned; run the same"):
+        Detections(file, planned)
+    with pytest.raises(SambenchError, match="no such file of detections"):
+        detections_sha256(tmp_path / "none.json")
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """Everything mode: the official generator's masks, each part against its definition or a library."""
 
 import json
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from sambench.adapters import create
 from sambench.adapters.base import Capabilities
 from sambench.evsam.errors import SambenchError
 from sambench.suites.base import Stopwatch
+from sambench.suites.everything import generator
 from sambench.suites.everything.generator import GeneratorSettings, generate
 from sambench.suites.everything.parts import clean, crop_boxes, nms, point_grid
 
@@ -119,6 +121,28 @@ def test_only_what_passes_by_predicted_iou_is_upsampled():
     generate(segmenter, IMAGE, replace(ALL, pred_iou_thresh=0.89))
     assert segmenter.upsampled == [(4, *SIZE)]
     assert segmenter.multimask == [True]
+
+
+@pytest.mark.parametrize(("pixels", "at_once"), [(1, 1), (2 * SIZE[0] * SIZE[1], 2)])
+def test_masks_of_a_large_image_are_upsampled_few_at_a_time_and_are_the_same(monkeypatch, pixels, at_once):
+    expected = generate(Fake(three_discs), IMAGE, ALL)
+    monkeypatch.setattr(generator, "PIXELS_AT_ONCE", pixels)
+    segmenter = Fake(three_discs)
+    assert generate(segmenter, IMAGE, ALL) == expected
+    assert segmenter.upsampled == [(at_once, *SIZE)] * (12 // at_once)
+
+
+def test_masks_are_encoded_one_at_a_time():
+    def rule(prompt, size):  # at a tenth of the image's size
+        x, y = (prompt.points[0, 0] / 10).int().tolist()
+        return as_logits(rectangle((100, 150), x - 2, y - 2, x + 2, y + 2)), [1.0]
+
+    tracemalloc.start()
+    masks = generate(Fake(rule), np.zeros((1000, 1500, 3), np.uint8), replace(ALL, points_per_side=4))
+    _, peak = tracemalloc.get_traced_memory()  # of numpy, and not of torch
+    tracemalloc.stop()
+    assert len(masks) == 16
+    assert peak < 12e6  # the image, a mask and a copy of it; all masks would be 24 MB more
 
 
 def test_a_mask_without_a_pixel_is_no_mask():

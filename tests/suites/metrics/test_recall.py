@@ -1,5 +1,7 @@
 """Matching of masks with objects, by hand; `test_everything` holds the recall against COCOeval's."""
 
+import tracemalloc
+
 import numpy as np
 from fakes import rectangle, target
 
@@ -43,3 +45,18 @@ def test_the_size_is_by_the_annotated_area_or_by_the_pixels():
             encode(mask[None]), [target(mask, area=1e5)], make_protocol({"area_source": source})
         )
         assert counted[size] == 10
+
+
+def test_many_objects_of_a_large_image_are_drawn_one_at_a_time():
+    size, objects = (1500, 2000), []
+    mask = np.zeros(size, bool)
+    for i in range(40):
+        mask[10:30, 10 + 40 * i : 30 + 40 * i] = True
+        objects.append(target(mask, i))
+        mask[:] = False
+    tracemalloc.start()
+    counted = match(encode(mask[None]), objects, STRICT)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert [c["all"] for c in counted] == [0] * 40
+    assert peak < 4 * mask.nbytes  # all 40 would be 40 times as much

@@ -1,6 +1,6 @@
 """Rules and choices of average precision, in worlds small enough to count by hand; and what is refused."""
 
-import dataclasses
+import hashlib
 import json
 import logging
 
@@ -12,16 +12,24 @@ from toy_annotations import (
     SIZE,
     annotation,
     annotations,
+    as_table,
     assert_perfect,
+    in_one,
     perfect,
     results,
     square,
     text,
+    with_column,
 )
 
 from sambench.evsam.errors import SambenchError
 from sambench.suites.data.rle import encode
-from sambench.suites.scoring.average_precision import Results, evaluate, intervals, used_evaluator
+from sambench.suites.scoring.average_precision import (
+    Evaluation,
+    caveat,
+    evaluate,
+    used_evaluator,
+)
 from sambench.suites.scoring.evaluators import by_hotcoco, by_pycocotools, lvis_at_work
 from sambench.suites.scoring.ground_truth import GroundTruth
 
@@ -46,7 +54,7 @@ def test_without_settled_ties_the_order_of_results_would_matter(toy):
         records = [
             {"image_id": i, "category_id": c, "score": s, "segmentation": square(*b)} for i, c, s, b in order
         ]
-        unsettled.append(by_hotcoco(truth, records, "segm")["ap"])
+        unsettled.append(by_hotcoco(truth, in_one(truth, records), "segm")["ap"])
     assert sorted(unsettled) == pytest.approx([0.5, 1.0])
     assert evaluate(truth, results(rows), iou_type="segm") == evaluate(
         truth, results(rows[::-1]), iou_type="segm"
@@ -63,19 +71,15 @@ def test_a_box_beside_a_mask_does_not_decide_its_size_bin(toy, evaluator):
     np.fill_diagonal(stray[60:100, 60:100], True)
     right, miss = encode(np.stack([diagonal, stray]))
     content = annotations([annotation(1, (0, 0, 60, 60)) | {"area": 60.0, "segmentation": text(right)}])
-    found = Results(
-        *(np.array(v) for v in ([1, 1], [1, 1], [0.8, 0.9])),
-        [right, miss],
-        np.array([[0.0, 0, 60, 60], [60, 60, 40, 40]]),
-    )
+    boxes = [[0.0, 0, 60, 60], [60, 60, 40, 40]]
+    found = as_table([1, 1], [1, 1], [0.8, 0.9], [right, miss], boxes)
     truth = toy(content)
     assert evaluate(truth, found, iou_type="segm", evaluator=evaluator)["ap_small"] == pytest.approx(50)
-    leaking = [
-        {"image_id": 1, "category_id": 1, "score": s, "segmentation": m, "bbox": b}
-        for s, m, b in zip(found.scores.tolist(), found.masks, found.boxes.tolist(), strict=True)
-    ]
+    leaking = [row | {"segmentation": json.loads(row["segmentation"])} for row in found.to_pylist()]
     run = {"hotcoco": by_hotcoco, "pycocotools": by_pycocotools}[evaluator]
-    assert run(truth, leaking, "segm")["ap_small"] == pytest.approx(1)  # the miss has left the bin
+    assert run(truth, in_one(truth, leaking), "segm")["ap_small"] == pytest.approx(
+        1
+    )  # the miss has left the bin
 
 
 @pytest.mark.parametrize("evaluator", ["hotcoco", "pycocotools"])
@@ -174,7 +178,7 @@ def test_an_annotation_of_id_zero_is_unmatchable_as_given_and_ordinary_from_one(
     file = data_root / "sginw-mini/seginw" / name / "valid/_annotations_min1cat.coco.json"
     as_given, from_one = GroundTruth(file), GroundTruth(file, ids="from_one")
     found = perfect(as_given)  # in the order of the file, best first: where the one miss stands matters
-    found = dataclasses.replace(found, scores=np.linspace(1, 0.5, len(found)))
+    found = with_column(found, "score", np.linspace(1, 0.5, found.num_rows))
     for evaluator in ("hotcoco", "pycocotools"):
         ap = evaluate(as_given, found, iou_type="segm", evaluator=evaluator)["ap"]
         assert round(ap / 100, 4) == quirky
@@ -182,6 +186,48 @@ def test_an_annotation_of_id_zero_is_unmatchable_as_given_and_ordinary_from_one(
         assert ap == pytest.approx(100)
     assert used_evaluator(as_given, "hotcoco") == "pycocotools"
     assert used_evaluator(from_one, "hotcoco") == "hotcoco"
+
+
+def test_who_computed_and_why_there_is_no_interval_is_said(toy):
+    content = annotations([annotation(i, (0, 0, 40, 40), image=1 + i) for i in (0, 1)], images=(1, 2))
+    found = results([(1, 1, 0.9, (0, 0, 40, 40))])
+    as_given = toy(content)
+    said = caveat(as_given, "hotcoco")
+    assert "toy.json has an annotation of the id 0" in said
+    assert "computed by pycocotools. Without an interval" in said
+    assert Evaluation(as_given, found, "segm").intervals() == {}
+    from_one = as_given.numbered("from_one")
+    assert caveat(from_one, "hotcoco") is None
+    assert "ap" in Evaluation(from_one, found, "segm").intervals()
+
+
+def test_annotations_that_were_read_once_serve_both_ways_of_numbering(toy):
+    content = annotations([annotation(0, (0, 0, 40, 40)), annotation(7, (60, 60, 40, 40))])
+    as_given = toy(content)
+    from_one = as_given.numbered("from_one")
+    for truth, ids in ((as_given, [0, 7]), (from_one, [1, 2]), (from_one.numbered("as_given"), [0, 7])):
+        assert [a["id"] for a in json.loads(truth.content)["annotations"]] == ids
+        assert truth.quirk == (0 in ids)
+    twice = toy(annotations([annotation(5, (0, 0, 40, 40))] * 2), ids="from_one")
+    with pytest.raises(SambenchError, match="annotation id 5 is there twice"):
+        twice.numbered("as_given")
+
+
+def test_annotations_of_a_category_that_is_not_listed_are_passed_over(toy):
+    content = annotations([annotation(1, (0, 0, 40, 40)), annotation(2, (60, 60, 40, 40), category=9)])
+    found = results([(1, 1, 0.9, (0, 0, 40, 40))])
+    for evaluator in ("hotcoco", "pycocotools"):
+        metrics = evaluate(toy(content), found, iou_type="segm", evaluator=evaluator)
+        assert metrics["ap"] == pytest.approx(100)
+
+
+def test_annotations_that_changed_since_the_plan_are_refused(toy):
+    content = annotations([annotation(1, (0, 0, 40, 40))])
+    planned = toy(content)
+    assert planned.sha256 == hashlib.sha256(planned.path.read_bytes()).hexdigest()
+    assert toy(content, sha256=planned.sha256).sha256 == planned.sha256
+    with pytest.raises(SambenchError, match=r"toy\.json: changed since this run was planned"):
+        toy(annotations([annotation(1, (0, 0, 40, 41))]), sha256=planned.sha256)
 
 
 def test_lvis_has_the_quirk_too(toy):
@@ -218,7 +264,8 @@ def test_many_categories_have_few_resamples(toy, monkeypatch, style, categories,
     monkeypatch.setattr(hotcoco, "compare", lambda *_, **options: given.append(options) or {"ci": {}})
     made = [annotation(i, (0, 0, 40, 40), image=i) for i in (1, 2)]
     truth = toy(annotations(made, images=(1, 2), categories=range(1, categories + 1)), style=style)
-    assert intervals(truth, results([(1, 1, 0.9, (0, 0, 40, 40))]), iou_type="segm") == {}
+    found = results([(1, 1, 0.9, (0, 0, 40, 40))])
+    assert Evaluation(truth, found, "segm").intervals() == {}
     assert [options["n_bootstrap"] for options in given] == [resamples]
 
 
@@ -228,7 +275,6 @@ def test_a_truth_serves_many_evaluations(toy):
     runs = [(kind, e) for kind in ("segm", "bbox") for e in ("hotcoco", "pycocotools")]
     first = [evaluate(truth, found, iou_type=kind, evaluator=e) for kind, e in runs]
     assert [evaluate(truth, found, iou_type=kind, evaluator=e) for kind, e in runs] == first
-    assert truth.hotcoco is truth.hotcoco
 
 
 def test_the_libraries_are_silent_and_leave_no_trace(toy, capfd, caplog, recwarn):
@@ -282,7 +328,7 @@ def test_results_that_do_not_belong_are_refused(toy, row, says):
 def test_a_mask_of_another_size_is_refused(toy):
     truth = toy(annotations([annotation(1, (0, 0, 40, 40))]))
     small = encode(np.ones((1, 60, 60), bool))
-    found = Results(np.array([1]), np.array([1]), np.array([0.5]), small)
+    found = as_table([1], [1], [0.5], small)
     with pytest.raises(SambenchError, match=r"is of size \[60, 60\], the image of \[120, 120\]"):
         evaluate(truth, found, iou_type="segm")
 

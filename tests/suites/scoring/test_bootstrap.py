@@ -1,16 +1,19 @@
 """Sums by image and what is resampled from them, judged by loops over objects."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
+from sambench.suites.scoring import bootstrap
 from sambench.suites.scoring.bootstrap import (
     BOOTSTRAP_SEED,
     RESAMPLES,
     ImageSums,
     draws,
     image_sums,
-    means_of,
     percentile_interval,
+    resampled,
     side_by_side,
     union,
 )
@@ -57,14 +60,39 @@ def test_a_single_image_or_none_has_no_interval():
     assert none.means() == {"a": None}
 
 
-def test_draws_are_the_same_every_time_and_take_as_many_images_as_there_are():
-    drawn = draws(6)
+def all_draws(images):
+    return np.concatenate(list(draws(images)))
+
+
+@pytest.mark.parametrize("at_once", [1, 7 * 6, 10**6])
+def test_draws_are_the_same_every_time_however_they_are_cut(monkeypatch, at_once):
+    monkeypatch.setattr(bootstrap, "DRAWN_AT_ONCE", at_once)
+    drawn = all_draws(6)
     assert drawn.shape == (RESAMPLES, 6)
     assert (drawn.sum(axis=1) == 6).all()
-    np.testing.assert_array_equal(drawn, draws(6))
-    np.testing.assert_array_equal(
-        drawn, np.random.default_rng(BOOTSTRAP_SEED).multinomial(6, [1 / 6] * 6, size=RESAMPLES)
-    )
+    in_one = np.random.default_rng(BOOTSTRAP_SEED).multinomial(6, [1 / 6] * 6, size=RESAMPLES)
+    np.testing.assert_array_equal(drawn, in_one)
+
+
+@pytest.mark.parametrize("at_once", [1, 40 * 7, 10**6])
+def test_an_interval_does_not_depend_on_how_the_draws_are_cut(monkeypatch, at_once):
+    image, columns = objects(5, list(range(40)), ("a", "b"))
+    summed = image_sums(columns, image)
+    in_one = np.random.default_rng(BOOTSTRAP_SEED).multinomial(40, [1 / 40] * 40, size=RESAMPLES)
+    means = 100 * (in_one @ summed.sums) / (in_one @ summed.counts)
+    monkeypatch.setattr(bootstrap, "DRAWN_AT_ONCE", at_once)
+    for k, name in enumerate(summed.names):
+        want = np.percentile(means[:, k], [2.5, 97.5]).tolist()
+        assert summed.intervals()[name] == pytest.approx(want, rel=0, abs=1e-12)
+
+
+def test_the_draws_of_many_images_are_never_all_in_memory():
+    tracemalloc.start()
+    block = next(draws(100_000))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert block.shape == (10, 100_000)
+    assert peak < 30e6  # the counts, the same as floats, and the shares; all 2000 draws would be 1.6e9
 
 
 def test_an_interval_leaves_out_what_is_no_number():
@@ -122,11 +150,11 @@ def test_a_paired_difference_is_that_of_images_drawn_anew_object_by_object(ours,
         rows.append((image_sums(columns, image), rows_of(image, columns, "iou")))
     (a, rows_a), (b, rows_b) = rows
     a, b = union(a, b)
-    drawn = draws(len(a.image_ids))
-    found = means_of(drawn, a) - means_of(drawn, b)
+    ours, theirs = resampled(a, b)
+    found = ours - theirs
 
     expected = []
-    for draw in drawn[:200].astype(int).tolist():
+    for draw in all_draws(len(a.image_ids))[:200].astype(int).tolist():
         means = []
         for its in (rows_a, rows_b):
             values = [
@@ -146,5 +174,5 @@ def test_a_paired_difference_is_that_of_images_drawn_anew_object_by_object(ours,
 def test_a_model_differs_from_itself_in_no_draw():
     image, columns = objects(3, list(range(20)))
     a, b = union(image_sums(columns, image), image_sums(columns, image))
-    drawn = draws(20)
-    assert percentile_interval((means_of(drawn, a) - means_of(drawn, b))[:, 0]) == [0, 0]
+    ours, theirs = resampled(a, b)
+    assert percentile_interval((ours - theirs)[:, 0]) == [0, 0]

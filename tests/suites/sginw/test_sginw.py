@@ -1,7 +1,10 @@
 """Segmentation in the Wild: the registry, ids that do not clash, the mean of all 25 or none, submissions."""
 
 import json
+import shutil
 import zipfile
+from dataclasses import replace
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -128,10 +131,62 @@ def test_the_submission_is_in_the_scorers_naming_and_the_data_sets_own_ids(suite
     assert (tmp_path / "_submission.zip").read_bytes() == first
 
 
+def test_scores_name_the_libraries_and_each_data_set_that_has_a_caveat(suite, perfect):
+    strict, paper = (suite.score(perfect, for_suite(PRESETS[p], "sginw")) for p in ("strict", "paper"))
+    assert (strict.evaluator, strict.note) == ("hotcoco", None)
+    assert paper.evaluator == "pycocotools"
+    assert not paper.intervals
+    assert all(f"{name}/{SPLIT}/{ANNOTATIONS} has an annotation of the id 0" in paper.note for name in SCORER)
+
+
+@pytest.fixture
+def copied(root, detections, tmp_path):
+    """The data sets and their detections where they may be changed."""
+    for name in SCORER:
+        (tmp_path / name / SPLIT).mkdir(parents=True)
+        shutil.copy(root / name / SPLIT / ANNOTATIONS, tmp_path / name / SPLIT)
+    return tmp_path, Path(shutil.copytree(detections, tmp_path / "boxes"))
+
+
+def test_a_digest_is_over_the_files_that_are_scored(copied):
+    root, boxes = copied
+    data = SginwData(root)
+    cows = [e for e in data.entries if split_id(e.record.id)[0] == "Cows"]
+    setting = Setting(root, tuple(e.record.id for e in cows), boxes)
+    before = data.evaluated_sha256(cows), Sginw.detections_sha256(setting)
+    assert before[0] != data.evaluated_sha256(data.entries) == data.evaluated_sha256(data.entries[::-1])
+    (boxes / "notes.txt").write_text("beside them")
+    (boxes / "seginw-Elephants_val.json").write_text("[]")
+    elephants = root / "Elephants" / SPLIT / ANNOTATIONS
+    elephants.write_text(elephants.read_text() + " ")
+    assert (SginwData(root).evaluated_sha256(cows), Sginw.detections_sha256(setting)) == before
+    (boxes / "seginw_Cows_val.json").write_text("[]")  # found before seginw-Cows_val.json
+    assert Sginw.detections_sha256(setting) != before[1]
+
+
+def test_what_is_scored_is_what_was_planned(copied):
+    root, boxes = copied
+    data = SginwData(root)
+    setting = Setting(root, tuple(e.record.id for e in data.entries), boxes)
+    planned = replace(
+        setting,
+        annotations_sha256=data.evaluated_sha256(data.entries),
+        detections_sha256=Sginw.detections_sha256(setting),
+    )
+    suite = Sginw.on(planned)
+    cows = root / "Cows" / SPLIT / ANNOTATIONS
+    cows.write_text(cows.read_text() + " ")
+    with pytest.raises(SambenchError, match=f"{root}: changed since this run was planned"):
+        suite.check()
+    (boxes / "seginw_Cows_val.json").write_text("[]")
+    with pytest.raises(SambenchError, match="boxes: changed since this run was planned"):
+        Sginw.on(planned)
+
+
 def test_what_is_not_there_is_named(data, tmp_path):
     ids = tuple(e.record.id for e in data.entries)
     with pytest.raises(SambenchError, match="no detections of Elephants"):
-        Sginw.check(Setting(data.annotations, ids, tmp_path))
+        Sginw.on(Setting(data.annotations, ids, tmp_path))
     with pytest.raises(SambenchError, match="has none of the 25 data sets"):
         SginwData(tmp_path)
 
