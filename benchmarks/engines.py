@@ -8,9 +8,9 @@ weights; one works at a time. Image after image, every side encodes it, decodes 
 masks, in an order drawn anew for each image; then the encoder alone and the decoder at 1 and 64 prompts are
 timed the same way. The first side, ``plain``, computes as the authors' code does (`benchmarks.plain`).
 
-A processor with AVX2 alone computes other kernels. One with more can be held to them, for PyTorch and OpenVINO:
-ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=AVX2; ONNX Runtime has no such switch.
-Results are named by the instruction set, and hold what the processor can and what it was held to.
+A processor with AVX2 alone computes by other kernels. One with more can be held to them, in PyTorch and
+OpenVINO: ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=AVX2. ONNX Runtime has no
+such switch. Results are named by the instruction set, and hold what the processor can and was held to.
 
 Machines differ in how fast they are at the released code and at ours, so each time stands also beside the
 rate of a 2048-cubed fp32 matrix product of PyTorch, measured between the images. On the machine of the
