@@ -15,13 +15,14 @@ def usable(x: Tensor) -> bool:
     And on a map that lies with its channels last, as adapters lay them (`adapters.families.sam`); others
     oneDNN would turn, each time anew.
     """
-    if torch.is_grad_enabled() or torch.compiler.is_compiling() or torch.jit.is_tracing():  # type: ignore[attr-defined]
-        return False
-    if x.device.type != "cpu" or x.dtype != torch.float32:
-        return False
-    onednn = torch.backends.mkldnn
+    graph = torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined]
     return (
-        x.is_contiguous(memory_format=torch.channels_last) and onednn.is_available() and bool(onednn.enabled)
+        x.device.type == "cpu"
+        and x.dtype == torch.float32
+        and x.is_contiguous(memory_format=torch.channels_last)
+        and torch.backends.mkldnn.is_available()
+        and bool(torch.backends.mkldnn.enabled)
+        and not (torch.is_grad_enabled() or graph)
     )
 
 

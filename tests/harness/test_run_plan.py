@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 from command import assert_nothing_half_written, call, cells_of
 from PIL import Image
 from tiny_coco import HEIGHT, WIDTH, TinyCoco, make_tiny, noise
@@ -274,6 +275,15 @@ def test_another_instruction_set_names_another_folder(
 ) -> None:
     before = folder(config_of(tiny))
     monkeypatch.setattr(f"sambench.harness.key.{name}", lambda: value)
+    assert folder(config_of(tiny)) != before
+
+
+def test_another_number_of_threads_names_another_folder(
+    tiny: TinyCoco, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sums are split otherwise: with 1 and 2 threads an encoder's features differ in their last bits."""
+    before = folder(config_of(tiny))
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 7)
     assert folder(config_of(tiny)) != before
 
 
