@@ -83,6 +83,6 @@ def sha256_of(path: Path) -> str:
 
 def facts(path: Path) -> tuple[tuple[str, int, int, int, int], ...]:
     """Return what tells, unread, whether a file or one of a folder was written anew; nothing of none."""
-    files = [path, *sorted(path.iterdir())] if path.is_dir() else [path] if path.exists() else []
-    stats = ((file.name, file.stat()) for file in files)
+    files = [path, *sorted(path.rglob("*"))] if path.is_dir() else [path] if path.exists() else []
+    stats = ((str(file.relative_to(path)), file.stat()) for file in files)
     return tuple((name, s.st_size, s.st_ino, s.st_mtime_ns, s.st_ctime_ns) for name, s in stats)
