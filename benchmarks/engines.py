@@ -44,11 +44,11 @@ from sambench import adapters
 from sambench.adapters.base import Prompts, Segmenter
 from sambench.evsam import geometry
 from sambench.evsam.memory import keep_freed_memory
-from sambench.harness.environment import environment
 from sambench.harness.provenance import git_state, hardware, versions
 from sambench.suites.base import Stopwatch
 from sambench.suites.data.coco import CocoDataset
 from sambench.suites.data.sample import load_sample
+from sambench.suites.environment import environment
 from sambench.suites.gt_box import GtBox
 from sambench.suites.protocol import PRESETS
 from tests.golden import official

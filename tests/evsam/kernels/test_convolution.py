@@ -95,3 +95,15 @@ def test_an_encoder_calls_it_for_every_gelu(monkeypatch) -> None:
     active = [m.conv for m in encoder.modules() if isinstance(m, ConvLayer) and m.act is not None]
     assert len(active) > 20
     assert list(map(id, called)) == list(map(id, active))
+
+
+@torch.no_grad()
+def test_the_compiler_and_exports_see_a_plain_convolution() -> None:
+    """In one graph; what they make of it is theirs to choose."""
+    made, x = layer(kernel=3), channels_last(1, 24, 8, 8)
+    compiled = torch.compile(made, backend="eager", fullgraph=True)
+    torch.testing.assert_close(compiled(x), made(x), rtol=1e-5, atol=1e-5)
+    traced = torch.jit.trace(made, x, check_trace=False)
+    assert "mkldnn" not in str(traced.inlined_graph)
+    graph = torch.export.export(made, (x,)).graph
+    assert not [node for node in graph.nodes if "mkldnn" in str(node.target)]
