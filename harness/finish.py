@@ -165,4 +165,7 @@ def _computed(sessions: list[dict[str, Any]]) -> dict[str, Any]:
     names = ("hardware", "settings", "git", "command")
     ways = [{name: session[name] for name in names if name in session} for session in sessions]
     different = [way for i, way in enumerate(ways) if way not in ways[:i]]
-    return {**(ways[-1] if ways else {}), **({"computed": different} if len(different) > 1 else {})}
+    found = {**(ways[-1] if ways else {}), **({"computed": different} if len(different) > 1 else {})}
+    if ways:
+        found["inputs"] = {"shapes": sorted({shape for session in sessions for shape in session["inputs"]})}
+    return found

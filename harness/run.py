@@ -86,6 +86,8 @@ class _GroupRun:
     """Seconds by cell and stage."""
     images: Counter[int] = field(default_factory=Counter)
     """By cell, computed by this command."""
+    inputs: set[str] = field(default_factory=set)
+    """Types and shapes that images were prepared to."""
 
     def __post_init__(self) -> None:
         self.cells = [CellState(cell) for cell in self.group.cells]
@@ -164,10 +166,12 @@ class _GroupRun:
                 self.cells[i].cell.store.write(outcome.shard, content)
         self.shared.update(outcome.seconds)
         self.shared.update(watch.seconds)
+        self.inputs.update(outcome.inputs)
         for i, seconds in outcome.own_seconds.items():
             self.own[i].update(seconds)
             self.images[i] += outcome.images
             spent = {"images": self.images[i], "shared_s": dict(self.shared), "own_s": dict(self.own[i])}
+            spent["inputs"] = sorted(self.inputs)
             self.cells[i].cell.store.keep_session(self.name, self.session | spent)
         for failure in dict.fromkeys(outcome.failures.values()):
             self._fail([self.cells[i] for i, f in outcome.failures.items() if f == failure], failure)

@@ -146,6 +146,8 @@ class Outcome:
     """By stage, of what the suites share."""
     own_seconds: dict[int, dict[str, float]]
     """By suite and stage."""
+    inputs: tuple[str, ...] = ()
+    """Types and shapes that images were prepared to, such as ``float32 [3, 1024, 1024]``, in order."""
 
 
 Message = Opened | Evaluated | Progress | Outcome
@@ -260,6 +262,7 @@ class _Shard:
     failures: dict[int, Failure] = field(default_factory=dict)
     watch: Stopwatch = field(default_factory=Stopwatch)
     own: dict[int, Stopwatch] = field(default_factory=dict)
+    inputs: set[str] = field(default_factory=set)
 
     def do(self, loaded: Iterator[Ready]) -> Iterator[Message]:
         """Encode the images, a batch at a time, and let every suite evaluate them."""
@@ -283,7 +286,8 @@ class _Shard:
         self.session.out |= self.failures.keys()
         own = {i: dict(watch.seconds) for i, watch in self.own.items()}
         seconds = dict(self.watch.seconds)
-        yield Outcome(self.task.shard, len(self.task.entries), files, self.failures, seconds, own)
+        inputs = tuple(sorted(self.inputs))
+        yield Outcome(self.task.shard, len(self.task.entries), files, self.failures, seconds, own, inputs)
 
     @property
     def live(self) -> list[int]:
@@ -292,6 +296,7 @@ class _Shard:
 
     def _evaluate(self, batch: Sequence[Ready], first: int, suites: Sequence[int]) -> None:
         ids = [sample.image_id for sample, _ in batch]
+        self.inputs |= {_described(one) for _, one in batch if isinstance(one, Prepared)}
         with self.watch("encode", self.session.segmenter.device):
             state.seed("encode", self.session.segmenter.name, *ids)
             embeddings = self._guarded(functools.partial(self.session.embed, batch), suites)
@@ -338,3 +343,8 @@ class _Shard:
             failure = Failure.of(error)
         self.failures |= dict.fromkeys(suites, failure)
         return None
+
+
+def _described(prepared: Prepared) -> str:
+    pixels = prepared.pixels
+    return f"{str(pixels.dtype).removeprefix('torch.')} {list(pixels.shape)}"

@@ -115,7 +115,7 @@ def _mismatch(accuracy: Entry, timed: Sequence[Entry]) -> str:
         news = [reason for reason in reasons if reason not in naming.departures(accuracy.cell)]
         return accuracy.label + (f" ({'; '.join(news)})" if news else "")
     if _artifact(accuracy) not in map(_artifact, timed):
-        return f"{accuracy.label} (weights, engine or precision of no speed here)"
+        return f"{accuracy.label} (weights, engine, precision or input size of no speed here)"
     return ""
 
 
@@ -125,10 +125,16 @@ def _artifact(entry: Entry) -> str:
 
 
 def _checkpoint(entry: Entry) -> str:
-    """Identify a model with its weights; its name or its options decide the size of its input."""
+    """Identify a model with its weights, what else it was made of, and the size of its input.
+
+    One that takes images of several shapes has none: which ones it met is the data's.
+    """
     weights, adapter = provenance(entry.cell, "weights"), provenance(entry.cell, "adapter")
     parts = [entry.cell.model, weights.get("source"), weights.get("sha256")]
-    return json.dumps([*parts, adapter.get("class"), adapter.get("options")], sort_keys=True)
+    files = provenance(entry.cell, "loaded").get("files") or None
+    shapes = provenance(entry.cell, "inputs").get("shapes") or ()
+    made = [adapter.get("class"), adapter.get("options"), files, shapes if len(shapes) == 1 else None]
+    return json.dumps([*parts, *made], sort_keys=True)
 
 
 def _point(row: Row, entry: Entry, accuracy: Entry | None, metric: str) -> Point | None:

@@ -90,6 +90,7 @@ def _blank(plan: Plan, variant: Variant, scope: Scope, mode: str, batch: int, ba
         "images": {"path": str(config.images), "sha256": plan.inputs_sha256},
     }
     weights = {"weights": asdict(variant.weights)} if variant.weights else {}
+    weights["loaded"] = variant.loaded.key()
     adapter = model_spec(variant, config).adapter
     own = {"adapter": adapter.to_json()} if adapter else {}
     return Draft(

@@ -364,6 +364,7 @@ def test_settings_are_put_back_and_read_back(tiny: TinyCoco, fresh: Path, tmp_pa
         Box.from_box = patched  # type: ignore[method-assign]
     settings = cell_of(fresh)["provenance"]["settings"]
     assert (settings["threads"], settings["default_dtype"]) == (threads + 1, "float64")
+    assert cell_of(fresh)["provenance"]["inputs"] == {"shapes": ["uint8 [3, 48, 64]"]}
     assert torch.get_num_threads() == threads
     assert torch.get_default_dtype() == torch.float32
     assert not torch.backends.cudnn.benchmark

@@ -51,7 +51,7 @@ def test_the_same_artifact_is_filled(tmp_path):
 @pytest.mark.parametrize(
     ("accuracy", "why"),
     [
-        (ap(), "EfficientViT-SAM-L0 (weights, engine or precision of no speed here)"),
+        (ap(), "EfficientViT-SAM-L0 (weights, engine, precision or input size of no speed here)"),
         (
             ap(engine="onnxruntime", precision="int8"),
             "SAM-L0, onnxruntime int8 (weights, engine",
@@ -78,6 +78,34 @@ def test_another_artifact_leaves_the_circle_open_and_the_caption_says_why(tmp_pa
     assert "Filled" not in said
     assert "Open circles: speed measured, accuracy the paper's, of another artifact." in said
     assert why in said.partition("Accuracies of another artifact or of other data: ")[2]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "joined"),
+    [
+        (
+            {"inputs": {"shapes": ["float32 [3, 512, 512]"]}},
+            {"inputs": {"shapes": ["float32 [3, 512, 512]"]}},
+            True,
+        ),
+        (
+            {"inputs": {"shapes": ["float32 [3, 512, 512]"]}},
+            {"inputs": {"shapes": ["float32 [3, 1024, 1024]"]}},
+            False,
+        ),
+        (
+            {"inputs": {"shapes": ["uint8 [3, 4, 5]", "uint8 [3, 5, 4]"]}},
+            {"inputs": {"shapes": ["uint8 [3, 4, 5]", "uint8 [3, 6, 6]"]}},
+            True,
+        ),
+        ({"loaded": {"files": [["mine.py", "aa"]]}}, {"loaded": {"files": [["mine.py", "bb"]]}}, False),
+    ],
+    ids=["same size", "another size", "sizes of images", "another file"],
+)
+def test_input_size_and_files_of_ones_own_are_of_the_artifact_too(tmp_path, one, other, joined):
+    accuracy, speed = ({"provenance": {**provenance(model=L0), **more}} for more in (one, other))
+    (point,) = points(tmp_path, ap(**TRT, **accuracy), fast(**speed)).shown
+    assert (point.source is not None) == joined
 
 
 def test_speeds_of_int8_and_of_other_checkpoints_are_never_at_the_papers_accuracy(tmp_path):
