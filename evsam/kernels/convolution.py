@@ -15,14 +15,15 @@ def usable(x: Tensor) -> bool:
     And on a map that lies with its channels last, as adapters lay them (`adapters.families.sam`); others
     oneDNN would turn, each time anew.
     """
-    graph = torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined]
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():  # type: ignore[attr-defined]
+        return False  # at once: the compiler cannot follow what is asked below
     return (
         x.device.type == "cpu"
         and x.dtype == torch.float32
         and x.is_contiguous(memory_format=torch.channels_last)
         and torch.backends.mkldnn.is_available()
         and bool(torch.backends.mkldnn.enabled)
-        and not (torch.is_grad_enabled() or graph)
+        and not torch.is_grad_enabled()
     )
 
 

@@ -95,3 +95,20 @@ def test_an_encoder_calls_it_for_every_gelu(monkeypatch) -> None:
     active = [m.conv for m in encoder.modules() if isinstance(m, ConvLayer) and m.act is not None]
     assert len(active) > 20
     assert list(map(id, called)) == list(map(id, active))
+
+
+@torch.inference_mode()
+def test_the_compiler_and_exports_see_the_plain_operations() -> None:
+    made, x = layer(kernel=3), channels_last(1, 24, 8, 8)
+    graphs = []
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph
+
+    torch.compile(made, backend=backend, fullgraph=True)(x)
+    exported = torch.export.export(made, (x.clone(),), strict=False)
+    for graph in (*graphs, exported.graph_module):
+        assert "_convolution_pointwise" not in graph.code
+        assert "gelu" in graph.code
+    assert graphs
