@@ -16,14 +16,14 @@ def usable(x: Tensor) -> bool:
     oneDNN would turn, each time anew.
     """
     if torch.compiler.is_compiling() or torch.jit.is_tracing():  # type: ignore[attr-defined]
-        return False  # before all else, which the compiler would not look into
+        return False  # at once: the compiler cannot follow what is asked below
     return (
         x.device.type == "cpu"
         and x.dtype == torch.float32
-        and not torch.is_grad_enabled()
         and x.is_contiguous(memory_format=torch.channels_last)
         and torch.backends.mkldnn.is_available()
         and bool(torch.backends.mkldnn.enabled)
+        and not torch.is_grad_enabled()
     )
 
 
