@@ -10,7 +10,7 @@ import os
 import platform
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,8 +68,11 @@ class CellStore:
         except OSError:
             return None
 
-    def read(self) -> tuple[pa.Table, Counter[str]]:
+    def read(self, columns: Sequence[str] | None = None) -> tuple[pa.Table, Counter[str]]:
         """Return all records in order, and the objects left out by reason.
+
+        Args:
+            columns: which of the records; ``None`` for all.
 
         Raises:
             SambenchError: a shard is damaged.
@@ -78,7 +81,7 @@ class CellStore:
         left_out: Counter[str] = Counter()
         for shard in range(self.shards):
             try:
-                table = pq.read_table(self.path(shard))
+                table = pq.read_table(self.path(shard), columns=columns)
             except (OSError, pa.ArrowException) as error:
                 raise SambenchError(
                     f"{self.path(shard)}: damaged ({error}). Remove it and run again."

@@ -99,6 +99,8 @@ class Suite(ABC):
     record_axes: ClassVar[tuple[str, ...]] = tuple(f.name for f in fields(Protocol) if f.name != "preset")
     """The axes of a protocol that `evaluate` and `left_out` read; the others are choices of scoring, and
     presets that differ in them alone share their records."""
+    scored: ClassVar[tuple[str, ...]] = ()
+    """Columns of the records that `score` and `export` read, where masks need not be held; else all."""
     title: ClassVar[str]
     """Of its tables."""
     metrics: ClassVar[tuple[Metric, ...]]

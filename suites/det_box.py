@@ -70,6 +70,10 @@ class DetectedSuite(Suite):
 
     schema: ClassVar[pa.Schema] = SCHEMA
     record_axes: ClassVar[tuple[str, ...]] = ("select", "threshold")
+    scored: ClassVar[tuple[str, ...]] = (
+        *("image_id", "category_id", "score", "bbox"),
+        *("segmentation", "pred_iou"),
+    )
     needs_detections: ClassVar[bool] = True
 
     @abstractmethod

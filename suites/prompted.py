@@ -55,6 +55,7 @@ class PromptedSuite(InstanceSuite):
 
     schema: ClassVar[pa.Schema] = SCHEMA
     record_axes: ClassVar[tuple[str, ...]] = ("crowd", "leave_out", "select", "threshold")
+    scored: ClassVar[tuple[str, ...]] = ("image_id", "area", "mask_area", "iou")
     metrics: ClassVar[tuple[Metric, ...]] = tuple(
         Metric(sized("miou", size), objects, brief=size == "all") for size, objects in SIZES.items()
     )

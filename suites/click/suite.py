@@ -73,6 +73,7 @@ class Click(InstanceSuite):
         *("crowd", "leave_out", "select", "threshold"),
         *("perfect", "mask_feedback", "click_rule"),
     )
+    scored: ClassVar[tuple[str, ...]] = ("image_id", "area", "mask_area", "iou")
     title: ClassVar[str] = "Clicks, mIoU"
     metrics: ClassVar[tuple[Metric, ...]] = tuple(
         Metric(sized(f"miou_{k}", size), clicks, group=objects, brief=size == "all")

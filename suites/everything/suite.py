@@ -73,6 +73,7 @@ class Everything(InstanceSuite):
     name: ClassVar[str] = "everything"
     schema: ClassVar[pa.Schema] = SCHEMA
     record_axes: ClassVar[tuple[str, ...]] = ("crowd", "leave_out", "bins", "area_source", "threshold")
+    scored: ClassVar[tuple[str, ...]] = ("image_id", "kind", "masks", "area", "mask_area", *MATCHED.values())
     title: ClassVar[str] = "Everything mode, average recall of 1,000 masks"
     metrics: ClassVar[tuple[Metric, ...]] = (
         *(Metric(sized("ar_1000", size), objects, brief=size == "all") for size, objects in SIZES.items()),
