@@ -26,6 +26,7 @@ from sambench.evsam.errors import SambenchError
 from sambench.suites.data.rle import encode
 from sambench.suites.scoring.average_precision import (
     Evaluation,
+    caveat,
     evaluate,
     used_evaluator,
 )
