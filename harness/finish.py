@@ -65,7 +65,7 @@ def _scores(cell: Cell) -> dict[str, Any]:
     if known is not None:
         return known
     suite = cell.suite.on.open()
-    records, left_out = cell.store.read(suite.scored or suite.schema.names)
+    records, left_out = cell.store.read(suite.scored)
     scores = _checked(suite, suite.score(records, cell.protocol))
     suite.export(records, cell.store.folder)
     found = {

@@ -68,11 +68,11 @@ class CellStore:
         except OSError:
             return None
 
-    def read(self, columns: Sequence[str] | None = None) -> tuple[pa.Table, Counter[str]]:
+    def read(self, columns: Sequence[str] = ()) -> tuple[pa.Table, Counter[str]]:
         """Return all records in order, and the objects left out by reason.
 
         Args:
-            columns: which of the records; ``None`` for all.
+            columns: which of the records; all by default.
 
         Raises:
             SambenchError: a shard is damaged.
@@ -81,7 +81,7 @@ class CellStore:
         left_out: Counter[str] = Counter()
         for shard in range(self.shards):
             try:
-                table = pq.read_table(self.path(shard), columns=columns)
+                table = pq.read_table(self.path(shard), columns=list(columns) or None)
             except (OSError, pa.ArrowException) as error:
                 raise SambenchError(
                     f"{self.path(shard)}: damaged ({error}). Remove it and run again."

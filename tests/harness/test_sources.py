@@ -90,7 +90,7 @@ def test_words_decide_nothing(changes: Changes, file: str, old: str, new: str) -
     [
         ("suites/scoring/bootstrap.py", "RESAMPLES = 2000", "RESAMPLES = 2001"),
         ("suites/scoring/evaluators.py", "AP_RESAMPLES = 500", "AP_RESAMPLES = 501"),
-        ("suites/det_box.py", "return Scores(metrics, spread", "return Scores({}, spread"),
+        ("suites/det_box.py", "counts=self._counts()", "counts={}"),
     ],
     ids=["bootstrap", "evaluators", "score"],
 )
@@ -119,7 +119,7 @@ def test_no_record_is_made_by_what_is_called_scoring() -> None:
     image, mask = np.zeros((48, 64, 3), np.uint8), np.zeros((48, 64), bool)
     mask[8:24, 10:30] = True
     target = Target(1, 1, (10.0, 8.0, 30.0, 24.0), 320.0, False, to_window(mask))
-    sample, box = Sample(1, image, (target,)), create("box")
+    sample, box = Sample(1, image, (target,), "1.jpg", {}), create("box")
     (embedding,) = box.encode([image])
     called: set[str] = set()
     for name in ("gt_box", "click", "everything"):

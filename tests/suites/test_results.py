@@ -25,6 +25,7 @@ FULL = CellResult(
     n_instances=1175,
     status="failed",
     reason="out of memory",
+    note="Computed by pycocotools.",
     counts={"small": 3, "crowd_dropped": 16},
     partial={"limit": 10, "of": 117, "seed": 0},
     records="records/abc",
