@@ -78,9 +78,7 @@ def run(
         plan = make_plan(loaded)
     times = times_left(plan)
     if dry_run:
-        show_plan(plan, console.out)
-        for line in times:
-            console.out.print(line, soft_wrap=True)
+        show_plan(plan, times, console.out)
         return
     _do(plan, [line for line in times if "about" in line])
 

@@ -19,8 +19,8 @@ MOST_METRICS = 5
 """On a terminal; the report has all."""
 
 
-def show_plan(plan: Plan, console: Console) -> None:
-    """Print what a run would do, and what of it is done."""
+def show_plan(plan: Plan, times: Sequence[str], console: Console) -> None:
+    """Print what a run would do, what of it is done, and about how long the rest takes."""
     numbers = ("images", "objects", "shards done")
     table = plain_table(
         "model", "engine", "weights", "suite", "data set", *numbers, title="Plan", right=numbers
@@ -47,6 +47,8 @@ def show_plan(plan: Plan, console: Console) -> None:
     for reason in dict.fromkeys(group.variant.reason for group in plan.groups):
         if reason:
             console.print(f"will have no number: {reason}", soft_wrap=True)
+    for line in times:
+        console.print(line, soft_wrap=True)
 
 
 def show_results(cells: Sequence[CellResult], console: Console) -> None:
