@@ -158,6 +158,17 @@ class Weights:
     sha256: str | None = None
     seed: int | None = None
 
+    @property
+    def identity(self) -> str:
+        """Which parameters they are: ``file`` and its checksum wherever it lies, ``random`` and the seed."""
+        parts = (self.source, self.sha256, self.seed)
+        return " ".join(str(part) for part in parts if part is not None)
+
+
+def described(pixels: Tensor) -> str:
+    """Return a tensor's type and shape, such as ``float32 [3, 1024, 1024]``."""
+    return f"{str(pixels.dtype).removeprefix('torch.')} {list(pixels.shape)}"
+
 
 def check_images(images: Sequence[np.ndarray]) -> None:
     """Refuse what is not RGB, (H, W, 3) uint8.

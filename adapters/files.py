@@ -1,4 +1,4 @@
-"""Writing files: whole or not at all, and by one command at a time."""
+"""Files: written whole or not at all, by one command at a time; and read as they were planned with."""
 
 from __future__ import annotations
 
@@ -138,3 +138,18 @@ def locked(path: Path, remedy: str = "Choose a folder that can be written to.") 
         yield
     finally:
         lock.release()
+
+
+def refuse_changed(path: Path, found: str, planned: str | None) -> None:
+    """See that what is read is what a run was planned with.
+
+    Args:
+        path: the file or folder, for the message.
+        found: SHA-256 of what was read.
+        planned: SHA-256 of what was planned with; ``None`` where there was no plan.
+
+    Raises:
+        SambenchError: it is not.
+    """
+    if planned not in (None, found):
+        raise SambenchError(f"{path}: changed since this run was planned; run the same command again.")

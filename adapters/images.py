@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from sambench.adapters.files import refuse_changed
 from sambench.evsam.errors import SambenchError
 from sambench.evsam.size import Size
 
@@ -30,11 +31,8 @@ def read_image(path: Path, size: Size | None = None, *, sha256: str | None = Non
     """
     try:
         content = path.read_bytes()
-        if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
-            raise SambenchError(
-                f"{path}: changed since this run was planned. Run the same command again; it takes the file "
-                "as it is now."
-            )
+        if sha256 is not None:
+            refuse_changed(path, hashlib.sha256(content).hexdigest(), sha256)
         with Image.open(io.BytesIO(content)) as image:
             image.load()
             oriented = _orient(image, size)

@@ -19,8 +19,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from sambench.adapters.files import refuse_changed
 from sambench.adapters.weights.resolve import sha256_of
-from sambench.evsam.errors import SambenchError
 
 ROOT = Path(__file__).resolve().parent.parent
 _SYSTEM = ("/proc/", "/sys/", "/dev/", "/etc/", "/usr/", "/lib/")
@@ -57,10 +57,8 @@ class Loaded:
             SambenchError: one has changed, or is gone.
         """
         for file, checksum in self.files.items():
-            if not Path(file).is_file() or sha256_of(Path(file)) != checksum:
-                raise SambenchError(
-                    f"{file}: changed since this run was planned. Run the same command again."
-                )
+            path = Path(file)
+            refuse_changed(path, sha256_of(path) if path.is_file() else "", checksum)
 
 
 class Watch:

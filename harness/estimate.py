@@ -86,17 +86,24 @@ def _left(group: Group, store: CellStore) -> int:
     return sum(len(entries) for i, entries in enumerate(group.data.shards()) if not store.has(i))
 
 
-def times_left(plan: Plan) -> list[str]:
-    """Say of each group with work left about how long it takes, and of all together where that is known."""
+def times_left(plan: Plan, *, unknown: bool) -> list[str]:
+    """Say of each group with work left about how long it takes, and of all together where that is known.
+
+    Args:
+        plan: what to do.
+        unknown: whether to name those too of which that is not known.
+    """
     known = estimate(plan)
-    lines, total = [], 0.0
+    lines, groups, total = [], 0, 0.0
     for group in plan.groups:
         if group.variant.reason is not None or all(cell.is_settled for cell in group.cells):
             continue
         seconds = known.of(group)
         told = "not known before its first images" if seconds is None else f"about {in_words(seconds)}"
-        lines.append(f"{group.title}: {told}")
+        if seconds is not None or unknown:
+            lines.append(f"{group.title}: {told}")
+        groups += 1
         total += math.nan if seconds is None else seconds
-    if len(lines) > 1 and not math.isnan(total):
+    if groups > 1 and not math.isnan(total):
         lines.append(f"all together: about {in_words(total)}")
     return lines

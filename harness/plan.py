@@ -19,7 +19,7 @@ from sambench.harness.key import Key, digest_of, folder_name, model_key
 from sambench.harness.provenance import device_name, versions
 from sambench.harness.sources import code_digest
 from sambench.harness.store import CellStore
-from sambench.harness.variants import Variant, alone, make_variants, model_spec
+from sambench.harness.variants import Variant, make_variants, model_spec, stands_apart
 from sambench.harness.work import SuiteOn, SuiteSpec
 from sambench.suites.base import Setting
 from sambench.suites.data.coco import CocoDataset, Entry
@@ -136,7 +136,7 @@ def make_plan(config: RunConfig) -> Plan:
     for variant in variants:
         for one, its in zip(data, asked, strict=True):
             cells = tuple(_cell(variant, q, one, config) for q in its)
-            apart = not alone(variant.model, config)
+            apart = stands_apart(variant.model, config)
             groups.append(Group(variant, model_spec(variant, config), one, cells, apart))
     _check([cell for group in groups for cell in group.cells])
     return Plan(config, tuple(groups))

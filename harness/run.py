@@ -59,12 +59,19 @@ def run(plan: Plan, events: Events, command: str, execute: Executor = here_or_ap
 
 def _so_far(group: Group) -> list[CellState]:
     """What to say of a group before its turn: cells that an earlier command finished are done."""
+    cells = _begin(group)
+    for p in cells:
+        if p.status == "done" and not p.cell.store.is_whole:
+            p.stop("unfinished", "not run yet")
+    return cells
+
+
+def _begin(group: Group) -> list[CellState]:
+    """Return a group's cells; those that are known not to apply have ended."""
     cells = [CellState(cell) for cell in group.cells]
     for p in cells:
         if reason := p.cell.store.refusal():
             p.stop("not_applicable", reason)
-        elif not p.cell.store.is_whole:
-            p.stop("unfinished", "not run yet")
     return cells
 
 
@@ -90,10 +97,7 @@ class _GroupRun:
     """Types and shapes that images were prepared to."""
 
     def __post_init__(self) -> None:
-        self.cells = [CellState(cell) for cell in self.group.cells]
-        for p in self.cells:
-            if reason := p.cell.store.refusal():
-                p.stop("not_applicable", reason)
+        self.cells = _begin(self.group)
 
     def run(self, execute: Executor) -> list[CellState]:
         """Evaluate what is not done yet; every cell ends with a status."""

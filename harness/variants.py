@@ -10,6 +10,7 @@ from pathlib import Path
 from sambench.adapters.base import Weights
 from sambench.adapters.engines import check as check_engine
 from sambench.adapters.loaded import Loaded
+from sambench.adapters.plugins import AdapterSpec
 from sambench.adapters.registry import check_device, create, entry, has_parameters
 from sambench.adapters.spec import ModelSpec
 from sambench.adapters.weights.resolve import plain, resolve
@@ -68,7 +69,7 @@ def model_spec(variant: Variant, config: Config) -> ModelSpec:
         config.device,
         variant.engine,
         variant.precision,
-        next((spec for spec in config.adapters if spec.name == variant.model), None),
+        _adapter(variant.model, config),
     )
 
 
@@ -83,9 +84,13 @@ def _check_out(out: Path) -> None:
             raise SambenchError(f"{error} Or choose another --out.") from None
 
 
-def alone(model: str, config: Config) -> bool:
-    """Tell whether a model may share this process: one from outside may not, where others run too."""
-    return not entry(model).plugin or len(config.models) == 1
+def _adapter(model: str, config: Config) -> AdapterSpec | None:
+    return next((spec for spec in config.adapters if spec.name == model), None)
+
+
+def stands_apart(model: str, config: Config) -> bool:
+    """Tell whether a model needs a process of its own: one from outside does, where others run too."""
+    return entry(model).plugin and len(config.models) > 1
 
 
 @dataclass(frozen=True)
@@ -129,9 +134,9 @@ def _ours(model: str, config: Config, try_them: bool) -> _Found:
 def _outside(model: str, config: Config) -> _Found:
     """Let a model from outside say what its weights are, and see what it is made of."""
     given = config.weights.get(model)
-    spec = ModelSpec(model, given, adapter=next((s for s in config.adapters if s.name == model), None))
+    spec = ModelSpec(model, given, adapter=_adapter(model, config))
     try:
-        found: Probe = probe(spec) if alone(model, config) else apart.call(probe, spec)
+        found: Probe = apart.call(probe, spec) if stands_apart(model, config) else probe(spec)
     except apart.ProcessDiedError as error:
         return _Found(None, f"{model}: creating it failed: {error}")
     failure = found.failure

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sambench.adapters.base import Embedding, Prepared, Segmenter, Weights
+from sambench.adapters.base import Embedding, Prepared, Segmenter, Weights, described
 from sambench.adapters.loaded import Loaded
 from sambench.adapters.spec import ModelSpec
 from sambench.adapters.weights.resolve import plain
@@ -187,17 +187,13 @@ def _create(given: Work) -> Segmenter:
     state.seed("create", given.model.name)
     segmenter = given.model.create()
     planned, found = given.weights, plain(segmenter.weights)
-    if planned is not None and _which(planned) != _which(found):
+    if planned is not None and planned.identity != found.identity:
         raise SambenchError(
-            f"{given.model.name}: its weights changed since this run was planned, from {_which(planned)} to "
-            f"{_which(found)} ({found.path}). Run the same command again."
+            f"{given.model.name}: its weights changed since this run was planned, from {planned.identity} to "
+            f"{found.identity} ({found.path}). Run the same command again."
         )
     given.loaded.check()
     return segmenter
-
-
-def _which(weights: Weights) -> str:
-    return f"{weights.source} {weights.sha256 or weights.seed}"
 
 
 def _refusal(suite: Suite, spec: SuiteSpec, segmenter: Segmenter) -> Failure | None:
@@ -296,7 +292,7 @@ class _Shard:
 
     def _evaluate(self, batch: Sequence[Ready], first: int, suites: Sequence[int]) -> None:
         ids = [sample.image_id for sample, _ in batch]
-        self.inputs |= {_described(one) for _, one in batch if isinstance(one, Prepared)}
+        self.inputs |= {described(one.pixels) for _, one in batch if isinstance(one, Prepared)}
         with self.watch("encode", self.session.segmenter.device):
             state.seed("encode", self.session.segmenter.name, *ids)
             embeddings = self._guarded(functools.partial(self.session.embed, batch), suites)
@@ -343,8 +339,3 @@ class _Shard:
             failure = Failure.of(error)
         self.failures |= dict.fromkeys(suites, failure)
         return None
-
-
-def _described(prepared: Prepared) -> str:
-    pixels = prepared.pixels
-    return f"{str(pixels.dtype).removeprefix('torch.')} {list(pixels.shape)}"

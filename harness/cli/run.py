@@ -76,11 +76,11 @@ def run(
     console.warn_emulated(loaded.engines, loaded.precisions, loaded.device)
     with console.err.status("Reading annotations, images and weights"):
         plan = make_plan(loaded)
-    times = times_left(plan)
+    times = times_left(plan, unknown=dry_run)
     if dry_run:
         show_plan(plan, times, console.out)
         return
-    _do(plan, [line for line in times if "about" in line])
+    _do(plan, times)
 
 
 def _do(plan: Plan, times: Sequence[str]) -> None:

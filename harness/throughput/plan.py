@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from sambench.adapters.engines import ENGINES
-from sambench.adapters.weights.resolve import sha256_of
 from sambench.evsam.errors import SambenchError
 from sambench.harness.key import folder_name, model_key
 from sambench.harness.throughput.config import ThroughputConfig
 from sambench.harness.throughput.verdict import refusal
 from sambench.harness.variants import Variant, make_variants, model_spec
+from sambench.suites.data.fingerprints import digests
 from sambench.suites.environment import pacing
 from sambench.suites.throughput.inputs import choose, wanted
 from sambench.suites.throughput.job import Job, Scope
@@ -77,8 +77,8 @@ def make_plan(config: ThroughputConfig, device: str) -> Plan:
     most = max(wanted(batch), config.rule.gate_images)
     images = choose(config.images, config.annotations, batch, config.seed, count=most)
     digest = hashlib.sha256()
-    for image in images:
-        digest.update(f"{image.file.name} {sha256_of(image.file)} {image.boxes.tolist()}\n".encode())
+    for image, content in zip(images, digests([image.file for image in images]), strict=True):
+        digest.update(f"{image.file.name} {content} {image.boxes.tolist()}\n".encode())
     plan = Plan(config, device, digest.hexdigest(), variants, (), ())
     live = [v for v in variants if v.reason is None]
     measurements = tuple(m for v in live for m in _measurements(plan, v))

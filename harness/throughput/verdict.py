@@ -65,16 +65,9 @@ def other_weights(variant: Variant, result: Result) -> str | None:
     The plan's stand in the key of the gate and of every round, so all of them must have had these.
     """
     planned, found = variant.weights, Weights(**result.get("facts", result)["weights"])
-    if planned is None or _identity(planned) == _identity(found):
+    if planned is None or planned.identity == found.identity:
         return None
-    was, now = (
-        " ".join(str(part) for part in _identity(weights) if part is not None) for weights in (planned, found)
-    )
     return (
-        f"{variant.model}: its weights changed since this was planned, from {was} to {now} ({found.path}). "
-        "Run the same command again."
+        f"{variant.model}: its weights changed since this was planned, from {planned.identity} to "
+        f"{found.identity} ({found.path}). Run the same command again."
     )
-
-
-def _identity(weights: Weights) -> tuple[Any, ...]:
-    return weights.source, weights.sha256, weights.seed

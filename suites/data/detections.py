@@ -15,8 +15,8 @@ from typing import Annotated, Any
 import msgspec
 import numpy as np
 
+from sambench.adapters.files import refuse_changed
 from sambench.evsam.errors import SambenchError
-from sambench.suites.data.unchanged import refuse_changed
 
 _Id = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 _KEYS = ("image_id", "category_id", "bbox", "score")

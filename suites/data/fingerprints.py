@@ -34,7 +34,7 @@ def with_digests(entries: Sequence[Entry]) -> list[Entry]:
         SambenchError: a file cannot be read.
     """
     files = [entry.file for entry in entries]
-    return [replace(e, sha256=d) for e, d in zip(entries, _digests(files), strict=True)]
+    return [replace(e, sha256=d) for e, d in zip(entries, digests(files), strict=True)]
 
 
 def images_sha256(entries: Sequence[Entry]) -> str:
@@ -47,7 +47,7 @@ def images_sha256(entries: Sequence[Entry]) -> str:
     return digest.hexdigest()
 
 
-def _digests(files: Sequence[Path]) -> list[str]:
+def digests(files: Sequence[Path]) -> list[str]:
     """Return the files' SHA-256; those that are not remembered are read, in threads."""
     known: dict[Path, str] = {}
     facts = {file: _facts(file) for file in files}

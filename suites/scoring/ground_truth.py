@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
+from sambench.adapters.files import refuse_changed
 from sambench.evsam.errors import SambenchError
 from sambench.evsam.size import Size
 from sambench.suites.data.annotations import (
@@ -21,7 +22,6 @@ from sambench.suites.data.annotations import (
     refuse_twice,
 )
 from sambench.suites.data.masks import FARTHEST, decode_segmentation
-from sambench.suites.data.unchanged import refuse_changed
 
 Style = Literal["coco", "lvis"]
 Ids = Literal["as_given", "from_one"]

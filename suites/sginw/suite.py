@@ -19,11 +19,10 @@ from typing import ClassVar, Self
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sambench.adapters.files import write_atomic
+from sambench.adapters.files import refuse_changed, write_atomic
 from sambench.evsam.errors import SambenchError
 from sambench.suites.base import Setting
 from sambench.suites.data.detections import Detections, ImageDetections, detections_sha256
-from sambench.suites.data.unchanged import refuse_changed
 from sambench.suites.det_box import DetectedSuite, average_precision, check_detections
 from sambench.suites.protocol import Protocol
 from sambench.suites.scoring.ground_truth import GroundTruth

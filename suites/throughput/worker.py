@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from sambench.adapters.base import Prompts, Segmenter
+from sambench.adapters.base import Prompts, Segmenter, described
 from sambench.adapters.files import write_atomic
 from sambench.adapters.registry import check_device
 from sambench.adapters.weights.resolve import plain
@@ -212,11 +212,7 @@ def _try_out(step: Step, device: torch.device) -> dict[str, list[str]]:
     given = step.load(0)
     found = step.compute(0, tuple(t.to(device) for t in given))
     step.store(0, tuple(t.cpu() for t in found))
-    return {"in": [_described(t) for t in given], "out": [_described(t) for t in found]}
-
-
-def _described(tensor: torch.Tensor) -> str:
-    return f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"
+    return {"in": [described(t) for t in given], "out": [described(t) for t in found]}
 
 
 def _settings(device: torch.device) -> dict[str, Any]:
