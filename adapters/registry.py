@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sambench.adapters import engines, plugins
 from sambench.adapters.models import LIBRARIES, REGISTRY, Entry
 from sambench.adapters.plugins import AdapterSpec
+from sambench.adapters.weights.shipped import shipped
 from sambench.adapters.weights.upstream import upstreams
 from sambench.evsam.errors import SambenchError, did_you_mean
 
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
 
     from sambench.adapters.base import Segmenter
 
+
+TRAINABLE = ("sam_vit", "mobile_sam", "tiny_sam", "edge_sam", "repvit_sam", "efficientvit_sam")
+"""How the names of models begin that `create_module` builds."""
 
 _added: dict[str, Entry] = {}
 
@@ -76,7 +81,7 @@ def entry(name: str) -> Entry:
 
 def has_parameters(name: str) -> bool:
     """Tell whether a model of ours has weights to give it; those from outside say themselves."""
-    return entry(name).plugin or ":" in name or name in upstreams()
+    return entry(name).plugin or ":" in name or name in upstreams() or shipped(name) is not None
 
 
 def create(
@@ -115,6 +120,27 @@ def create(
     if before != facts(path):  # the checksum is of one file, the parameters perhaps of another
         raise SambenchError(f"{path}: was replaced while it was loaded. Run the same command again.")
     return engines.attach(segmenter, engine, precision)
+
+
+def create_module(name: str) -> Any:
+    """Build the plain network of a model of our own code, with random weights, to be trained.
+
+    Returns:
+        An `evsam.model.Sam` with the official ``state_dict`` layout.
+
+    Raises:
+        SambenchError: there is no such model, or its code is not ours.
+    """
+    from sambench.evsam.model import Sam
+
+    found = entry(name)
+    family = importlib.import_module(found.target.partition(":")[0]) if not found.plugin else None
+    build = getattr(family, "create_model", None)
+    model = build(name) if build is not None and ":" not in name else None
+    if not isinstance(model, Sam):
+        own = [one for one in REGISTRY if one.startswith(TRAINABLE)]
+        raise SambenchError(f"{name} cannot be trained here: it is not SAM with an encoder of our own code, as {', '.join(own)} are.")
+    return model
 
 
 def _allow_tf32(allowed: bool) -> None:

@@ -23,7 +23,7 @@ def load_checkpoint(model: nn.Module, path: Path) -> None:
         SambenchError: the file is missing, damaged, holds code, or belongs to another model; the message
             names the first keys that differ.
     """
-    state = _read_state(path)
+    state = read_state(path)
     for outer in ("state_dict", "model"):
         if isinstance(state.get(outer), Mapping):
             state = state[outer]
@@ -46,7 +46,12 @@ def load_checkpoint(model: nn.Module, path: Path) -> None:
     model.load_state_dict(dict(state), strict=True)
 
 
-def _read_state(path: Path) -> Mapping[str, Any]:
+def read_state(path: Path) -> Mapping[str, Any]:
+    """Read what a checkpoint holds, without running anything that is in it.
+
+    Raises:
+        SambenchError: the file is missing, damaged or holds code.
+    """
     if not path.is_file():
         raise SambenchError(
             f"{path}: no such checkpoint. Give a .pt, .pth or .safetensors file, or 'random'."

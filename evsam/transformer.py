@@ -57,7 +57,8 @@ class ImageTokens:
 
     def for_prompts(self, index: Tensor) -> ImageTokens:
         """Give each of N prompts the tokens of its image, which ``index`` (N,) names among the B."""
-        return replace(self, **{name: getattr(self, name)[index] for name in BY_IMAGE})
+        # index_select goes back by adding rows, where indexing writes number by number
+        return replace(self, **{name: getattr(self, name).index_select(0, index) for name in BY_IMAGE})
 
 
 BY_IMAGE = ("keys", "first_k", "first_v", "first_q")

@@ -1,4 +1,4 @@
-"""The five variants by name."""
+"""The five variants of the paper by name, and a small one of our own."""
 
 from __future__ import annotations
 
@@ -9,9 +9,21 @@ from sambench.evsam.errors import SambenchError, did_you_mean
 from sambench.evsam.layers import NORM_EPS
 from sambench.evsam.mask_decoder import MaskDecoder
 from sambench.evsam.model import Sam
-from sambench.evsam.neck import ImageEncoder, Neck
-from sambench.evsam.prompt_encoder import PromptEncoder
-from sambench.evsam.transformer import TwoWayTransformer
+from sambench.evsam.neck import EMBED_DIM, EMBED_SIZE, ImageEncoder, Neck
+from sambench.evsam.prompt_encoder import PROMPT_FRAME, PromptEncoder
+from sambench.evsam.transformer import CROSS_DIM, HEADS, MLP_DIM, TwoWayTransformer
+
+
+@dataclass(frozen=True)
+class Head:
+    """The sizes of prompt encoder and mask decoder; SAM's are the defaults."""
+
+    dim: int = EMBED_DIM
+    embed_size: int = EMBED_SIZE
+    frame: int = PROMPT_FRAME
+    heads: int = HEADS
+    cross_dim: int = CROSS_DIM
+    mlp_dim: int = MLP_DIM
 
 
 @dataclass(frozen=True)
@@ -22,6 +34,7 @@ class Variant:
     neck_depth: int
     neck_expand: int
     input_size: int
+    head: Head = Head()
 
 
 def _large(*depths: int, neck_depth: int) -> Variant:
@@ -57,6 +70,24 @@ VARIANTS: dict[str, Variant] = {
     "efficientvit_sam_xl1": _extra_large(1, 2, 2, 4, 6, 6, neck_depth=12),
 }
 
+NANO = "efficientvit_sam_nano"
+"""Ours, not the paper's: small enough to be trained on two processor cores (docs/training.md)."""
+
+OURS: dict[str, Variant] = {
+    NANO: Variant(
+        (
+            Stage(16, 1, "res"),
+            Stage(48, 1, "fmb"),
+            Stage(96, 2, "fmb"),
+            Stage(192, 2, "att", expand=4),
+        ),
+        neck_depth=2,
+        neck_expand=1,
+        input_size=256,
+        head=Head(dim=64, frame=256, heads=4, cross_dim=32, mlp_dim=256),
+    ),
+}
+
 FUSED_STAGES = 3  # the neck reads the three deepest maps
 
 
@@ -66,17 +97,28 @@ def create_model(name: str) -> Sam:
     Raises:
         SambenchError: there is no variant of that name.
     """
-    if name not in VARIANTS:
+    known = VARIANTS | OURS
+    if name not in known:
         raise SambenchError(
-            f"no model {name!r} in evsam; there are {', '.join(VARIANTS)}.{did_you_mean(name, VARIANTS)}"
+            f"no model {name!r} in evsam; there are {', '.join(known)}.{did_you_mean(name, known)}"
         )
-    variant = VARIANTS[name]
+    variant = known[name]
+    head = variant.head
     widths = [stage.width for stage in variant.stages[::-1][:FUSED_STAGES]]
-    neck = Neck(widths, depth=variant.neck_depth, expand=variant.neck_expand)
+    neck = Neck(
+        widths,
+        depth=variant.neck_depth,
+        expand=variant.neck_expand,
+        dim=head.dim,
+        embed_size=head.embed_size,
+    )
+    transformer = TwoWayTransformer(
+        norm_eps=NORM_EPS, dim=head.dim, heads=head.heads, cross_dim=head.cross_dim, mlp_dim=head.mlp_dim
+    )
     model = Sam(
         image_encoder=ImageEncoder(Backbone(variant.stages), neck),
-        prompt_encoder=PromptEncoder(),
-        mask_decoder=MaskDecoder(TwoWayTransformer(norm_eps=NORM_EPS)),
+        prompt_encoder=PromptEncoder(dim=head.dim, embed_size=head.embed_size, frame=head.frame),
+        mask_decoder=MaskDecoder(transformer, embed_size=head.embed_size),
         input_size=variant.input_size,
     )
     return model.eval()

@@ -7,6 +7,7 @@ import hashlib
 from pathlib import Path
 
 from sambench.adapters.base import Weights
+from sambench.adapters.weights.shipped import shipped
 from sambench.adapters.weights.upstream import upstream, weights_folder
 from sambench.evsam.errors import SambenchError
 
@@ -53,7 +54,11 @@ def plain(weights: Weights) -> Weights:
 
 
 def default_path(name: str) -> Path:
-    """Return where a model's checkpoint is looked for: the weights folder, or the path after ``hf:``."""
+    """Return where a model's checkpoint is looked for: the weights folder, the path after ``hf:``, or the
+    package itself.
+    """
+    if own := shipped(name):
+        return own
     _, colon, which = name.partition(":")
     if colon and Path(which).expanduser().exists():
         return Path(which).expanduser()

@@ -22,6 +22,7 @@ from sambench.harness.cli.run import run
 from sambench.harness.cli.show import show
 from sambench.harness.cli.suites import suites
 from sambench.harness.cli.throughput import throughput
+from sambench.harness.cli.train import train
 from sambench.harness.cli.weights import weights
 
 app = typer.Typer(
@@ -36,6 +37,7 @@ for command in (run, report, throughput, profile, export, show, detect, models, 
     app.command()(command)
 app.add_typer(data, name="data")
 app.add_typer(weights, name="weights")
+app.add_typer(train, name="train")
 
 
 def _print_version(wanted: bool) -> None:

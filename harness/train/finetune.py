@@ -1,0 +1,91 @@
+"""Phase 2 from its settings: the model with what it begins with, its data, its scores, its files."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sambench.adapters.base import Weights
+from sambench.adapters.families.sam import with_weights
+from sambench.adapters.registry import create_module
+from sambench.adapters.weights.resolve import from_path, resolve
+from sambench.evsam.checkpoint import read_state
+from sambench.evsam.errors import SambenchError
+from sambench.evsam.train.finetune import FinetuneStep
+from sambench.evsam.train.optimiser import freeze
+from sambench.evsam.train.start import take_head, tie_attention
+from sambench.harness.train.checkpoint import whole
+from sambench.harness.train.config import Finetuning, Training
+from sambench.harness.train.loop import Trainer, Watcher
+from sambench.harness.train.phase import FinetunePhase, Phase
+from sambench.harness.train.ranks import Ranks
+from sambench.harness.train.result import write_model
+from sambench.harness.train.sources import open_source
+from sambench.harness.train.validate import Validator
+
+
+def finetune(config: Finetuning, ranks: Ranks, watcher: Watcher) -> Path | None:
+    """Train a model with prompts; return its weights' file, or ``None`` where the training was stopped.
+
+    Raises:
+        SambenchError: settings, weights or data are wrong, or the loss is no number any more.
+    """
+    weights = resolve(config.model, config.weights)
+    model = with_weights(lambda: create_module(config.model), weights)
+    begins: dict[str, Any] = {"weights": weights.identity}
+    if config.sam is not None:
+        head = from_path(Path(config.sam).expanduser())
+        take_head(model, read_state(Path(str(head.path))), config.sam)
+        begins["sam"] = head.identity
+    if config.tied:
+        tie_attention(model)
+    freeze(model, config.optimiser)
+    phase = FinetunePhase(FinetuneStep(model, config.recipe))
+    return train(config, phase, begins | {"tied": config.tied}, ranks, watcher)
+
+
+def train(
+    config: Training, phase: Phase, begins: Mapping[str, Any], ranks: Ranks, watcher: Watcher
+) -> Path | None:
+    """Run a phase to its end, or until it is told to stop.
+
+    Args:
+        config: what is asked for.
+        phase: which, of the model with its first weights.
+        begins: what it begins with, for the record.
+        ranks: this process among all.
+        watcher: who is told.
+    """
+    source = open_source(config.data)
+    if len(source) == 0:
+        raise SambenchError(f"data: there is no image in {json.dumps(source.identity())}.")
+    steps = config.steps or math.ceil((config.epochs or 0) * len(source) / config.batch)
+    decides = {
+        "model": config.model,
+        **begins,
+        "data": source.identity(),
+        "recipe": plain(config.recipe),  # type: ignore[attr-defined]
+        "optimiser": plain(config.optimiser),
+        "steps": steps,
+        "batch": config.batch,
+        "seed": config.seed,
+        "precision": config.precision,
+    }
+    trainer = Trainer(config, decides, phase, source, ranks, steps)
+    validation = config.validation
+    score = Validator(config, validation) if validation is not None and ranks.first else None
+    if not trainer.run(watcher, score):
+        return None
+    state = whole(trainer.learnt.state_dict())
+    if not ranks.first:
+        return None
+    return write_model(config.out, state, decides | {"best": trainer.totals.best})
+
+
+def plain(value: Any) -> Any:
+    """Return a dataclass as JSON has it."""
+    return json.loads(json.dumps(dataclasses.asdict(value)))

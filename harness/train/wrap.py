@@ -1,0 +1,94 @@
+"""What is put around a model to train it at scale: DDP or FSDP2, the compiler, activations made again."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.checkpoint import checkpoint
+
+from sambench.evsam.errors import SambenchError
+from sambench.harness.train.config import Training
+from sambench.harness.train.ranks import Ranks
+
+
+def wrapped(module: nn.Module, config: Training, ranks: Ranks) -> nn.Module:
+    """Wrap a step's module, which is on its device, as a training asks for.
+
+    Raises:
+        SambenchError: what is asked for needs CUDA or more than one process.
+    """
+    if config.optimiser.norms == "synchronised":
+        if ranks.device.type != "cuda":
+            raise SambenchError("optimiser.norms: synchronised batch norms need CUDA; say batch or frozen.")
+        if ranks.several:
+            nn.SyncBatchNorm.convert_sync_batchnorm(module)
+    encoder = module.model.image_encoder
+    encoder.to(memory_format=torch.channels_last)
+    if config.recompute:
+        recompute(encoder)
+    if config.compile:
+        encoder.compile()
+    if config.shard:
+        return _sharded(module, ranks)
+    if ranks.several:
+        # a step asks by boxes or by points, for three masks or one: not every part has a gradient
+        cards = [ranks.device.index] if ranks.device.type == "cuda" else None
+        return DistributedDataParallel(
+            module, device_ids=cards, find_unused_parameters=True, gradient_as_bucket_view=True
+        )
+    return module
+
+
+def _sharded(module: nn.Module, ranks: Ranks) -> nn.Module:
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+
+    if not ranks.several:
+        raise SambenchError("shard: there is one process. Start several with torchrun, or leave it out.")
+    mesh = init_device_mesh(ranks.device.type, (ranks.ranks,))
+    for stage in outermost_lists(module.model.image_encoder):
+        fully_shard(stage, mesh=mesh)
+    fully_shard(module, mesh=mesh)
+    module.touch_all = True  # every process must have a gradient of every parameter, or none has
+    return module
+
+
+def recompute(encoder: nn.Module) -> None:
+    """Let the encoder's stages forget their activations, and compute them again on the way back."""
+    for stage in outermost_lists(encoder):
+        stage.forward = functools.partial(_again, stage, stage.forward)
+
+
+def _again(stage: nn.Module, forward: Callable[..., Any], *inputs: Any) -> Any:
+    if not torch.is_grad_enabled():
+        return forward(*inputs)
+    contexts = lambda: (nullcontext(), _statistics_kept(stage))  # noqa: E731
+    return checkpoint(forward, *inputs, use_reentrant=False, context_fn=contexts)
+
+
+@contextmanager
+def _statistics_kept(stage: nn.Module) -> Iterator[None]:
+    """Keep batch norms from counting their images twice when a stage is computed again."""
+    norms = [m for m in stage.modules() if isinstance(m, _BatchNorm) and m.track_running_stats and m.training]
+    for norm in norms:
+        norm.track_running_stats = False
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.track_running_stats = True
+
+
+def outermost_lists(module: nn.Module) -> list[nn.Module]:
+    """Return the members of the outermost lists of modules: an encoder's stages or blocks."""
+    found: list[nn.Module] = []
+    for child in module.children():
+        found += list(child) if isinstance(child, nn.ModuleList) else outermost_lists(child)
+    return found
