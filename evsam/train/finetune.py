@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -112,10 +112,19 @@ class FinetuneStep(nn.Module):
                 prompts = prompts.and_clicked(*corrective(best, targets, uniform), batch.index)
         logits, iou = self._answer(features, prompts, lambda *given: self.model.decode(*given, mode.multimask))
         losses = self._losses(logits.float(), iou.float(), targets, batch.index, uniform)
-        if self.touch_all:
-            nothing = sum(p.sum() * 0 for p in self.parameters() if p.requires_grad)
-            losses = replace(losses, images=losses.images + nothing)
-        return losses
+        touched = self.parameters() if self.touch_all else self._not_asked(mode.multimask)
+        nothing = sum((p.sum() * 0 for p in touched if p.requires_grad), losses.images.new_zeros(()))
+        return replace(losses, images=losses.images + nothing)
+
+    def _not_asked(self, multimask: bool) -> Iterator[nn.Parameter]:
+        """What makes the masks that this step does not ask for.
+
+        The official decoder computes them all and drops some, so that these weights have gradients of zero and
+        not none: they decay, and go on by their momentum.
+        """
+        heads = self.model.mask_decoder.output_hypernetworks_mlps
+        for head in heads[:1] if multimask else heads[1:]:
+            yield from head.parameters()
 
     def _answer(self, features: Tensor, prompts: _Prompts, decode: Decode) -> list[Tensor]:
         """Decode the prompts of all images, those with equally many points together."""
