@@ -49,7 +49,9 @@ class Batch:
     def to(self, device: torch.device) -> Batch:
         """Move the tensors."""
         prompts = tuple((xy.to(device), labels.to(device)) for xy, labels in self.prompts)
-        images, masks, index = (x.to(device, non_blocking=True) for x in (self.images, self.masks, self.index))
+        images, masks, index = (
+            x.to(device, non_blocking=True) for x in (self.images, self.masks, self.index)
+        )
         return replace(self, images=images, masks=masks, index=index, prompts=prompts)
 
 
@@ -110,7 +112,9 @@ class FinetuneStep(nn.Module):
                 (best,) = self._answer(features, prompts, lambda *given: self.model.decode_best(*given)[:1])
                 best = upsample(best[:, None].float(), targets.shape[-1])[:, 0]
                 prompts = prompts.and_clicked(*corrective(best, targets, uniform), batch.index)
-        logits, iou = self._answer(features, prompts, lambda *given: self.model.decode(*given, mode.multimask))
+        logits, iou = self._answer(
+            features, prompts, lambda *given: self.model.decode(*given, mode.multimask)
+        )
         losses = self._losses(logits.float(), iou.float(), targets, batch.index, uniform)
         touched = self.parameters() if self.touch_all else self._not_asked(mode.multimask)
         nothing = sum((p.sum() * 0 for p in touched if p.requires_grad), losses.images.new_zeros(()))
@@ -219,5 +223,3 @@ class _Prompts:
             tuple(torch.cat([click[1].to(old.dtype), old], dim=1) for _, old, click in pairs),
             self.scale,
         )
-
-

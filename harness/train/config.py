@@ -151,7 +151,9 @@ def read_section(kind: type[T], content: Any, where: str, section: str) -> T:
         if name in content:
             values[name] = _value(hints[name], content[name], where, f"{section}.{name}".strip("."))
         elif one.default is dataclasses.MISSING and one.default_factory is dataclasses.MISSING:
-            raise SambenchError(f"{title}: has no {name}. Add it, or give it with --{name.replace('_', '-')}.")
+            raise SambenchError(
+                f"{title}: has no {name}. Add it, or give it with --{name.replace('_', '-')}."
+            )
     return kind(**values)
 
 
@@ -197,6 +199,9 @@ def _plain(hint: type, value: Any, where: str, name: str) -> Any:
     allowed = (int, float) if hint is float else (hint,)
     right = isinstance(value, allowed) and not (isinstance(value, bool) and hint is not bool)
     if not right or (hint in (int, float) and not 0 <= value < float("inf")):
-        raise SambenchError(f"{where}: {name} must be {WORDS[hint]} from 0, not {value!r}.".replace(
-            " from 0", " from 0" if hint in (int, float) else ""))
+        raise SambenchError(
+            f"{where}: {name} must be {WORDS[hint]} from 0, not {value!r}.".replace(
+                " from 0", " from 0" if hint in (int, float) else ""
+            )
+        )
     return hint(value)

@@ -96,7 +96,9 @@ def fitted(annotated, i, *, mirrored=False):
 def test_a_sample(annotated, view):
     for i in annotated:
         sample = fitted(annotated, i, mirrored=view == "flipped")
-        golden_of = {name: GOLDEN[f"sample/{i}/{view}/{name}"] for name in ("boxes", "mask_sums", "mask_slice")}
+        golden_of = {
+            name: GOLDEN[f"sample/{i}/{view}/{name}"] for name in ("boxes", "mask_sums", "mask_slice")
+        }
         xywh = torch.cat([sample.boxes[:, :2], sample.boxes[:, 2:] - sample.boxes[:, :2]], dim=1)
         assert np.allclose(xywh, golden_of["boxes"], rtol=1e-5, atol=1e-4)
         assert np.allclose(sample.masks.double().sum(dim=(1, 2)), golden_of["mask_sums"], rtol=1e-5)
@@ -135,7 +137,10 @@ def test_five_steps_of_l0(annotated):
     samples = [fitted(annotated, i) for i in annotated]
     for step, plan in enumerate(json.loads(str(GOLDEN["plan"]))):
         train_mode(learner, recipe)
-        prompts = [planned(kind, s, step, i) for i, (kind, s) in enumerate(zip(plan["prompts"], samples, strict=True))]
+        prompts = [
+            planned(kind, s, step, i)
+            for i, (kind, s) in enumerate(zip(plan["prompts"], samples, strict=True))
+        ]
         losses = learner(Batch.of(samples, prompts), Mode(plan["multimask"]), Drawn(step))
         loss = losses.images.mean()
         optimiser.zero_grad(set_to_none=True)
