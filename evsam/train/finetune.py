@@ -18,7 +18,6 @@ from sambench.evsam.train.recipe import Finetune
 from sambench.evsam.train.sample import Sample, soft
 from sambench.evsam.transformer import ImageTokens
 
-
 Decode = Callable[[ImageTokens, Tensor, Tensor], tuple[Tensor, ...]]
 """Image and points (see `Sam.decode`) to tensors that begin with the prompts."""
 

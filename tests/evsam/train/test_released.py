@@ -13,6 +13,7 @@ import torch
 
 from sambench.adapters.images import read_image
 from sambench.adapters.registry import create_module
+from sambench.evsam.prompt_encoder import as_points
 from sambench.evsam.train.finetune import Batch, FinetuneStep, Mode
 from sambench.evsam.train.losses import released
 from sambench.evsam.train.optimiser import clip, make_optimiser, train_mode
@@ -20,7 +21,6 @@ from sambench.evsam.train.points import uncertain_points
 from sambench.evsam.train.prompts import by_points
 from sambench.evsam.train.recipe import Finetune, Optimiser
 from sambench.evsam.train.sample import Change, fit
-from sambench.evsam.prompt_encoder import as_points
 from tests.golden import golden
 
 GOLDEN = np.load(Path(__file__).parents[2] / "golden" / "train_released_l0.npz")
