@@ -122,8 +122,8 @@ class FinetuneStep(nn.Module):
     def _not_asked(self, multimask: bool) -> Iterator[nn.Parameter]:
         """What makes the masks that this step does not ask for.
 
-        The official decoder computes them all and drops some, so that these weights have gradients of zero and
-        not none: they decay, and go on by their momentum.
+        The official decoder computes them all and drops some, so that these weights have gradients of zero
+        and not none: they decay, and go on by their momentum.
         """
         heads = self.model.mask_decoder.output_hypernetworks_mlps
         for head in heads[:1] if multimask else heads[1:]:

@@ -171,9 +171,8 @@ def test_the_fast_decoder_goes_back_as_the_textbook_does():
         step(batch, Mode(multimask=True), uniform()).images.mean().backward()
         gradients.append({name: p.grad for name, p in step.named_parameters()})
     fast, slow = gradients
-    for name, expected in slow.items():
-        found = fast[name] if fast[name] is not None else torch.zeros(1)
-        expected = expected if expected is not None else torch.zeros(1)
+    for name in slow:
+        found, expected = (torch.zeros(1) if one[name] is None else one[name] for one in (fast, slow))
         rounding = 1e-4 * expected.norm() + 1e-7
         assert (found - expected).norm() < rounding, name
 

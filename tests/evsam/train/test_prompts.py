@@ -101,8 +101,8 @@ def test_a_corrective_click_is_in_the_larger_error():
     for _ in range(200):
         xy, labels = corrective(logits, truth, lambda shape: torch.rand(shape, generator=generator))
         assert labels[:, 0].tolist() == [FOREGROUND, BACKGROUND, PAD, FOREGROUND]
-        for i in seen:
-            seen[i].add(tuple(xy[i, 0].int().tolist()))
+        for i, places in seen.items():
+            places.add(tuple(xy[i, 0].int().tolist()))
     assert {x for x, _ in seen[0]} == set(range(12, 20))
     assert {y for _, y in seen[0]} == set(range(8, 20))
     assert {x for x, _ in seen[1]} == set(range(20, 31))

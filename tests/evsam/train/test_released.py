@@ -1,7 +1,7 @@
 """The released preset against the authors' own functions: losses, samples and five steps of L0.
 
-``tests/golden/train_released_l0.npz`` was computed by the official code on the CPU. Its random points are drawn
-numbers: request k of step s gives ``RandomState(seed + 1000 s + k).random_sample(shape)``.
+``tests/golden/train_released_l0.npz`` was computed by the official code on the CPU. Its random points are
+drawn numbers: request k of step s gives ``RandomState(seed + 1000 s + k).random_sample(shape)``.
 """
 
 import json
@@ -32,8 +32,8 @@ NOISE = {
     for name, norm in zip(GOLDEN["step/0/grad_names"].tolist(), GOLDEN["step/0/grad_norm"], strict=True)
     if 0 < norm < 1e-6
 }
-"""What has no gradient but rounding, which Adam blows up to steps: a bias of keys adds the same to every score
-of a softmax, and a batch norm takes away what the norm before it added. The fast decoder leaves two of them out.
+"""What has no gradient but rounding, which Adam blows up to steps: a bias of keys adds the same to every
+score of a softmax, and a batch norm takes away what the norm before it added. The fast decoder leaves two out.
 """
 
 
