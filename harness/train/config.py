@@ -117,8 +117,7 @@ class Distilling(Training):
     teacher_weights: str | None = None
     """Of the teacher, as ``weights``."""
     embeddings: Path | None = None
-    """Folder of the teacher's embeddings (``sambench train embed``); without one they are computed on the way.
-    """
+    """Folder of the teacher's embeddings (``sambench train embed``); else they are computed on the way."""
 
 
 def read_training(kind: type[T], path: Path, flags: Mapping[str, Any]) -> T:

@@ -33,8 +33,8 @@ NOISE = {
     if 0 < norm < 1e-6
 }
 """What has no gradient but rounding, which Adam blows up to steps: a bias of keys adds the same to every
-score of a softmax, and a batch norm takes away what the norm before it added. The fast decoder leaves two out.
-"""
+score of a softmax, and a batch norm takes away what the norm before it added. The fast decoder leaves two
+out."""
 
 
 class Drawn:
