@@ -130,7 +130,11 @@ def read_training(kind: type[T], path: Path, flags: Mapping[str, Any]) -> T:
     given = {key: value for key, value in flags.items() if value is not None}
     if "steps" in given or "epochs" in given:
         content = {key: value for key, value in content.items() if key not in ("steps", "epochs")}
-    found = read_section(kind, content | given, str(path), "")
+    content |= given
+    for key in ("weights", "sam", "teacher_weights"):
+        if isinstance(content.get(key), str) and content[key] != "random":
+            content[key] = str(expanded(content[key], key, str(path)))
+    found = read_section(kind, content, str(path), "")
     training = typing.cast(Training, found)
     if (training.steps is None) == (training.epochs is None):
         raise SambenchError(f"{path}: say either steps or epochs, how long to train.")
@@ -153,9 +157,8 @@ def read_section(kind: type[T], content: Any, where: str, section: str) -> T:
         if name in content:
             values[name] = _value(hints[name], content[name], where, f"{section}.{name}".strip("."))
         elif one.default is dataclasses.MISSING and one.default_factory is dataclasses.MISSING:
-            raise SambenchError(
-                f"{title}: has no {name}. Add it, or give it with --{name.replace('_', '-')}."
-            )
+            flag = "" if section else f", or give it with --{name.replace('_', '-')}"
+            raise SambenchError(f"{title}: has no {name}. Add it{flag}.")
     return kind(**values)
 
 
