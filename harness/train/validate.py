@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import pyarrow as pa
-from safetensors.torch import save_file
 from torch import Tensor
 
-from sambench.adapters.files import scratch
-from sambench.adapters.registry import create
 from sambench.harness.train.config import Training, Validation
+from sambench.harness.train.scored import as_segmenter
 from sambench.harness.train.sources import open_source
 from sambench.suites.base import Stopwatch, Suite
 from sambench.suites.click.suite import Click
@@ -41,10 +39,7 @@ class Validator:
         Raises:
             SambenchError: an image of the validation is damaged.
         """
-        with scratch(self.config.out / f"validation-{step}") as folder:
-            file = folder / "model.safetensors"
-            save_file({key: value.contiguous() for key, value in state.items()}, file)
-            segmenter = create(self.config.model, weights=str(file), device=self.config.device)
+        segmenter = as_segmenter(self.config, state)
         suites: dict[str, Suite] = {"gt_box": GtBox(), "click": Click()}
         protocol = Protocol()
         records: dict[str, list[dict[str, object]]] = {name: [] for name in suites}
