@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -141,7 +140,7 @@ def annotated(pair: Pair) -> Annotated:
     image = decode_image(pair.picture, pair.picture_name, stated)
     if image.shape[:2] != stated:
         raise SambenchError(
-            f"{name}: is for {stated[1]} x {stated[0]} pixels, but {Path(pair.picture_name).name} has "
+            f"{name}: is for {stated[1]} x {stated[0]} pixels, but its picture has "
             f"{image.shape[1]} x {image.shape[0]}. Get both files again."
         )
     objects = [_object(mask, pair.id, stated, name) for mask in file.annotations]
