@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.lib.recfunctions import repack_fields
 
 from sambench.adapters.engines.cache import cache_folder
 from sambench.adapters.files import write_atomic
@@ -50,8 +51,8 @@ class Tars(Pairs):
         rows = np.concatenate(indices)
         tars = np.repeat(np.arange(len(indices), dtype=np.int32), [len(index) for index in indices])
         order = np.argsort(rows["id"], kind="stable")
-        self.rows, self.tars = rows[order], tars[order]
-        self.ids = np.ascontiguousarray(self.rows["id"])
+        self.ids, self.tars = rows["id"][order], tars[order]
+        self.rows = repack_fields(rows[[name for name in ROW.fields or () if name != "id"]][order])
         twice = np.flatnonzero(np.diff(self.ids) == 0)
         if len(twice):
             first, second = (self.files[self.tars[twice[0] + k]] for k in (0, 1))
@@ -85,13 +86,15 @@ def tar_files(root: Path) -> list[Path]:
     """Return the tar files in a folder, by name.
 
     Raises:
-        SambenchError: one is compressed, which is said before any is read.
+        SambenchError: one is compressed and not unpacked beside it, which is said before any is read.
     """
     found = sorted(file for file in root.iterdir() if file.name.endswith((".tar", ".tar.gz", ".tgz")))
+    plain = [file for file in found if file.suffix == ".tar"]
     for file in found:
-        if file.suffix != ".tar":
+        unpacked = file.with_suffix(".tar" if file.suffix == ".tgz" else "")  # as gunzip names it
+        if file.suffix != ".tar" and unpacked not in plain:
             raise SambenchError(f"{file}: {_compressed(f'gunzip {file}')}")
-    return found
+    return plain
 
 
 def _compressed(command: str) -> str:

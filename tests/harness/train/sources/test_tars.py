@@ -102,6 +102,10 @@ def test_a_compressed_tar_is_refused_with_the_command_that_unpacks_it(tmp_path: 
     assert f"mv {file} {file}.gz && gunzip {file}.gz" in refusal(root)
     file.rename(f"{file}.gz")
     assert f"gunzip {file}.gz" in refusal(root)
+    file.write_bytes(gzip.decompress(packed))
+    assert pieces(Tars(tar_files(root))) == some(1)
+    (root / "sa_000001.tgz").write_bytes(packed)
+    assert f"gunzip {root}/sa_000001.tgz" in refusal(root)
 
 
 def cuts(file: Path) -> list[int]:
