@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -17,7 +17,6 @@ from sambench.evsam.train.prompts import Points
 from sambench.evsam.train.recipe import Finetune
 from sambench.evsam.train.sample import Sample, soft
 from sambench.evsam.transformer import ImageTokens
-
 
 Decode = Callable[[ImageTokens, Tensor, Tensor], tuple[Tensor, ...]]
 """Image and points (see `Sam.decode`) to tensors that begin with the prompts."""
@@ -49,7 +48,9 @@ class Batch:
     def to(self, device: torch.device) -> Batch:
         """Move the tensors."""
         prompts = tuple((xy.to(device), labels.to(device)) for xy, labels in self.prompts)
-        images, masks, index = (x.to(device, non_blocking=True) for x in (self.images, self.masks, self.index))
+        images, masks, index = (
+            x.to(device, non_blocking=True) for x in (self.images, self.masks, self.index)
+        )
         return replace(self, images=images, masks=masks, index=index, prompts=prompts)
 
 
@@ -110,12 +111,23 @@ class FinetuneStep(nn.Module):
                 (best,) = self._answer(features, prompts, lambda *given: self.model.decode_best(*given)[:1])
                 best = upsample(best[:, None].float(), targets.shape[-1])[:, 0]
                 prompts = prompts.and_clicked(*corrective(best, targets, uniform), batch.index)
-        logits, iou = self._answer(features, prompts, lambda *given: self.model.decode(*given, mode.multimask))
+        logits, iou = self._answer(
+            features, prompts, lambda *given: self.model.decode(*given, mode.multimask)
+        )
         losses = self._losses(logits.float(), iou.float(), targets, batch.index, uniform)
-        if self.touch_all:
-            nothing = sum(p.sum() * 0 for p in self.parameters() if p.requires_grad)
-            losses = replace(losses, images=losses.images + nothing)
-        return losses
+        touched = self.parameters() if self.touch_all else self._not_asked(mode.multimask)
+        nothing = sum((p.sum() * 0 for p in touched if p.requires_grad), losses.images.new_zeros(()))
+        return replace(losses, images=losses.images + nothing)
+
+    def _not_asked(self, multimask: bool) -> Iterator[nn.Parameter]:
+        """What makes the masks that this step does not ask for.
+
+        The official decoder computes them all and drops some, so that these weights have gradients of zero
+        and not none: they decay, and go on by their momentum.
+        """
+        heads = self.model.mask_decoder.output_hypernetworks_mlps
+        for head in heads[:1] if multimask else heads[1:]:
+            yield from head.parameters()
 
     def _answer(self, features: Tensor, prompts: _Prompts, decode: Decode) -> list[Tensor]:
         """Decode the prompts of all images, those with equally many points together."""
@@ -210,5 +222,3 @@ class _Prompts:
             tuple(torch.cat([click[1].to(old.dtype), old], dim=1) for _, old, click in pairs),
             self.scale,
         )
-
-

@@ -1,4 +1,4 @@
-"""What a model begins phase 2 with: SAM's prompt encoder and decoder, or attention that looks at its place."""
+"""What a model begins phase 2 with: SAM's prompt encoder and decoder, or attention that looks where asked."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def take_head(model: Sam, state: Mapping[str, Tensor], source: str) -> None:
 def tie_attention(model: Sam) -> None:
     """Make queries and keys of the attention between tokens and image equal, and twice as large.
 
-    A prompt's token and a pixel with the same position encoding then fit each other best: the model attends to
-    where it is asked from the first step, which random projections learn in thousands.
+    A prompt's token and a pixel with the same position encoding then fit each other best: the model attends
+    to where it is asked from the first step, which random projections learn in thousands.
     """
     transformer = model.mask_decoder.transformer
     blocks = [block for block in transformer.layers if isinstance(block, TwoWayBlock)]

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sambench.adapters.base import Weights
 from sambench.adapters.families.sam import with_weights
 from sambench.adapters.registry import create_module
 from sambench.adapters.weights.resolve import from_path, resolve

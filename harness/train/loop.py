@@ -125,9 +125,7 @@ class Trainer:
         """
         log = Log(self.config.out / "metrics.jsonl", self.totals.step) if self.ranks.first else None
         watcher.started(self.totals.step, self.steps, self.config.batch)
-        passes = load(
-            self.dataset, self.share, range(self.totals.step, self.steps), self.config.workers
-        )
+        passes = load(self.dataset, self.share, range(self.totals.step, self.steps), self.config.workers)
         bad = 0
         with self._told_to_stop():
             while self.totals.step < self.steps:

@@ -111,6 +111,4 @@ class Draws:
     def __call__(self, shape: tuple[int, int, int]) -> Tensor:
         """Draw numbers in [0, 1) of a shape (N, P, 2)."""
         pairs = zip(self.generators, self.counts, strict=True)
-        return torch.cat(
-            [torch.rand(n, *shape[1:], generator=one, device=self.device) for one, n in pairs]
-        )
+        return torch.cat([torch.rand(n, *shape[1:], generator=one, device=self.device) for one, n in pairs])
