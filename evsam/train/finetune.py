@@ -113,7 +113,9 @@ class FinetuneStep(nn.Module):
         logits, iou = self._answer(features, prompts, lambda *given: self.model.decode(*given, mode.multimask))
         losses = self._losses(logits.float(), iou.float(), targets, batch.index, uniform)
         if self.touch_all:
-            nothing = sum(p.sum() * 0 for p in self.parameters() if p.requires_grad)
+            # those that are still cut over the processes are the encoder's, which every batch uses
+            whole = [p for p in self.parameters() if p.requires_grad and not hasattr(p, "full_tensor")]
+            nothing = sum(p.sum() * 0 for p in whole)
             losses = replace(losses, images=losses.images + nothing)
         return losses
 

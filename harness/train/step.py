@@ -20,6 +20,7 @@ from sambench.harness.train.loader import Item, Skipped
 from sambench.harness.train.order import Share
 from sambench.harness.train.phase import Cost, Phase
 from sambench.harness.train.ranks import Ranks
+from sambench.harness.train.wrap import forget_unused
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -172,6 +173,8 @@ class Stepper:
         """Clip, and move where all is finite; return the gradients' norm, and whether the weights moved."""
         norm, moved = 0.0, False
         if seen.names:
+            if self.config.shard:
+                forget_unused(self.phase.model)
             self.scaler.unscale_(self.optimiser)
             total = clip(self.phase.model.parameters(), self.config.optimiser)
             norm = float(total.full_tensor() if hasattr(total, "full_tensor") else total)
