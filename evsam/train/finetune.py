@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -111,13 +112,16 @@ class FinetuneStep(nn.Module):
                 (best,) = self._answer(features, prompts, lambda *given: self.model.decode_best(*given)[:1])
                 best = upsample(best[:, None].float(), targets.shape[-1])[:, 0]
                 prompts = prompts.and_clicked(*corrective(best, targets, uniform), batch.index)
-        logits, iou = self._answer(
-            features, prompts, lambda *given: self.model.decode(*given, mode.multimask)
-        )
+        decode = functools.partial(self.model.decode, multimask=mode.multimask)
+        logits, iou = self._answer(features, prompts, decode)
         losses = self._losses(logits.float(), iou.float(), targets, batch.index, uniform)
-        touched = self.parameters() if self.touch_all else self._not_asked(mode.multimask)
+        touched = self._whole() if self.touch_all else self._not_asked(mode.multimask)
         nothing = sum((p.sum() * 0 for p in touched if p.requires_grad), losses.images.new_zeros(()))
         return replace(losses, images=losses.images + nothing)
+
+    def _whole(self) -> Iterator[nn.Parameter]:
+        """All but what is still cut over the processes: that is the encoder's, which every batch uses."""
+        return (p for p in self.parameters() if not hasattr(p, "full_tensor"))
 
     def _not_asked(self, multimask: bool) -> Iterator[nn.Parameter]:
         """What makes the masks that this step does not ask for.
