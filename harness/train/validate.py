@@ -34,8 +34,6 @@ class Validator:
     def __call__(self, state: Mapping[str, Tensor], step: int) -> dict[str, float]:
         """Score weights after so many steps: metrics by name, the deciding one first.
 
-        The weights go through a file, as they will afterwards: what is scored is what is kept.
-
         Raises:
             SambenchError: an image of the validation is damaged.
         """
@@ -56,3 +54,14 @@ class Validator:
         scores = {name: found[suite][metric] for name, (suite, metric) in METRICS.items() if suite in found}
         first = self.validation.metric
         return {name: float(scores[name]) for name in sorted(scores, key=lambda name: name != first)}
+
+
+def as_segmenter(config: Training, state: Mapping[str, Tensor], step: int) -> Segmenter:
+    """Make a segmenter of weights after so many steps.
+
+    They go through a file, as they will afterwards: what is scored is what is kept.
+    """
+    with scratch(config.out / f"validation-{step}") as folder:
+        file = folder / "model.safetensors"
+        save_file({key: value.contiguous() for key, value in state.items()}, file)
+        return create(config.model, weights=str(file), device=config.device)
