@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from sambench.evsam.model import Sam
 from sambench.evsam.train.clicks import corrective
+from sambench.evsam.train.learner import Learner
 from sambench.evsam.train.losses import mask_losses, soft_iou
 from sambench.evsam.train.points import Uniform
 from sambench.evsam.train.prompts import Points
@@ -81,7 +82,7 @@ class Losses:
     """As predicted, (N, M), detached."""
 
 
-class FinetuneStep(nn.Module):
+class FinetuneStep(Learner):
     """A model with what it is to learn: a batch to `Losses`.
 
     Args:
@@ -90,11 +91,8 @@ class FinetuneStep(nn.Module):
     """
 
     def __init__(self, model: Sam, recipe: Finetune) -> None:
-        super().__init__()
-        self.model = model
+        super().__init__(model)
         self.recipe = recipe
-        self.touch_all = False
-        """Whether parts that a batch does not use get gradients of zero in place of none."""
 
     def forward(self, batch: Batch, mode: Mode, uniform: Uniform) -> Losses:
         """Answer, and compare.
@@ -115,13 +113,10 @@ class FinetuneStep(nn.Module):
         decode = functools.partial(self.model.decode, multimask=mode.multimask)
         logits, iou = self._answer(features, prompts, decode)
         losses = self._losses(logits.float(), iou.float(), targets, batch.index, uniform)
-        touched = self._whole() if self.touch_all else self._not_asked(mode.multimask)
-        nothing = sum((p.sum() * 0 for p in touched if p.requires_grad), losses.images.new_zeros(()))
-        return replace(losses, images=losses.images + nothing)
-
-    def _whole(self) -> Iterator[nn.Parameter]:
-        """All but what is still cut over the processes: that is the encoder's, which every batch uses."""
-        return (p for p in self.parameters() if not hasattr(p, "full_tensor"))
+        if self.touch_all:
+            return replace(losses, images=self.touched(losses.images))
+        dropped = (p.sum() * 0 for p in self._not_asked(mode.multimask) if p.requires_grad)
+        return replace(losses, images=losses.images + sum(dropped, losses.images.new_zeros(())))
 
     def _not_asked(self, multimask: bool) -> Iterator[nn.Parameter]:
         """What makes the masks that this step does not ask for.

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sambench.evsam.errors import SambenchError
 from sambench.evsam.model import Sam
-from sambench.evsam.transformer import TwoWayBlock
+from sambench.evsam.transformer import Attention, TwoWayBlock
 
 HEAD = ("prompt_encoder.", "mask_decoder.")
 TIED_GAIN = 2.0
@@ -41,7 +41,7 @@ def tie_attention(model: Sam) -> None:
     """
     transformer = model.mask_decoder.transformer
     blocks = [block for block in transformer.layers if isinstance(block, TwoWayBlock)]
-    attentions = [block.cross_attn_token_to_image for block in blocks]
+    attentions: list[Attention] = [block.cross_attn_token_to_image for block in blocks]
     attentions += [block.cross_attn_image_to_token for block in blocks]
     for attention in (*attentions, transformer.final_attn_token_to_image):
         attention.q_proj.weight.mul_(TIED_GAIN)

@@ -119,8 +119,8 @@ class Distilling(Training):
     teacher_precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """What the teacher computes in, whatever ``precision`` the student is trained in."""
     sam: str | None = None
-    """A SAM checkpoint, as a rule the teacher's own, whose prompt encoder and mask decoder the student gets: they
-    do not learn, and with them the student can be prompted, and scored by the suites, at once."""
+    """A SAM checkpoint, as a rule the teacher's own, whose prompt encoder and mask decoder the student gets:
+    they do not learn, and with them the student can be prompted, and scored by the suites, at once."""
     embeddings: Path | None = None
     """Folder of the teacher's embeddings (``sambench train embed``); else they are computed on the way."""
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import pyarrow as pa
 from torch import Tensor
 
+from sambench.evsam.errors import SambenchError
 from sambench.harness.train.config import Training, Validation
 from sambench.harness.train.scored import as_segmenter
 from sambench.harness.train.sources import open_source
@@ -35,7 +36,7 @@ class Validator:
         """Score weights after so many steps: metrics by name, the deciding one first.
 
         Raises:
-            SambenchError: an image of the validation is damaged.
+            SambenchError: an image of the validation is damaged, or none has an object.
         """
         segmenter = as_segmenter(self.config, state)
         suites: dict[str, Suite] = {"gt_box": GtBox(), "click": Click()}
@@ -51,17 +52,12 @@ class Validator:
             for name, suite in suites.items()
             if records[name]
         }
-        scores = {name: found[suite][metric] for name, (suite, metric) in METRICS.items() if suite in found}
+        scores = {
+            name: found[suite][metric]
+            for name, (suite, metric) in METRICS.items()
+            if suite in found and found[suite][metric] is not None
+        }
         first = self.validation.metric
-        return {name: float(scores[name]) for name in sorted(scores, key=lambda name: name != first)}
-
-
-def as_segmenter(config: Training, state: Mapping[str, Tensor], step: int) -> Segmenter:
-    """Make a segmenter of weights after so many steps.
-
-    They go through a file, as they will afterwards: what is scored is what is kept.
-    """
-    with scratch(config.out / f"validation-{step}") as folder:
-        file = folder / "model.safetensors"
-        save_file({key: value.contiguous() for key, value in state.items()}, file)
-        return create(config.model, weights=str(file), device=config.device)
+        if first in METRICS and first not in scores:
+            raise SambenchError("validation: none of its images has an object to score. Choose other data.")
+        return {name: scores[name] for name in sorted(scores, key=lambda name: name != first)}

@@ -15,11 +15,12 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.checkpoint import checkpoint
 
 from sambench.evsam.errors import SambenchError
+from sambench.evsam.train.learner import Learner
 from sambench.harness.train.config import Training
 from sambench.harness.train.ranks import Ranks
 
 
-def wrapped(module: nn.Module, config: Training, ranks: Ranks) -> nn.Module:
+def wrapped(module: Learner, config: Training, ranks: Ranks) -> nn.Module:
     """Wrap a step's module, which is on its device, as a training asks for.
 
     Raises:
@@ -50,7 +51,7 @@ def wrapped(module: nn.Module, config: Training, ranks: Ranks) -> nn.Module:
     return module
 
 
-def _sharded(module: nn.Module, ranks: Ranks) -> nn.Module:
+def _sharded(module: Learner, ranks: Ranks) -> nn.Module:
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
 
