@@ -52,11 +52,8 @@ class Validator:
             for name, suite in suites.items()
             if records[name]
         }
-        scores = {
-            name: found[suite][metric]
-            for name, (suite, metric) in METRICS.items()
-            if suite in found and found[suite][metric] is not None
-        }
+        pairs = {name: found.get(suite, {}).get(metric) for name, (suite, metric) in METRICS.items()}
+        scores = {name: value for name, value in pairs.items() if value is not None}
         first = self.validation.metric
         if first in METRICS and first not in scores:
             raise SambenchError("validation: none of its images has an object to score. Choose other data.")
