@@ -3,8 +3,9 @@
     python -m benchmarks.gpu OUT [--dry-run] [--minutes 25] [--steps tests,models] [--models a,b]
 
 It ends by itself within the minutes given. Of 25, tests have at most 2.5, ceilings 1, the six models of the
-paper's headline 14 together, the other seven 7; suites have 3 and training 4, of which models leave them 5. A step without
-time left is an entry that says so. Every step is a process of its own, ended when its time is up.
+paper's headline 14 together, the other seven 7; suites have 3 and training 4, of which models leave them 5.
+A step without time left is an entry that says so. Every step is a process of its own, ended when its time
+is up.
 ``OUT/gpu.json`` and ``OUT/gpu.md`` are written anew after each, and a later run into the same folder adds to
 what is there: where a command may only last some minutes, run steps and models one after the other.
 """

@@ -238,8 +238,8 @@ def _training(entries: Sequence[Entry]) -> str:
         return ""
     head = ("model", "engine", "precision", "batch", "img/s", "of the product rate", "waiting", "peak GB")
     return (
-        "## Training: a step of phase 2\n\nForward and back with 64 masks an image (nano: 12), the paper's loss; "
-        "waiting is for data.\n\n" + _table(head, rows)
+        "## Training: a step of phase 2\n\nForward and back with 64 masks an image (nano: 12), the paper's "
+        "loss; waiting is for data.\n\n" + _table(head, rows)
     )
 
 

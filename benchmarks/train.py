@@ -1,11 +1,12 @@
-"""A step of training: images a second, share of the machine's best product rate, share of time waiting for data.
+"""A step of training: images a second, share of the best product rate, share of time waiting for data.
 
     python -m benchmarks.train                                  # this processor, efficientvit_sam_nano
     python -m benchmarks.train --device cuda --minutes 3        # L0 and XL1 in batches that fill the card
 
-Drawn images, 64 masks each (nano: 12), three alternatives, the paper's loss; through the very loader, loop and
-optimiser of `sambench train`. Floating-point operations are counted by torch in one step, forward and back. On a
-card bf16 and fp32, compiled and not; a batch that does not fit is an entry that says so, and ends its row.
+Drawn images, 64 masks each (nano: 12), three alternatives, the paper's loss; through the very loader, loop
+and optimiser of `sambench train`. Floating-point operations are counted by torch in one step, forward and
+back. On a card bf16 and fp32, compiled and not; a batch that does not fit is an entry that says so, and ends
+its row.
 """
 
 from __future__ import annotations
