@@ -58,7 +58,10 @@ CONTENT = {"model": "mobile_sam", "out": "runs/x", "steps": 3, "data": {"format"
         ({"optimiser": {"lr": "fast"}}, r"optimiser.lr must be a number from 0, not 'fast'"),
         ({"optimiser": {"lr": float("nan")}}, r"optimiser.lr must be a number from 0, not nan"),
         ({"optimiser": {"betas": [0.9]}}, r"optimiser.betas must be 2 values, not \[0.9\]"),
-        ({"recipe": {"mask_loss": "focus"}}, r"mask_loss is 'focus'; it can be focal, bce. Did you mean 'focal'"),
+        (
+            {"recipe": {"mask_loss": "focus"}},
+            r"mask_loss is 'focus'; it can be focal, bce. Did you mean 'focal'",
+        ),
         ({"batch": 2.5}, r"batch must be a whole number from 0, not 2.5"),
         ({"compile": "yes please"}, r"compile must be true or false, not 'yes please'"),
         ({"data": "shapes"}, r"data: must be a mapping of keys to values, not 'shapes'"),

@@ -15,7 +15,8 @@ FROZEN = {"norms": "frozen"}
 
 def test_a_step_of_four_images_is_the_same_in_one_part_two_or_four(tmp_path: Path) -> None:
     whole, halves, quarters = (
-        gradients(trainer(training(tmp_path, batch=4, device_batch=size, optimiser=FROZEN))) for size in (4, 2, 1)
+        gradients(trainer(training(tmp_path, batch=4, device_batch=size, optimiser=FROZEN)))
+        for size in (4, 2, 1)
     )
     assert len(whole) > 100
     assert_close(whole, halves, 1e-5)
@@ -29,7 +30,9 @@ def test_gradients_are_the_mean_over_the_images_by_hand(tmp_path: Path) -> None:
         config = training(tmp_path, batch=2, optimiser=FROZEN)
         ones.append(gradients(trainer(config, source=Lacking(config, damaged=[missing]))))
     summed = {
-        name: sum(one.get(name, torch.zeros(())) for one in ones) for name in {**ones[0], **ones[1]} if name != "loss"
+        name: sum(one.get(name, torch.zeros(())) for one in ones)
+        for name in {**ones[0], **ones[1]}
+        if name != "loss"
     }
     assert float(sum(one["loss"] for one in ones)) / 2 == pytest.approx(float(pair.pop("loss")), rel=1e-5)
     assert_close(pair, {name: torch.as_tensor(value) for name, value in summed.items()}, 1e-5)
