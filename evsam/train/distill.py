@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from sambench.evsam.errors import SambenchError
 from sambench.evsam.model import Sam
 from sambench.evsam.size import Size
+from sambench.evsam.train.learner import Learner
 from sambench.evsam.train.recipe import Distill
 from sambench.evsam.train.sample import Change, coloured
 
@@ -47,7 +48,7 @@ class Distances:
     """The same as a share of the teacher's mean square, (B,), detached: 1 is what zeros would have."""
 
 
-class DistillStep(nn.Module):
+class DistillStep(Learner):
     """A model whose image encoder is to learn: `Views` to `Distances`.
 
     Its prompt encoder and mask decoder are frozen, and stay as they are given.
@@ -58,11 +59,8 @@ class DistillStep(nn.Module):
     """
 
     def __init__(self, model: Sam, recipe: Distill) -> None:
-        super().__init__()
-        self.model = model
+        super().__init__(model)
         self.recipe = recipe
-        self.touch_all = False
-        """Whether parts of the encoder that are not used get gradients of zero in place of none."""
         model.prompt_encoder.requires_grad_(False)
         model.mask_decoder.requires_grad_(False)
 
@@ -78,8 +76,7 @@ class DistillStep(nn.Module):
         student = self.model.image_encoder(views.images)
         found = distances(student, views.teacher, self.recipe, views.sizes, views.images.shape[-1])
         if self.touch_all:
-            nothing = sum(p.sum() * 0 for p in self.parameters() if p.requires_grad)
-            found = replace(found, images=found.images + nothing)
+            found = replace(found, images=self.touched(found.images))
         return found
 
 

@@ -59,7 +59,7 @@ def fit(
     boxes: np.ndarray,
     side: int,
     recipe: Samples,
-    change: Change = Change(),  # noqa: B008, for it is frozen
+    change: Change = Change(),
 ) -> Sample:
     """Bring an image with its objects into the frame.
 

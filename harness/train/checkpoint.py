@@ -8,7 +8,7 @@ functions of seed and step, so they need no state.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from sambench.adapters.files import remove_leftovers, writing
 from sambench.evsam.errors import SambenchError
 
 KEPT = 3
+PARTS = {"decides", "totals", "model", "optimiser", "scaler", "average"}
+"""Of a checkpoint."""
 _NAME = re.compile(r"step-(\d+)\.pt")
 
 
@@ -55,42 +57,58 @@ class Checkpoints:
         """Read a checkpoint.
 
         Raises:
-            SambenchError: it is damaged.
+            SambenchError: it is damaged, or is something else.
         """
         path = self.path(step)
         try:
-            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+            state = torch.load(path, map_location="cpu", weights_only=True)
+            if not isinstance(state, dict) or not state.keys() >= PARTS:
+                raise ValueError("not of a training")
         except Exception as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
             raise SambenchError(
                 f"{path}: a damaged checkpoint ({reason}). Remove it; the one before is then taken."
             ) from None
-        return state
+        return dict(state)
 
 
 def refuse_other(asked: Mapping[str, Any], found: Mapping[str, Any], path: Path) -> None:
     """See that a checkpoint is of the training that is asked for.
 
     Raises:
-        SambenchError: it is of another.
+        SambenchError: it is of another; the message names the key.
     """
-    for key in {**asked, **found}:
-        if asked.get(key) != found.get(key):
-            raise SambenchError(
-                f"{path}: a checkpoint of another training: {key} was {found.get(key)!r}, now it is "
-                f"{asked.get(key)!r}. Choose another --out, or ask for the same."
-            )
+    for key, now, before in differences(asked, found):
+        raise SambenchError(
+            f"{path}: a checkpoint of another training: {key} was {before!r}, now it is {now!r}. "
+            "Choose another --out, or ask for the same."
+        )
 
 
-def whole(value: Any) -> Any:
-    """Return a state with every tensor on the CPU and in one piece; all processes must call it."""
+def differences(asked: Any, found: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Yield where two settings differ: the dotted key and both values, ``None`` for one that is missing."""
+    if isinstance(asked, Mapping) and isinstance(found, Mapping):
+        for name in {**asked, **found}:
+            yield from differences(asked.get(name), found.get(name), f"{key}.{name}".strip("."))
+    elif asked != found:
+        yield key, asked, found
+
+
+def whole(value: Any, kept: bool = True) -> Any:
+    """Return a state with every tensor on the CPU and in one piece; all processes must call it.
+
+    Args:
+        value: tensors, in mappings and lists, beside plain values.
+        kept: whether this process needs the tensors. One that does not, only helps the others, and has
+            ``None`` in their place.
+    """
     if isinstance(value, Tensor):
         full = value.full_tensor() if hasattr(value, "full_tensor") else value
-        return full.detach().cpu().clone()
+        return full.detach().cpu().clone() if kept else None
     if isinstance(value, Mapping):
-        return {key: whole(one) for key, one in value.items()}
+        return {key: whole(one, kept) for key, one in value.items()}
     if isinstance(value, list | tuple):
-        return [whole(one) for one in value]
+        return [whole(one, kept) for one in value]
     return value
 
 

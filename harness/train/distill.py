@@ -25,10 +25,11 @@ from sambench.harness.train.embeddings import PLAIN
 from sambench.harness.train.finetune import give_head, train
 from sambench.harness.train.loop import Watcher
 from sambench.harness.train.ranks import Ranks
+from sambench.harness.train.scored import as_segmenter
 from sambench.harness.train.sources import open_source
 from sambench.harness.train.sources.base import Annotated
 from sambench.harness.train.teacher import Teacher, identity
-from sambench.harness.train.validate import Validator, as_segmenter
+from sambench.harness.train.validate import Validator
 
 METRIC = "embedding"
 
@@ -105,14 +106,14 @@ class EmbeddingScore:
         Raises:
             SambenchError: an image of the validation is damaged.
         """
-        scores = {METRIC: self.error(state, step)}
+        scores = {METRIC: self.error(state)}
         if self.suites is not None:
             scores |= self.suites(state, step)
         return {name: scores[name] for name in sorted(scores, key=lambda name: name != self.first)}
 
-    def error(self, state: Mapping[str, Tensor], step: int) -> float:
+    def error(self, state: Mapping[str, Tensor]) -> float:
         """Return the mean over the images of their mean squared error, as the recipe takes it."""
-        student = as_segmenter(self.config, state, step)
+        student = as_segmenter(self.config, state)
         side, recipe, errors = self.phase.model.input_size, self.phase.recipe, []
         for found in self._images():
             (own,) = student.encode([found.image])

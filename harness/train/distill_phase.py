@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sambench.evsam.model import Sam
 from sambench.evsam.train.distill import DistillStep, Views, view
 from sambench.evsam.train.recipe import Distill
 from sambench.evsam.train.sample import Sample, draw_change, fit
@@ -109,10 +108,6 @@ class DistillPhase(Phase):
         self.step_module = self.step = step
         self.recipe: Distill = step.recipe
         self.teacher = teacher
-
-    @property
-    def model(self) -> Sam:
-        return self.step.model
 
     def make(self) -> Make:
         stored = self.teacher if isinstance(self.teacher, Stored) else None

@@ -89,7 +89,7 @@ class _Read:
     problem: str = ""
 
 
-class _Images(Dataset):  # type: ignore[type-arg]
+class _Images(Dataset[_Read]):
     """A source's images by index."""
 
     def __init__(self, source: Source) -> None:

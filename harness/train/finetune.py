@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from sambench.adapters.base import Weights
 from sambench.adapters.families.sam import with_weights
 from sambench.adapters.registry import create_module
 from sambench.adapters.weights.resolve import from_path, resolve
@@ -23,10 +22,12 @@ from sambench.harness.train.checkpoint import whole
 from sambench.harness.train.config import Finetuning, Training, Validation
 from sambench.harness.train.loop import Score, Trainer, Watcher
 from sambench.harness.train.phase import FinetunePhase, Phase
+from sambench.harness.train.picture import Pictures
 from sambench.harness.train.ranks import Ranks
 from sambench.harness.train.result import write_model
-from sambench.harness.train.sources import open_source
+from sambench.harness.train.sources import Source, open_source
 from sambench.harness.train.validate import Validator
+from sambench.reports.report import check_extra
 
 
 def finetune(config: Finetuning, ranks: Ranks, watcher: Watcher) -> Path | None:
@@ -94,12 +95,24 @@ def train(
     trainer = Trainer(config, decides, phase, source, ranks, steps)
     validation = config.validation
     score = scorer(config, validation) if validation is not None and ranks.first else None
-    if not trainer.run(watcher, score):
+    if not trainer.run(watcher, score, _pictures(config, source, ranks)):
         return None
     state = whole(trainer.learnt.state_dict())
     if not ranks.first:
         return None
     return write_model(config.out, state, decides | {"best": trainer.totals.best})
+
+
+def _pictures(config: Training, source: Source, ranks: Ranks) -> Pictures | None:
+    """Have pictures drawn, where they are wanted of a model that can be prompted.
+
+    Raises:
+        SambenchError: matplotlib is not installed.
+    """
+    if not config.picture_every or not ranks.first:
+        return None
+    check_extra()
+    return Pictures(config, source if config.validation is None else open_source(config.validation.data))
 
 
 def plain(value: Any) -> Any:

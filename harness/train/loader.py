@@ -79,7 +79,7 @@ class Finetuning:
 Make = Callable[[Annotated, np.random.Generator], tuple[Sample, Points | None] | None]
 
 
-class Positions(Dataset):  # type: ignore[type-arg]
+class Positions(Dataset["Item | Skipped"]):
     """A source in the order of training, by position."""
 
     def __init__(self, source: Source, order: Order, make: Make) -> None:

@@ -1,4 +1,4 @@
-"""``metrics.jsonl``: a line a step, and one for each validation; a training that goes on cuts what it repeats."""
+"""``metrics.jsonl``: a line a step, and one a validation; a training that goes on cuts what it repeats."""
 
 from __future__ import annotations
 
@@ -31,14 +31,21 @@ class Log:
         Raises:
             SambenchError: the disk is full.
         """
-        plain = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in line.items()}
         try:
             with self.path.open("a", encoding="utf-8") as file:
-                file.write(f"{json.dumps(plain)}\n")
+                file.write(f"{json.dumps(_plain(line))}\n")
         except OSError as error:
             raise SambenchError(
-                f"{self.path}: cannot be written ({error.strerror}). Free some space; the same command goes on."
+                f"{self.path}: cannot be written ({error.strerror}). Free some space; "
+                "the same command goes on."
             ) from None
+
+
+def _plain(value: Any) -> Any:
+    """Return a value with null for each number that JSON has not."""
+    if isinstance(value, Mapping):
+        return {key: _plain(one) for key, one in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
@@ -46,7 +53,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     found = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             found.append(json.loads(line))
         except ValueError:

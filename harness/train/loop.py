@@ -1,20 +1,18 @@
-"""The steps: load, learn, log, save, score; and how they are taken up again."""
+"""The steps in a row: what a training takes up, logs, scores, saves, and when it stops."""
 
 from __future__ import annotations
 
-import contextlib
-import signal
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from sambench.evsam.errors import SambenchError
 from sambench.evsam.train.average import Average
-from sambench.evsam.train.optimiser import clip, make_optimiser, share_of_lr, train_mode
+from sambench.evsam.train.optimiser import make_optimiser
 from sambench.harness.train.checkpoint import Checkpoints, load_optimiser, refuse_other, whole
 from sambench.harness.train.config import Training
 from sambench.harness.train.loader import Item, Positions, Skipped, load
@@ -22,10 +20,10 @@ from sambench.harness.train.log import Log
 from sambench.harness.train.order import Order, Share
 from sambench.harness.train.phase import Phase
 from sambench.harness.train.ranks import Ranks
+from sambench.harness.train.signals import deaf_children, told_to_stop
 from sambench.harness.train.sources.base import Source
+from sambench.harness.train.step import Stepper, Taken
 from sambench.harness.train.wrap import wrapped
-
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class Watcher:
@@ -38,13 +36,13 @@ class Watcher:
         """A step was done; its line of the log."""
 
     def noted(self, text: str) -> None:
-        """Something is to be known."""
+        """Something is to be known; told to the first process alone, for all."""
 
 
 Score = Callable[[Mapping[str, Tensor], int], dict[str, float]]
 """Scores weights after so many steps: metrics by name, of which the first decides which step is the best."""
-Draw = Callable[[nn.Module, int], None]
-"""Draws a picture of a model's predictions after so many steps."""
+Draw = Callable[[Mapping[str, Tensor], int], None]
+"""Draws pictures of what weights predict after so many steps."""
 
 
 @dataclass
@@ -56,6 +54,12 @@ class Totals:
     """Images by kind."""
     best: dict[str, Any] | None = None
     """Step, metric and value of the best validation."""
+    bad: int = 0
+    """Steps in a row without a finite loss, and ..."""
+    empty: int = 0
+    """... without an image to learn from."""
+    unscored: bool = False
+    """Whether the validation after this step is still to come, for the training was told to stop."""
 
 
 class Trainer:
@@ -68,6 +72,10 @@ class Trainer:
         source: the data.
         ranks: this process among all.
         steps: how many there are.
+
+    Raises:
+        SambenchError: the last checkpoint is damaged or of another training, or what is asked for does not go
+            with the processes there are.
     """
 
     def __init__(
@@ -79,20 +87,21 @@ class Trainer:
         ranks: Ranks,
         steps: int,
     ) -> None:
-        self.config, self.decides, self.phase, self.ranks, self.steps = config, decides, phase, ranks, steps
+        self.config, self.phase, self.ranks, self.steps = config, phase, ranks, steps
+        self.decides = json.loads(json.dumps(decides))  # as a checkpoint gives it back
         self.share = Share(config.batch, config.device_batch, ranks.rank, ranks.ranks)
         self.dataset = Positions(source, Order(len(source), config.seed), phase.make())
         self.checkpoints = Checkpoints(config.out / "checkpoints")
         self.totals = Totals()
-        self.stopping = False
+        self.log: Log | None = None
         state = self._found()
-        if state is not None:
+        if state is not None:  # before parameters are cut over the processes
             phase.model.load_state_dict(state["model"])
         phase.step_module.to(ranks.device)
         self.average = Average(phase.model, config.optimiser.average) if config.optimiser.average else None
         self.module = wrapped(phase.step_module, config, ranks)
         self.optimiser = make_optimiser(phase.model, config.optimiser, ranks=ranks.ranks)
-        self.scaler = torch.amp.GradScaler(ranks.device.type, enabled=config.precision == "fp16")
+        self.stepper = Stepper(config, phase, self.module, self.optimiser, self.average, ranks, steps)
         if state is not None:
             self._take_up(state)
 
@@ -107,7 +116,7 @@ class Trainer:
 
     def _take_up(self, state: Mapping[str, Any]) -> None:
         load_optimiser(self.optimiser, state["optimiser"])
-        self.scaler.load_state_dict(state["scaler"])
+        self.stepper.scaler.load_state_dict(state["scaler"])
         if self.average is not None:
             self.average.model.load_state_dict(state["average"])
         self.totals = Totals(**state["totals"])
@@ -120,161 +129,146 @@ class Trainer:
     def run(self, watcher: Watcher, score: Score | None = None, draw: Draw | None = None) -> bool:
         """Take all steps that are left; return whether all are done, or the process was told to stop.
 
+        Args:
+            watcher: who is told; in the first process.
+            score: what validates, in the first process.
+            draw: what draws pictures, in the first process.
+
         Raises:
-            SambenchError: too many steps in a row had no finite loss, or nothing can be written.
+            SambenchError: too many steps in a row had no finite loss or no image, or nothing can be written.
         """
-        log = Log(self.config.out / "metrics.jsonl", self.totals.step) if self.ranks.first else None
+        self.log = Log(self.config.out / "metrics.jsonl", self.totals.step) if self.ranks.first else None
         watcher.started(self.totals.step, self.steps, self.config.batch)
-        passes = load(
-            self.dataset, self.share, range(self.totals.step, self.steps), self.config.workers
-        )
-        bad = 0
-        with self._told_to_stop():
+        with told_to_stop(first=self.ranks.first, alone=not self.ranks.several) as told:
+            if self.totals.unscored:
+                self._score(score, watcher)
+                self.save()
+            passes = self._passes()
             while self.totals.step < self.steps:
-                line = self._step(passes, watcher)
-                self.totals.step += 1
-                bad = bad + 1 if line["bad"] else 0
-                scores = self._score(score, watcher)
-                if log is not None:
-                    log.write(line)
-                    if scores:
-                        log.write({"step": self.totals.step, "validation": scores})
-                watcher.stepped(line)
-                if draw is not None and self._due(self.config.picture_every) and self.ranks.first:
-                    draw(self.learnt, self.totals.step)
-                stop = self.ranks.any(self.stopping)
-                if stop or bad == 0 and self._due(self.config.save_every):
+                taken = self.stepper.take(self.totals.step, passes)
+                self._note(taken, watcher)
+                saved = self.checkpoints.steps()[-1:]
+                refuse_standstill(self.totals, self.config, len(self.dataset.source), *saved)
+                stop = self.ranks.any(told.stop)
+                scored = self._due_for_score()
+                self.totals.unscored = scored and stop
+                if scored and not stop:
+                    self._score(score, watcher)
+                if self._due(self.config.picture_every):
+                    self._draw(draw)
+                last = self.totals.step == self.steps
+                if stop or scored or last or self._due(self.config.save_every):
                     self.save()
-                if bad >= self.config.bad_steps:
-                    raise SambenchError(
-                        f"{bad} steps in a row had no finite loss; the log and the notes name their images. "
-                        f"Lower optimiser.lr, or train in fp32. Nothing was saved after step "
-                        f"{self.checkpoints.steps()[-1] if self.checkpoints.steps() else 0}."
-                    )
                 if stop:
-                    return self.totals.step == self.steps
+                    return last and not self.totals.unscored
         return True
 
-    def _due(self, every: int) -> bool:
-        return self.totals.step == self.steps or (every > 0 and self.totals.step % every == 0)
+    def _passes(self) -> Iterator[list[Item | Skipped]]:
+        """The images of the steps that are left."""
+        left = range(self.totals.step, self.steps)
+        if not left:
+            return iter(())
+        with deaf_children():
+            return load(self.dataset, self.share, left, self.config.workers)
 
-    def _score(self, score: Score | None, watcher: Watcher) -> dict[str, float]:
-        """Score where it is time to, and remember the best."""
+    def _due(self, every: int) -> bool:
+        return every > 0 and self.totals.step % every == 0
+
+    def _due_for_score(self) -> bool:
         validation = self.config.validation
-        if validation is None or not self._due(validation.every):
-            return {}
-        state = whole(self.learnt.state_dict())
+        return validation is not None and (self.totals.step == self.steps or self._due(validation.every))
+
+    def _note(self, taken: Taken, watcher: Watcher) -> None:
+        """Count a step, write its line, and say what is to be known of it."""
+        self.totals.step += 1
+        self.totals.bad = self.totals.bad + 1 if taken.bad else 0
+        self.totals.empty = 0 if taken.seen.names else self.totals.empty + 1
+        step, seen = self.totals.step, taken.seen
+        for kind, count in seen.skipped.items():
+            self.totals.skipped[kind] = self.totals.skipped.get(kind, 0) + count
+        if self.log is None:
+            return
+        line = {
+            "step": step,
+            "epoch": round(step * self.config.batch / len(self.dataset.source), 4),
+            **({"loss": math.nan} | seen.means),
+            "lr": taken.lr,
+            "grad_norm": taken.norm,
+            **({"scale": taken.scale} if self.config.precision == "fp16" else {}),
+            "images_per_s": self.config.batch / taken.seconds,
+            "wait_share": taken.waited / taken.seconds,
+            "skipped": sum(seen.skipped.values()),
+            "bad": taken.bad,
+        }
+        self.log.write(line)
+        for reason in seen.damaged:
+            watcher.noted(f"skipped: {reason}")
+        if taken.bad:
+            what = "loss" if seen.unfit else "gradient"
+            watcher.noted(
+                f"step {step}: no finite {what}, not learnt from: {', '.join(seen.unfit or seen.names)}"
+            )
+        watcher.stepped(line)
+
+    def _score(self, score: Score | None, watcher: Watcher) -> None:
+        """Score the weights, write it down, and remember the best."""
+        self.totals.unscored = False
+        state = whole(self.learnt.state_dict(), self.ranks.first)
         if score is None:
-            return {}
+            return
         scores = score(state, self.totals.step)
         metric, value = next(iter(scores.items()))
         lower = metric == "embedding"
         best = self.totals.best
         if best is None or (value < best["value"] if lower else value > best["value"]):
             self.totals.best = {"step": self.totals.step, "metric": metric, "value": value}
+        if self.log is not None:
+            self.log.write({"step": self.totals.step, "validation": scores})
         words = ", ".join(f"{name} {one:.4g}" for name, one in scores.items())
         watcher.noted(f"step {self.totals.step}: {words}")
-        return scores
 
-    def _step(self, passes: Iterator[list[Item | Skipped]], watcher: Watcher) -> dict[str, Any]:
-        """Learn from one step's images; return the line of the log."""
-        began, waited, step = time.perf_counter(), 0.0, self.totals.step
-        torch.manual_seed(self.config.seed * 1_000_003 + step)
-        train_mode(self.phase.step_module, self.config.optimiser)
-        rise = share_of_lr(step, self.steps, self.config.optimiser.warm_up)
-        for group in self.optimiser.param_groups:
-            group["lr"] = group.setdefault("full_lr", group["lr"]) * rise
-        sums: dict[str, torch.Tensor] = {}
-        bad: list[str] = []
-        skipped = 0
-        for part in range(self.share.parts):
-            before = time.perf_counter()
-            found = next(passes)
-            waited += time.perf_counter() - before
-            items = [one for one in found if isinstance(one, Item)]
-            for one in found:
-                if isinstance(one, Skipped):
-                    skipped += 1
-                    self.totals.skipped[one.kind] = self.totals.skipped.get(one.kind, 0) + 1
-                    watcher.noted(f"skipped: {one.reason}")
-            parts, unfit = self._forward(items, step, last=part == self.share.parts - 1)
-            bad += unfit
-            for name, value in parts.items():
-                sums[name] = sums.get(name, torch.zeros_like(value)) + value / self.share.parts
-        norm = self._move(step)
-        seconds = time.perf_counter() - began
-        if bad:
-            watcher.noted(f"step {step}: no finite loss, not learnt from: {', '.join(bad)}")
-        return {
-            "step": step + 1,
-            "epoch": round((step + 1) * self.config.batch / len(self.dataset.source), 4),
-            **{name: float(value) for name, value in sums.items()},
-            "lr": self.optimiser.param_groups[0]["lr"],
-            "grad_norm": norm,
-            "images_per_s": self.config.batch / seconds,
-            "wait_share": waited / seconds,
-            "skipped": skipped,
-            "bad": bool(bad) or not torch.isfinite(torch.tensor(norm)).item(),
-        }
-
-    def _forward(
-        self, items: Sequence[Item], step: int, *, last: bool
-    ) -> tuple[dict[str, torch.Tensor], list[str]]:
-        """Add some images' gradients; return their losses, and the names of those without a finite one."""
-        here = self.ranks.device.type
-        syncing = contextlib.nullcontext() if last else _without_sync(self.module)
-        with syncing:
-            with torch.autocast(here, DTYPES[self.config.precision], enabled=self.config.precision != "fp32"):
-                given = items or [self.phase.blank()]
-                cost = self.phase.cost(self.module, given, self.config.seed, step)
-            loss = cost.images.sum() * bool(items) / (self.share.device_batch * self.share.parts)
-            self.scaler.scale(loss).backward()
-        finite = torch.isfinite(cost.images.detach()).tolist()
-        bad = [item.name for item, fine in zip(given, finite, strict=True) if not fine]
-        return {"loss": cost.images.detach().mean(), **cost.parts}, bad
-
-    def _move(self, step: int) -> float:
-        """Clip, and move the weights where all gradients are finite; return the gradients' norm."""
-        self.scaler.unscale_(self.optimiser)
-        norm = clip(self.phase.model.parameters(), self.config.optimiser)
-        norm = norm.full_tensor() if hasattr(norm, "full_tensor") else norm
-        if torch.isfinite(norm) or self.scaler.is_enabled():
-            self.scaler.step(self.optimiser)  # in fp16 the scaler looks for itself
-        self.scaler.update()
-        self.optimiser.zero_grad(set_to_none=True)
-        if self.average is not None:
-            self.average.update(self.phase.model, step)
-        return float(norm)
+    def _draw(self, draw: Draw | None) -> None:
+        state = whole(self.learnt.state_dict(), self.ranks.first)
+        if draw is not None:
+            draw(state, self.totals.step)
 
     def save(self) -> None:
         """Write a checkpoint; all processes must call it."""
+        first = self.ranks.first
         state = {
-            "decides": dict(self.decides),
+            "decides": self.decides,
             "totals": vars(self.totals),
-            "model": whole(self.phase.model.state_dict()),
-            "optimiser": whole(self.optimiser.state_dict()),
-            "scaler": self.scaler.state_dict(),
-            "average": whole(self.average.model.state_dict()) if self.average is not None else None,
+            "model": whole(self.phase.model.state_dict(), first),
+            "optimiser": whole(self.optimiser.state_dict(), first),
+            "scaler": self.stepper.scaler.state_dict(),
+            "average": whole(self.average.model.state_dict(), first) if self.average is not None else None,
         }
-        if self.ranks.first:
+        if first:
             best = self.totals.best["step"] if self.totals.best else None
             self.checkpoints.save(self.totals.step, state, best)
         self.ranks.wait()
 
-    @contextlib.contextmanager
-    def _told_to_stop(self) -> Iterator[None]:
-        """Take SIGTERM as the wish to save after this step, and end."""
 
-        def stop(*_: Any) -> None:
-            self.stopping = True
+def refuse_standstill(totals: Totals, config: Training, images: int, saved: int = 0) -> None:
+    """See that a training still learns.
 
-        before = signal.signal(signal.SIGTERM, stop)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGTERM, before)
+    Args:
+        totals: with the steps in a row that were bad, or had no image.
+        config: says how many may be bad.
+        images: how many there are: once through all of them without a single one is enough.
+        saved: the step that the same command would go on after.
 
-
-def _without_sync(module: nn.Module) -> contextlib.AbstractContextManager[Any]:
-    """Add up gradients without exchanging them, where the module exchanges any."""
-    return module.no_sync() if hasattr(module, "no_sync") else contextlib.nullcontext()
+    Raises:
+        SambenchError: it does not.
+    """
+    if totals.bad >= config.bad_steps:
+        raise SambenchError(
+            f"{totals.bad} steps in a row had no finite loss; the notes above name their images. Lower "
+            "optimiser.lr or train in fp32, with another --out; or mend the images and run the same command "
+            f"again, which goes on after step {saved}."
+        )
+    if totals.empty * config.batch >= images:
+        raise SambenchError(
+            f"data: {totals.empty} steps in a row had no image to learn from, and there are {images} images. "
+            "See that annotations and images belong together."
+        )

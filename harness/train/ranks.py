@@ -6,11 +6,19 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeVar, cast
 
 import torch
 import torch.distributed as dist
 
 from sambench.adapters.registry import check_device
+
+T = TypeVar("T")
+
+PATIENCE = timedelta(hours=6)
+"""How long processes wait for one another: while the first validates, or loads its first images. Of one that
+ended torchrun knows at once."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +47,14 @@ class Ranks:
         dist.all_reduce(found, dist.ReduceOp.MAX)
         return bool(found)
 
+    def gather(self, thing: T) -> list[T]:
+        """Return everybody's, in the order of the processes."""
+        if not self.several:
+            return [thing]
+        found: list[T | None] = [None] * self.ranks
+        dist.all_gather_object(found, thing)
+        return cast(list[T], found)
+
     def wait(self) -> None:
         """Wait for the others."""
         if self.several:
@@ -55,16 +71,16 @@ def joined(device: str) -> Iterator[Ranks]:
     Raises:
         SambenchError: the machine has no such device.
     """
-    ranks = int(os.environ.get("WORLD_SIZE", 1))
+    ranks = int(os.environ.get("WORLD_SIZE", "1"))
     if ranks > 1 and device == "cuda":
-        device = f"cuda:{os.environ.get('LOCAL_RANK', 0)}"
+        device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
     found = check_device(device)
     if found.type == "cuda":
         torch.cuda.set_device(found)
     if ranks == 1:
         yield Ranks(found)
         return
-    dist.init_process_group("nccl" if found.type == "cuda" else "gloo")
+    dist.init_process_group("nccl" if found.type == "cuda" else "gloo", timeout=PATIENCE)
     try:
         yield Ranks(found, dist.get_rank(), dist.get_world_size())
     finally:

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import pyarrow as pa
-from safetensors.torch import save_file
 from torch import Tensor
 
-from sambench.adapters.base import Segmenter
-from sambench.adapters.files import scratch
-from sambench.adapters.registry import create
+from sambench.evsam.errors import SambenchError
 from sambench.harness.train.config import Training, Validation
+from sambench.harness.train.scored import as_segmenter
 from sambench.harness.train.sources import open_source
 from sambench.suites.base import Stopwatch, Suite
 from sambench.suites.click.suite import Click
@@ -38,9 +36,9 @@ class Validator:
         """Score weights after so many steps: metrics by name, the deciding one first.
 
         Raises:
-            SambenchError: an image of the validation is damaged.
+            SambenchError: an image of the validation is damaged, or none has an object.
         """
-        segmenter = as_segmenter(self.config, state, step)
+        segmenter = as_segmenter(self.config, state)
         suites: dict[str, Suite] = {"gt_box": GtBox(), "click": Click()}
         protocol = Protocol()
         records: dict[str, list[dict[str, object]]] = {name: [] for name in suites}
@@ -54,17 +52,9 @@ class Validator:
             for name, suite in suites.items()
             if records[name]
         }
-        scores = {name: found[suite][metric] for name, (suite, metric) in METRICS.items() if suite in found}
+        pairs = {name: found.get(suite, {}).get(metric) for name, (suite, metric) in METRICS.items()}
+        scores = {name: value for name, value in pairs.items() if value is not None}
         first = self.validation.metric
-        return {name: float(scores[name]) for name in sorted(scores, key=lambda name: name != first)}
-
-
-def as_segmenter(config: Training, state: Mapping[str, Tensor], step: int) -> Segmenter:
-    """Make a segmenter of weights after so many steps.
-
-    They go through a file, as they will afterwards: what is scored is what is kept.
-    """
-    with scratch(config.out / f"validation-{step}") as folder:
-        file = folder / "model.safetensors"
-        save_file({key: value.contiguous() for key, value in state.items()}, file)
-        return create(config.model, weights=str(file), device=config.device)
+        if first in METRICS and first not in scores:
+            raise SambenchError("validation: none of its images has an object to score. Choose other data.")
+        return {name: scores[name] for name in sorted(scores, key=lambda name: name != first)}

@@ -8,17 +8,19 @@ from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
-from torch import nn
+import torch.distributed as dist
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.checkpoint import checkpoint
 
 from sambench.evsam.errors import SambenchError
+from sambench.evsam.train.learner import Learner
 from sambench.harness.train.config import Training
 from sambench.harness.train.ranks import Ranks
 
 
-def wrapped(module: nn.Module, config: Training, ranks: Ranks) -> nn.Module:
+def wrapped(module: Learner, config: Training, ranks: Ranks) -> nn.Module:
     """Wrap a step's module, which is on its device, as a training asks for.
 
     Raises:
@@ -30,7 +32,10 @@ def wrapped(module: nn.Module, config: Training, ranks: Ranks) -> nn.Module:
         if ranks.several:
             nn.SyncBatchNorm.convert_sync_batchnorm(module)
     encoder = module.model.image_encoder
-    encoder.to(memory_format=torch.channels_last)
+    if config.shard:  # FSDP2 takes no weights of another format; convolutions follow their input as well
+        encoder.register_forward_pre_hook(_channels_last)
+    else:
+        encoder.to(memory_format=torch.channels_last)
     if config.recompute:
         recompute(encoder)
     if config.compile:
@@ -46,7 +51,7 @@ def wrapped(module: nn.Module, config: Training, ranks: Ranks) -> nn.Module:
     return module
 
 
-def _sharded(module: nn.Module, ranks: Ranks) -> nn.Module:
+def _sharded(module: Learner, ranks: Ranks) -> nn.Module:
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
 
@@ -58,6 +63,25 @@ def _sharded(module: nn.Module, ranks: Ranks) -> nn.Module:
     fully_shard(module, mesh=mesh)
     module.touch_all = True  # every process must have a gradient of every parameter, or none has
     return module
+
+
+def forget_unused(model: nn.Module) -> None:
+    """Take away gradients that are zero in all processes, where they are cut over them.
+
+    They are zero where `FinetuneStep.touch_all` made them: of parameters that no image of the step has used.
+    AdamW would shrink those, and one process alone, where they have no gradient, does not.
+    """
+    learning = [p for p in model.parameters() if p.grad is not None]
+    counts = torch.stack([p.grad.to_local().count_nonzero() for p in learning])  # type: ignore[union-attr]
+    dist.all_reduce(counts)
+    for parameter, count in zip(learning, counts.tolist(), strict=True):
+        if not count:
+            parameter.grad = None
+
+
+def _channels_last(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    del module
+    return tuple(one.contiguous(memory_format=torch.channels_last) for one in inputs)
 
 
 def recompute(encoder: nn.Module) -> None:
