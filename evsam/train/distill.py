@@ -112,7 +112,10 @@ def fitted(student: Tensor, teacher: Tensor, recipe: Distill) -> Tensor:
 
     Raises:
         SambenchError: channels differ; or height or width do, and the recipe says to refuse that.
+        ValueError: they are of different numbers of images.
     """
+    if len(student) != len(teacher):
+        raise ValueError(f"{len(student)} embeddings of the student, {len(teacher)} of the teacher")
     if student.shape == teacher.shape:
         return student
     own, other = (" x ".join(map(str, one.shape[1:])) for one in (student, teacher))
