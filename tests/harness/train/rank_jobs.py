@@ -15,9 +15,7 @@ def all_gradients(out: Path, ranks: Ranks) -> None:
     """Gradients of a step of four images, by copies and by shares, with parts and without."""
     for shard in (False, True):
         for size in (1, 2):
-            config = training(
-                out, batch=4, device_batch=size, shard=shard, optimiser={"norms": "frozen"}
-            )
+            config = training(out, batch=4, device_batch=size, shard=shard, optimiser={"norms": "frozen"})
             found = gradients(trainer(config, ranks))
             if ranks.first:
                 torch.save(found, out / f"shard-{shard}-{size}.pt")

@@ -15,7 +15,8 @@ FROZEN = {"norms": "frozen"}
 
 def test_a_step_of_four_images_is_the_same_in_one_part_two_or_four(tmp_path: Path) -> None:
     whole, halves, quarters = (
-        gradients(trainer(training(tmp_path, batch=4, device_batch=size, optimiser=FROZEN))) for size in (4, 2, 1)
+        gradients(trainer(training(tmp_path, batch=4, device_batch=size, optimiser=FROZEN)))
+        for size in (4, 2, 1)
     )
     assert len(whole) > 100
     assert_close(whole, halves, 1e-5)
@@ -29,7 +30,9 @@ def test_gradients_are_the_mean_over_the_images_by_hand(tmp_path: Path) -> None:
         config = training(tmp_path, batch=2, optimiser=FROZEN)
         ones.append(gradients(trainer(config, source=Lacking(config, damaged=[missing]))))
     summed = {
-        name: sum(one.get(name, torch.zeros(())) for one in ones) for name in {**ones[0], **ones[1]} if name != "loss"
+        name: sum(one.get(name, torch.zeros(())) for one in ones)
+        for name in {**ones[0], **ones[1]}
+        if name != "loss"
     }
     assert float(sum(one["loss"] for one in ones)) / 2 == pytest.approx(float(pair.pop("loss")), rel=1e-5)
     assert_close(pair, {name: torch.as_tensor(value) for name, value in summed.items()}, 1e-5)
@@ -112,7 +115,7 @@ def test_fp16_lowers_its_scale_until_gradients_fit_and_keeps_it(tmp_path: Path) 
     lines = logged(tmp_path)
     scales = [line["scale"] for line in lines]
     assert scales[:2] == [2.0**30, 2.0**29]
-    assert lines[0]["grad_norm"] is None and not lines[0]["bad"]
+    assert (lines[0]["grad_norm"], lines[0]["bad"]) == (None, False)
     again = trainer(config)
     assert again.stepper.scaler.state_dict() == trained.stepper.scaler.state_dict()
     assert again.stepper.scaler.get_scale() <= scales[-1] < 2.0**30

@@ -96,7 +96,9 @@ class Lacking(Source):
         empty: positions.
     """
 
-    def __init__(self, config: Finetuning, damaged: Collection[int] = (), empty: Collection[int] = ()) -> None:
+    def __init__(
+        self, config: Finetuning, damaged: Collection[int] = (), empty: Collection[int] = ()
+    ) -> None:
         self.source = open_source(config.data)
         self.indices = [i for i in range(DRAWN) if i % 8 != 7]  # the drawings' every eighth has no object
         order = Order(len(self), config.seed)
