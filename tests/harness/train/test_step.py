@@ -115,7 +115,7 @@ def test_fp16_lowers_its_scale_until_gradients_fit_and_keeps_it(tmp_path: Path) 
     lines = logged(tmp_path)
     scales = [line["scale"] for line in lines]
     assert scales[:2] == [2.0**30, 2.0**29]
-    assert lines[0]["grad_norm"] is None and not lines[0]["bad"]
+    assert (lines[0]["grad_norm"], lines[0]["bad"]) == (None, False)
     again = trainer(config)
     assert again.stepper.scaler.state_dict() == trained.stepper.scaler.state_dict()
     assert again.stepper.scaler.get_scale() <= scales[-1] < 2.0**30
