@@ -113,10 +113,11 @@ class FinetuneStep(Learner):
         decode = functools.partial(self.model.decode, multimask=mode.multimask)
         logits, iou = self._answer(features, prompts, decode)
         losses = self._losses(logits.float(), iou.float(), targets, batch.index, uniform)
+        self.dropped = [p for p in self._not_asked(mode.multimask) if p.requires_grad]
         if self.touch_all:
             return replace(losses, images=self.touched(losses.images))
-        dropped = (p.sum() * 0 for p in self._not_asked(mode.multimask) if p.requires_grad)
-        return replace(losses, images=losses.images + sum(dropped, losses.images.new_zeros(())))
+        nothing = sum((p.sum() * 0 for p in self.dropped), losses.images.new_zeros(()))
+        return replace(losses, images=losses.images + nothing)
 
     def _not_asked(self, multimask: bool) -> Iterator[nn.Parameter]:
         """What makes the masks that this step does not ask for.

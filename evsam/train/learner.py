@@ -19,6 +19,8 @@ class Learner(nn.Module):
         self.model = model
         self.touch_all = False
         """Whether parts that a batch does not use get gradients of zero in place of none."""
+        self.dropped: list[nn.Parameter] = []
+        """Of the last batch: what made answers that nobody asked for. Its gradients of zero count."""
 
     def touched(self, images: Tensor) -> Tensor:
         """Add nothing to the cost of images (B,), of all parameters that are not cut over processes.

@@ -65,13 +65,14 @@ def _sharded(module: Learner, ranks: Ranks) -> nn.Module:
     return module
 
 
-def forget_unused(model: nn.Module) -> None:
+def forget_unused(learner: Learner) -> None:
     """Take away gradients that are zero in all processes, where they are cut over them.
 
-    They are zero where `FinetuneStep.touch_all` made them: of parameters that no image of the step has used.
-    AdamW would shrink those, and one process alone, where they have no gradient, does not.
+    They are zero where `Learner.touch_all` made them: of parameters that no image of the step has used. AdamW
+    would shrink those, and one process alone, where they have no gradient, does not.
     """
-    learning = [p for p in model.parameters() if p.grad is not None]
+    stay = {id(p) for p in learner.dropped}
+    learning = [p for p in learner.parameters() if p.grad is not None and id(p) not in stay]
     counts = torch.stack([p.grad.to_local().count_nonzero() for p in learning])  # type: ignore[union-attr]
     dist.all_reduce(counts)
     for parameter, count in zip(learning, counts.tolist(), strict=True):
