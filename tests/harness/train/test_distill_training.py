@@ -26,7 +26,7 @@ from sambench.evsam.errors import SambenchError
 from sambench.evsam.train.distill import DistillStep
 from sambench.evsam.train.recipe import Distill
 from sambench.harness.events import Listener
-from sambench.harness.train.config import Data, Distilling, Validation
+from sambench.harness.train.config import Data, Distilling, Validation, read_training
 from sambench.harness.train.distill import EmbeddingScore, distill
 from sambench.harness.train.distill_phase import DistillPhase, Stored, Viewed, Viewing
 from sambench.harness.train.embed import embed, views_of
@@ -75,6 +75,16 @@ def items(phase: DistillPhase, config: Distilling, seeds: range) -> list[Item]:
 
 def lines_of(out: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_the_papers_phase(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SA1B", "/data/sa1b")
+    monkeypatch.setenv("SAM_VIT_H", "/weights/sam_vit_h.pth")
+    found = read_training(Distilling, ROOT / "configs" / "train" / "distill.yaml", {})
+    assert (found.teacher, found.teacher_weights, found.sam) == ("sam_vit_h", *["/weights/sam_vit_h.pth"] * 2)
+    assert found.recipe == Distill()
+    next_phase = (ROOT / "configs" / "train" / "paper_l0.yaml").read_text()
+    assert f"weights: {found.out}/model.safetensors" in next_phase
 
 
 def test_both_see_the_same_bytes(config: Distilling, tiny: TinyCoco) -> None:
