@@ -36,10 +36,16 @@ def wrapped(module: Learner, config: Training, ranks: Ranks) -> nn.Module:
         encoder.register_forward_pre_hook(_channels_last)
     else:
         encoder.to(memory_format=torch.channels_last)
+    apart = (
+        config.recompute or config.shard
+    )  # then a graph of the whole encoder would break between its stages
+    if config.compile and apart:
+        for stage in outermost_lists(encoder):
+            stage.forward = torch.compile(stage.forward)
+    elif config.compile:
+        encoder.compile()
     if config.recompute:
         recompute(encoder)
-    if config.compile:
-        encoder.compile()
     if config.shard:
         return _sharded(module, ranks)
     if ranks.several:
@@ -100,15 +106,16 @@ def _again(stage: nn.Module, forward: Callable[..., Any], *inputs: Any) -> Any:
 
 @contextmanager
 def _statistics_kept(stage: nn.Module) -> Iterator[None]:
-    """Keep batch norms from counting their images twice when a stage is computed again."""
-    norms = [m for m in stage.modules() if isinstance(m, _BatchNorm) and m.track_running_stats and m.training]
-    for norm in norms:
-        norm.track_running_stats = False
+    """Let batch norms count in copies when a stage is computed again: they have counted its images."""
+    norms = [m for m in stage.modules() if isinstance(m, _BatchNorm) and m.training]
+    kept = [(norm, name, buffer) for norm in norms for name, buffer in norm.named_buffers(recurse=False)]
+    for norm, name, buffer in kept:
+        setattr(norm, name, buffer.clone())
     try:
         yield
     finally:
-        for norm in norms:
-            norm.track_running_stats = True
+        for norm, name, buffer in kept:
+            setattr(norm, name, buffer)
 
 
 def outermost_lists(module: nn.Module) -> list[nn.Module]:
