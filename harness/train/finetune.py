@@ -24,7 +24,7 @@ from sambench.harness.train.loop import Score, Trainer, Watcher
 from sambench.harness.train.phase import FinetunePhase, Phase
 from sambench.harness.train.picture import Pictures
 from sambench.harness.train.ranks import Ranks
-from sambench.harness.train.result import write_model
+from sambench.harness.train.result import write_curve, write_model
 from sambench.harness.train.sources import Source, open_source
 from sambench.harness.train.validate import Validator
 from sambench.reports.report import check_extra
@@ -100,6 +100,7 @@ def train(
     state = whole(trainer.learnt.state_dict())
     if not ranks.first:
         return None
+    write_curve(config.out, f"{config.model}, {steps:,} steps of {config.batch} images")
     return write_model(config.out, state, decides | {"best": trainer.totals.best})
 
 

@@ -59,6 +59,7 @@ def test_what_a_training_leaves(trained):
     (validation,) = (line["validation"] for line in lines if "validation" in line)
     assert list(validation) == ["box", "click_1", "click_3", "click_5"]
     assert [file.name for file in sorted((out / "checkpoints").glob("*.pt"))] == ["step-00000002.pt"]
+    assert (out / "curve.png").read_bytes().startswith(b"\x89PNG")
     pictures = sorted((out / "pictures").iterdir())
     assert pictures
     assert all(one.read_bytes().startswith(b"\x89PNG") for one in pictures)
