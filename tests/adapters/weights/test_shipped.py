@@ -1,4 +1,4 @@
-"""The weights that come along: whole, small, of the data that they say, and they segment what they never saw."""
+"""The weights that come along: whole, small, of the data they say, and good on what they never saw."""
 
 import json
 
