@@ -28,6 +28,7 @@ DeviceBatch = Annotated[int | None, typer.Option(help="Images a forward pass.")]
 
 @train.command()
 def finetune(
+    context: typer.Context,
     config: File,
     out: Out = None,
     steps: Steps = None,
@@ -47,13 +48,12 @@ def finetune(
     from sambench.harness.train.config import Finetuning, read_training
     from sambench.harness.train.finetune import finetune as run
 
-    flags = {"out": out, "steps": steps, "weights": weights, "device": device, "seed": seed}
-    flags |= {"workers": workers, "device_batch": device_batch}
-    _run(run, read_training(Finetuning, config, flags))
+    _run(run, read_training(Finetuning, config, _flags(context)))
 
 
 @train.command()
 def distill(
+    context: typer.Context,
     config: File,
     out: Out = None,
     steps: Steps = None,
@@ -73,9 +73,7 @@ def distill(
     from sambench.harness.train.config import Distilling, read_training
     from sambench.harness.train.distill import distill as run
 
-    flags = {"out": out, "steps": steps, "weights": weights, "device": device, "seed": seed}
-    flags |= {"workers": workers, "device_batch": device_batch}
-    _run(run, read_training(Distilling, config, flags))
+    _run(run, read_training(Distilling, config, _flags(context)))
 
 
 @train.command()
@@ -108,6 +106,11 @@ def embed(
         if ranks.first:
             for folder in folders:
                 console.out.print(f"embeddings  {folder}", soft_wrap=True)
+
+
+def _flags(context: typer.Context) -> dict[str, Any]:
+    """Return what the command line says: its options are keys of the file."""
+    return {key: value for key, value in context.params.items() if key != "config"}
 
 
 def _run(run: Any, config: Any) -> None:
