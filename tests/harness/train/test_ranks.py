@@ -1,17 +1,69 @@
-"""Several processes learn what one would."""
+"""Several processes learn what one would, and decide together."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
-from trainings import assert_close, gradients, in_ranks, trainer, training
+from trainings import Heard, Lacking, assert_close, gradients, in_ranks, logged, trainer, training
+
+from sambench.harness.train.ranks import Ranks
+
+FROZEN = {"norms": "frozen"}
+
+
+def test_one_process_is_everybody() -> None:
+    ranks = Ranks(torch.device("cpu"))
+    assert ranks.first
+    assert not ranks.several
+    assert ranks.gather("mine") == ["mine"]
+    assert (ranks.any(True), ranks.any(False)) == (True, False)
 
 
 @pytest.mark.slow
 def test_two_processes_have_the_gradients_of_one_with_all_images(tmp_path: Path) -> None:
-    alone = gradients(trainer(training(tmp_path, batch=4, device_batch=4, optimiser={"norms": "frozen"})))
+    config = training(tmp_path, batch=4, device_batch=4, optimiser=FROZEN)
     in_ranks(2, "gradients", tmp_path)
-    for file in sorted(tmp_path.glob("shard-*.pt")):
-        assert_close(alone, torch.load(file), 1e-5)
+    for missing, files, count in [([], "all", 6), ([1], "one", 2), ([1, 3], "both", 2)]:
+        alone = gradients(trainer(config, source=Lacking(config, empty=missing)))
+        found = sorted(tmp_path.glob(f"{files}-*.pt"))
+        assert len(found) == count
+        for file in found:
+            assert_close(alone, torch.load(file, weights_only=True), 1e-5)
+
+
+@pytest.mark.slow
+def test_two_processes_go_on_to_the_bit_and_leave_what_one_would(tmp_path: Path) -> None:
+    in_ranks(2, "training", tmp_path)
+    for name, clip in [("False-norm", "norm"), ("True-norm", "norm"), ("True-value", "value")]:
+        optimiser = {"average": 0.9, "clip": clip, "clip_at": 0.1, **FROZEN}
+        alone = training(tmp_path / f"alone-{clip}", device_batch=2, save_every=2, optimiser=optimiser)
+        assert trainer(alone).run(Heard())
+        here, there = logged(alone.out), logged(tmp_path / name)
+        assert [line["step"] for line in there] == [1, 2, 3, 4]
+        for key in ("loss", "dice_loss", "iou", "grad_norm"):
+            assert [line[key] for line in there] == pytest.approx([line[key] for line in here], rel=1e-3)
+        # a checkpoint of two is one of one
+        heard = Heard()
+        config = training(tmp_path / name, device_batch=2, save_every=2, optimiser=optimiser)
+        (tmp_path / name / "checkpoints" / "step-00000004.pt").unlink()
+        assert trainer(config).run(heard)
+        assert heard.done == 2
+        assert [line["loss"] for line in heard.lines] == pytest.approx(
+            [line["loss"] for line in here[2:]], rel=1e-3
+        )
+
+
+@pytest.mark.slow
+def test_two_processes_meet_trouble_together(tmp_path: Path) -> None:
+    in_ranks(2, "trouble", tmp_path)
+    notes = json.loads((tmp_path / "notes.json").read_text())
+    assert notes[0].endswith(": torn")
+    assert notes[1:] == ["step 1: box 1", "step 2: box 2"]
+    assert [line["skipped"] for line in logged(tmp_path) if "loss" in line] == [2, 1]
+    for name in ("bad-False", "bad-True"):
+        lines = logged(tmp_path / name)
+        assert [line["bad"] for line in lines] == [False, True, False, True, True]
+        assert [line["loss"] is None for line in lines] == [line["bad"] for line in lines]

@@ -47,6 +47,7 @@ TINY = zoo.Variant(
 )
 RECIPE: dict[str, Any] = {"masks_per_image": 3, "mask_loss": "bce", "mask_weight": 2.0, "iou_weight": 1.0}
 OPTIMISER: dict[str, Any] = {"lr": 1e-3, "clip": "norm", "clip_at": 1.0}
+PATIENCE = 1200.0  # seconds for a job of several processes; alone on a machine it takes 20
 TIMES = ("images_per_s", "wait_share")
 """What differs from run to run in a line of the log."""
 
@@ -236,7 +237,7 @@ def in_ranks(ranks: int, job: str, out: Path) -> None:
         for rank in range(ranks)
     ]
     try:
-        said = [process.communicate(timeout=240)[0] for process in processes]
+        said = [process.communicate(timeout=PATIENCE)[0] for process in processes]
     finally:
         for process in processes:
             process.kill()
