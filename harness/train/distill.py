@@ -66,8 +66,8 @@ def _check(config: Distilling, prompted: bool) -> None:
     """
     if config.picture_every and not prompted:
         raise SambenchError(
-            f"picture_every: {config.model} begins with a decoder that was never trained, and would draw noise. "
-            "Name a SAM checkpoint as sam, or leave pictures out."
+            f"picture_every: {config.model} begins with a decoder that was never trained, and would draw "
+            "noise. Name a SAM checkpoint as sam, or leave pictures out."
         )
     validation = config.validation
     if validation is not None and validation.metric != METRIC and not prompted:
