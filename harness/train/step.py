@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.parallel import DistributedDataParallel
 
 from sambench.evsam.train.average import Average
 from sambench.evsam.train.optimiser import clip, share_of_lr, train_mode
@@ -227,4 +228,4 @@ def remember_statistics(model: nn.Module) -> Callable[[], None]:
 
 def _without_sync(module: nn.Module) -> contextlib.AbstractContextManager[object]:
     """Add up gradients without exchanging them, where the module has copies; FSDP2 exchanges them always."""
-    return module.no_sync() if hasattr(module, "no_sync") else contextlib.nullcontext()
+    return module.no_sync() if isinstance(module, DistributedDataParallel) else contextlib.nullcontext()

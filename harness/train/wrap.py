@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.distributed as dist
@@ -30,7 +30,7 @@ def wrapped(module: nn.Module, config: Training, ranks: Ranks) -> nn.Module:
             raise SambenchError("optimiser.norms: synchronised batch norms need CUDA; say batch or frozen.")
         if ranks.several:
             nn.SyncBatchNorm.convert_sync_batchnorm(module)
-    encoder = module.model.image_encoder
+    encoder = _encoder(module)
     if config.shard:  # FSDP2 takes no weights of another format; convolutions follow their input as well
         encoder.register_forward_pre_hook(_channels_last)
     else:
@@ -56,6 +56,11 @@ def wrapped(module: nn.Module, config: Training, ranks: Ranks) -> nn.Module:
     return module
 
 
+def _encoder(module: nn.Module) -> nn.Module:
+    """The image encoder of a step's module."""
+    return cast(nn.Module, cast(Any, module).model.image_encoder)
+
+
 def _sharded(module: nn.Module, ranks: Ranks) -> nn.Module:
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
@@ -63,10 +68,10 @@ def _sharded(module: nn.Module, ranks: Ranks) -> nn.Module:
     if not ranks.several:
         raise SambenchError("shard: there is one process. Start several with torchrun, or leave it out.")
     mesh = init_device_mesh(ranks.device.type, (ranks.ranks,))
-    for stage in outermost_lists(module.model.image_encoder):
+    for stage in outermost_lists(_encoder(module)):
         fully_shard(stage, mesh=mesh)
     fully_shard(module, mesh=mesh)
-    module.touch_all = True  # every process must have a gradient of every parameter, or none has
+    cast(Any, module).touch_all = True  # every process must have a gradient of every parameter, or none has
     return module
 
 
