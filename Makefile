@@ -8,7 +8,7 @@ DEMO := runs/demo
 
 .PHONY: demo test check parity lint bench install clean
 
-demo: $(READY)  ## the main job on the embedded data: baselines and a random EfficientViT-SAM-L0
+demo: $(READY)  ## the main job on the embedded data: a small EfficientViT-SAM beside baselines
 	$(BIN)/sambench data make shapes --out data/shapes --images 24 --seed 0
 	$(BIN)/sambench run configs/demo.yaml
 	@echo

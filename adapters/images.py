@@ -31,18 +31,13 @@ def read_image(path: Path, size: Size | None = None, *, sha256: str | None = Non
     """
     try:
         content = path.read_bytes()
-        if sha256 is not None:
-            refuse_changed(path, hashlib.sha256(content).hexdigest(), sha256)
-        with Image.open(io.BytesIO(content)) as image:
-            image.load()
-            oriented = _orient(image, size)
-            pixels = _to_rgb(oriented)
     except FileNotFoundError:
         raise SambenchError(f"{path}: no such image.") from None
-    except UnidentifiedImageError:
-        raise SambenchError(f"{path}: not an image that Pillow can read. Get the file again.") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise SambenchError(f"{path}: damaged or cut off ({error}). Get the file again.") from None
+    except (OSError, ValueError) as error:
+        raise SambenchError(f"{path}: cannot be read ({error}).") from None
+    if sha256 is not None:
+        refuse_changed(path, hashlib.sha256(content).hexdigest(), sha256)
+    pixels = decode_image(content, str(path), size)
     if size is not None and pixels.shape[:2] != size:
         height, width = pixels.shape[:2]
         raise SambenchError(
@@ -50,6 +45,27 @@ def read_image(path: Path, size: Size | None = None, *, sha256: str | None = Non
             "Is --images the folder that belongs to --annotations?"
         )
     return pixels
+
+
+def decode_image(content: bytes, name: str, size: Size | None = None) -> np.ndarray:
+    """Read an image's bytes as `read_image` reads a file.
+
+    Args:
+        content: of the file.
+        name: of it, for messages.
+        size: decides the orientation where there are two; the pixels may be of another still.
+
+    Raises:
+        SambenchError: damaged or cut off, or of a kind that is not an image.
+    """
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            image.load()
+            return _to_rgb(_orient(image, size))
+    except UnidentifiedImageError:
+        raise SambenchError(f"{name}: not an image that Pillow can read. Get the file again.") from None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise SambenchError(f"{name}: damaged or cut off ({error}). Get the file again.") from None
 
 
 def _orient(image: Image.Image, size: Size | None) -> Image.Image:

@@ -75,11 +75,14 @@ REGISTRY: dict[str, Entry] = {
         )
         for v in ("l0", "l1", "l2", "xl0", "xl1")
     },
-    "efficientvit_sam_nano": Entry(
-        _family("efficientvit_sam"),
-        "EfficientViT-SAM-nano (ours)",
-        "trained by sambench on its own drawings, not in the paper (docs/training.md)",
-    ),
+    **{
+        f"efficientvit_sam_{v}": Entry(
+            _family("efficientvit_sam"),
+            f"EfficientViT-SAM-{v} (ours)",
+            "trained by sambench on its own drawings, not in the paper (docs/training.md)",
+        )
+        for v in ("nano", "pico")
+    },
     **{f"sam_hq_vit_{v}": _hf(f"SAM-HQ-ViT-{v.upper()}", _SAM_HQ) for v in ("b", "l", "h")},
     **{f"sam2_hiera_{size}": _hf(f"SAM 2 Hiera-{t}", _SAM2) for size, t in _HIERA.items()},
     **{f"sam2_1_hiera_{size}": _hf(f"SAM 2.1 Hiera-{t}", _SAM2) for size, t in _HIERA.items()},

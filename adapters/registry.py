@@ -139,7 +139,10 @@ def create_module(name: str) -> Any:
     model = build(name) if build is not None and ":" not in name else None
     if not isinstance(model, Sam):
         own = [one for one in REGISTRY if one.startswith(TRAINABLE)]
-        raise SambenchError(f"{name} cannot be trained here: it is not SAM with an encoder of our own code, as {', '.join(own)} are.")
+        raise SambenchError(
+            f"{name} cannot be trained here: it is not SAM with an encoder of our own code. Take one of "
+            f"{', '.join(own)}."
+        )
     return model
 
 

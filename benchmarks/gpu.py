@@ -3,8 +3,9 @@
     python -m benchmarks.gpu OUT [--dry-run] [--minutes 25] [--steps tests,models] [--models a,b]
 
 It ends by itself within the minutes given. Of 25, tests have at most 2.5, ceilings 1, the six models of the
-paper's headline 14 together, the other seven 7; suites have 3, of which models leave them 2. A step without
-time left is an entry that says so. Every step is a process of its own, ended when its time is up.
+paper's headline 14 together, the other seven 7; suites have 3 and training 4, of which models leave them 5.
+A step without time left is an entry that says so. Every step is a process of its own, ended when its time
+is up.
 ``OUT/gpu.json`` and ``OUT/gpu.md`` are written anew after each, and a later run into the same folder adds to
 what is there: where a command may only last some minutes, run steps and models one after the other.
 """
@@ -32,8 +33,8 @@ from sambench.adapters.files import write_atomic
 from sambench.evsam.errors import SambenchError
 
 ROOT = Path(__file__).resolve().parents[1]
-STEPS = ("tests", "ceilings", "models", "suites")
-LIMIT_S = {"tests": 150, "ceilings": 60, "suites": 180}
+STEPS = ("tests", "ceilings", "models", "suites", "train")
+LIMIT_S = {"tests": 150, "ceilings": 60, "suites": 180, "train": 240}
 MODELS = {
     "efficientvit_sam_l0": 180,
     "sam_vit_h": 180,
@@ -52,16 +53,16 @@ MODELS = {
 """Seconds by model, the most telling first."""
 DRY_LIMIT_S = 600
 """Of a model on the CPU."""
-SUITES_RESERVE_S = 120
-"""What models leave to the suites, where those are asked for."""
+RESERVE_S = {"suites": 120, "train": 180}
+"""What models leave to the steps after them, where those are asked for."""
 GRACE_S = 20
 """What a process has beyond its time to come to an end."""
 IMAGES = {"cuda": 80, "cpu": 10}
 """How many are drawn."""
 
 NEEDS = {
-    "msgspec": ("tests", "models", "suites"),
-    "pycocotools": ("tests", "models", "suites"),
+    "msgspec": ("tests", "models", "suites", "train"),
+    "pycocotools": ("tests", "models", "suites", "train"),
     "hotcoco": ("average precision",),
     "pytest": ("tests",),
     "hypothesis": ("tests",),
@@ -191,6 +192,9 @@ def go(run: Run, steps: list[str], chosen: list[str]) -> None:
             measure(run, step, LIMIT_S[step], "benchmarks.gpu_ceilings")
         elif step == "models":
             models(run, chosen)
+        elif step == "train":
+            limit = min(LIMIT_S[step], run.left())
+            measure(run, step, limit, "benchmarks.train", "--minutes", str((limit - 2 * GRACE_S) / 60))
         else:
             measure(run, step, LIMIT_S[step], "benchmarks.gpu_suites", *data(run))
         run.write()
@@ -267,7 +271,7 @@ def main() -> None:
             given.out,
             "cpu" if given.dry_run else "cuda",
             until=began + 60 * given.minutes - GRACE_S,
-            reserve_s=SUITES_RESERVE_S if "suites" in given.steps else 0,
+            reserve_s=sum(RESERVE_S.get(step, 0) for step in given.steps),
             scratch=Path(folder),
             facts=facts,
         )

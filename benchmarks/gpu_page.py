@@ -36,6 +36,7 @@ def page(facts: Entry, entries: Sequence[Entry]) -> str:
         _prompts(entries),
         _parity(entries),
         _suites(entries),
+        _training(entries),
         _gaps(facts, entries),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -218,6 +219,32 @@ def _suites(entries: Sequence[Entry]) -> str:
     return "## Ground-truth boxes, whole images: suite and plain loop\n\n" + _table(
         ("way", "ms an object", "times the plain loop", "mIoU"), rows
     )
+
+
+def _training(entries: Sequence[Entry]) -> str:
+    rows = [
+        (
+            *(e["model"], e["engine"], e["precision"], str(e["batch"])),
+            *(
+                _number(e["img_s"]),
+                _share(e["share_of_product"]),
+                _share(e["waiting"]),
+                _number(e["peak_gb"]),
+            ),
+        )
+        for e in _done(entries, "train")
+    ]
+    if not rows:
+        return ""
+    head = ("model", "engine", "precision", "batch", "img/s", "of the product rate", "waiting", "peak GB")
+    return (
+        "## Training: a step of phase 2\n\nForward and back with 64 masks an image (nano: 12), the paper's "
+        "loss; waiting is for data.\n\n" + _table(head, rows)
+    )
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.0%}"
 
 
 def _gaps(facts: Entry, entries: Sequence[Entry]) -> str:

@@ -7,7 +7,6 @@ image scaled so that its longest side is 1024, whatever the encoder's input size
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from typing import cast
 
 import torch
@@ -116,7 +115,7 @@ class PromptEncoder(nn.Module):
         Labels (N, T) are 1 foreground, 0 background, 2 and 3 top left and bottom right corner of a box, -1
         padding.
         """
-        kinds = torch.cat([self.not_a_point_embed.weight, *(one.weight for one in self._kinds())])
+        kinds = torch.cat(self._kinds(labels))
         position = self.pe_layer((xy + 0.5) / self.frame)  # + 0.5: from pixel index to its centre
         position = position * (labels != PAD).unsqueeze(-1)  # a padding point is nowhere
         return position + kinds[labels.long() - PAD]
@@ -128,9 +127,19 @@ class PromptEncoder(nn.Module):
         absent = self.no_mask_embed.weight.reshape(1, -1, 1, 1)
         return absent.expand(-1, -1, self.embed_size, self.embed_size)
 
-    def _kinds(self) -> Iterable[nn.Embedding]:
-        """The learned kinds of points, in the order of their labels from 0 on."""
-        return (cast(nn.Embedding, one) for one in self.point_embeddings)
+    def _kinds(self, labels: Tensor) -> list[Tensor]:
+        """What is learned of each kind, in the order of their labels from `PAD` on, each (1, 256).
+
+        In training the kinds that these prompts cannot have, points or corners, are apart from the gradients.
+        They stay without one, as in the official code, where a gradient of zero would let them decay.
+        """
+        own = [self.not_a_point_embed, *(cast(nn.Embedding, one) for one in self.point_embeddings)]
+        kinds = [one.weight for one in own]
+        if not (self.training and torch.is_grad_enabled()):
+            return kinds
+        corners = labels >= TOP_LEFT
+        asked = [bool((~corners).any())] * (FOREGROUND - PAD + 1) + [bool(corners.any())] * 2
+        return [kind if learns else kind.detach() for kind, learns in zip(kinds, asked, strict=True)]
 
 
 def as_points(points: tuple[Tensor, Tensor] | None, boxes: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""The five variants of the paper by name, and a small one of our own."""
+"""The five variants of the paper by name, and two small ones of our own."""
 
 from __future__ import annotations
 
@@ -70,11 +70,10 @@ VARIANTS: dict[str, Variant] = {
     "efficientvit_sam_xl1": _extra_large(1, 2, 2, 4, 6, 6, neck_depth=12),
 }
 
-NANO = "efficientvit_sam_nano"
-"""Ours, not the paper's: small enough to be trained on two processor cores (docs/training.md)."""
+_NANO_HEAD = Head(dim=64, frame=256, heads=4, cross_dim=32, mlp_dim=256)
 
 OURS: dict[str, Variant] = {
-    NANO: Variant(
+    "efficientvit_sam_nano": Variant(
         (
             Stage(16, 1, "res"),
             Stage(48, 1, "fmb"),
@@ -84,9 +83,23 @@ OURS: dict[str, Variant] = {
         neck_depth=2,
         neck_expand=1,
         input_size=256,
-        head=Head(dim=64, frame=256, heads=4, cross_dim=32, mlp_dim=256),
+        head=_NANO_HEAD,
+    ),
+    "efficientvit_sam_pico": Variant(
+        (
+            Stage(8, 1, "res"),
+            Stage(24, 1, "fmb"),
+            Stage(48, 1, "fmb"),
+            Stage(96, 1, "att", expand=4),
+        ),
+        neck_depth=1,
+        neck_expand=1,
+        input_size=256,
+        head=_NANO_HEAD,
     ),
 }
+"""Ours, not the paper's: nano is small enough to be trained on two processor cores, pico's encoder is distilled
+from nano's (docs/training.md)."""
 
 FUSED_STAGES = 3  # the neck reads the three deepest maps
 

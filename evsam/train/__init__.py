@@ -6,6 +6,7 @@ first, and their code of the second differs from their paper: what differs is an
 (`recipe`).
 
 Read ``recipe`` (every choice, named), ``sample`` (an image and its masks into the model's frame),
-``prompts`` and ``clicks`` (what is asked), ``losses`` with ``points`` (what is learnt from), ``finetune`` (one
-step), ``distill``, then ``optimiser`` and ``average``. What reads files and runs for days is `harness.train`.
+``prompts`` and ``clicks`` (what is asked), ``losses`` with ``points`` (what is learnt from), ``finetune``
+(one step), ``distill``, then ``optimiser`` and ``average``. What reads files and runs for days is
+`harness.train`.
 """

@@ -25,8 +25,8 @@ class Average:
     def update(self, model: nn.Module, step: int) -> None:
         """Take in the weights after step ``step``, from 0; running statistics too, counters as they are."""
         share = 1 - min(self.decay, (1 + step) / (10 + step))
-        for own, new in zip(self.model.state_dict().values(), model.state_dict().values(), strict=True):
-            new = new.full_tensor() if hasattr(new, "full_tensor") else new  # cut over processes
+        for own, part in zip(self.model.state_dict().values(), model.state_dict().values(), strict=True):
+            new = part.full_tensor() if hasattr(part, "full_tensor") else part  # cut over processes
             if own.is_floating_point():
                 own.lerp_(new.to(own.dtype), share)
             else:

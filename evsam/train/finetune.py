@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -11,13 +12,13 @@ from torch import Tensor, nn
 
 from sambench.evsam.model import Sam
 from sambench.evsam.train.clicks import corrective
+from sambench.evsam.train.learner import Learner
 from sambench.evsam.train.losses import mask_losses, soft_iou
 from sambench.evsam.train.points import Uniform
 from sambench.evsam.train.prompts import Points
 from sambench.evsam.train.recipe import Finetune
 from sambench.evsam.train.sample import Sample, soft
 from sambench.evsam.transformer import ImageTokens
-
 
 Decode = Callable[[ImageTokens, Tensor, Tensor], tuple[Tensor, ...]]
 """Image and points (see `Sam.decode`) to tensors that begin with the prompts."""
@@ -49,7 +50,9 @@ class Batch:
     def to(self, device: torch.device) -> Batch:
         """Move the tensors."""
         prompts = tuple((xy.to(device), labels.to(device)) for xy, labels in self.prompts)
-        images, masks, index = (x.to(device, non_blocking=True) for x in (self.images, self.masks, self.index))
+        images, masks, index = (
+            x.to(device, non_blocking=True) for x in (self.images, self.masks, self.index)
+        )
         return replace(self, images=images, masks=masks, index=index, prompts=prompts)
 
 
@@ -79,7 +82,7 @@ class Losses:
     """As predicted, (N, M), detached."""
 
 
-class FinetuneStep(nn.Module):
+class FinetuneStep(Learner):
     """A model with what it is to learn: a batch to `Losses`.
 
     Args:
@@ -88,11 +91,8 @@ class FinetuneStep(nn.Module):
     """
 
     def __init__(self, model: Sam, recipe: Finetune) -> None:
-        super().__init__()
-        self.model = model
+        super().__init__(model)
         self.recipe = recipe
-        self.touch_all = False
-        """Whether parts that a batch does not use get gradients of zero in place of none."""
 
     def forward(self, batch: Batch, mode: Mode, uniform: Uniform) -> Losses:
         """Answer, and compare.
@@ -110,14 +110,24 @@ class FinetuneStep(nn.Module):
                 (best,) = self._answer(features, prompts, lambda *given: self.model.decode_best(*given)[:1])
                 best = upsample(best[:, None].float(), targets.shape[-1])[:, 0]
                 prompts = prompts.and_clicked(*corrective(best, targets, uniform), batch.index)
-        logits, iou = self._answer(features, prompts, lambda *given: self.model.decode(*given, mode.multimask))
+        decode = functools.partial(self.model.decode, multimask=mode.multimask)
+        logits, iou = self._answer(features, prompts, decode)
         losses = self._losses(logits.float(), iou.float(), targets, batch.index, uniform)
+        self.dropped = [p for p in self._not_asked(mode.multimask) if p.requires_grad]
         if self.touch_all:
-            # those that are still cut over the processes are the encoder's, which every batch uses
-            whole = [p for p in self.parameters() if p.requires_grad and not hasattr(p, "full_tensor")]
-            nothing = sum(p.sum() * 0 for p in whole)
-            losses = replace(losses, images=losses.images + nothing)
-        return losses
+            return replace(losses, images=self.touched(losses.images))
+        nothing = sum((p.sum() * 0 for p in self.dropped), losses.images.new_zeros(()))
+        return replace(losses, images=losses.images + nothing)
+
+    def _not_asked(self, multimask: bool) -> Iterator[nn.Parameter]:
+        """What makes the masks that this step does not ask for.
+
+        The official decoder computes them all and drops some, so that these weights have gradients of zero
+        and not none: they decay, and go on by their momentum.
+        """
+        heads = self.model.mask_decoder.output_hypernetworks_mlps
+        for head in heads[:1] if multimask else heads[1:]:
+            yield from head.parameters()
 
     def _answer(self, features: Tensor, prompts: _Prompts, decode: Decode) -> list[Tensor]:
         """Decode the prompts of all images, those with equally many points together."""
@@ -212,5 +222,3 @@ class _Prompts:
             tuple(torch.cat([click[1].to(old.dtype), old], dim=1) for _, old, click in pairs),
             self.scale,
         )
-
-

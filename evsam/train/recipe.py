@@ -1,7 +1,7 @@
 """Every choice of the training, named. Where the paper and the released code differ there are two presets.
 
-"Paper" is arXiv 2402.05008, section 3.2; "released" is github.com/mit-han-lab/efficientvit at commit de7d7733,
-``efficientvit/samcore/trainer/`` and ``samcore/data_provider/``.
+"Paper" is arXiv 2402.05008, section 3.2; "released" is github.com/mit-han-lab/efficientvit at commit
+de7d7733, ``efficientvit/samcore/trainer/`` and ``samcore/data_provider/``.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ class Samples:
     flip: float = 0.5
     """Share of images that are mirrored, left to right."""
     resize: Literal["bytes", "tensor"] = "bytes"
-    """``bytes``: Pillow's bilinear on bytes, as at inference. ``tensor``: torch's, smoothing, on floats, as in
-    the released training; the two differ by 2% of an image's deviation."""
+    """``bytes``: Pillow's bilinear on bytes, as at inference. ``tensor``: torch's, smoothing, on floats, as
+    in the released training; the two differ by 2% of an image's deviation."""
     colour: float = 0.0
     """Largest change of contrast, brightness and saturation, as a share; neither paper nor code has any."""
 
@@ -43,7 +43,7 @@ class Finetune(Samples):
     short_of_points: Literal["boxes", "repeat"] = "boxes"
     """An object with fewer pixels than points: its image is asked by boxes (released), or pixels repeat."""
     clicks: int = 0
-    """Most corrective clicks on the error of a first answer, before the answer that counts (released: none)."""
+    """Most corrective clicks on the errors of answers before the one that counts (released: none)."""
     click_share: float = 0.5
     """Share of steps that have any, where ``clicks`` is not 0."""
     multimask: float = 0.5

@@ -59,7 +59,7 @@ def fit(
     boxes: np.ndarray,
     side: int,
     recipe: Samples,
-    change: Change = Change(),  # noqa: B008, for it is frozen
+    change: Change = Change(),
 ) -> Sample:
     """Bring an image with its objects into the frame.
 
@@ -80,7 +80,7 @@ def fit(
     turn = (lambda x: x[:, ::-1]) if change.mirrored else (lambda x: x)
     shrink = _shrink_tensor if tensors else _shrink_bytes
     pixels = shrink(np.ascontiguousarray(turn(image)), size).permute(2, 0, 1).float()
-    x = _normalise(_coloured(pixels, change))
+    x = _normalise(coloured(pixels, change))
     small = [shrink(np.ascontiguousarray(turn(mask)), size) for mask in masks]
     empty = torch.zeros(0, *size, dtype=torch.float32 if tensors else torch.uint8)
     frame = (0, side - size[1], 0, side - size[0])
@@ -116,8 +116,8 @@ def _shrink_tensor(pixels: np.ndarray, size: Size) -> Tensor:
     return maps.permute(1, 2, 0) if x.ndim == 3 else maps[0]
 
 
-def _coloured(pixels: Tensor, change: Change) -> Tensor:
-    """Change contrast, brightness and saturation of (3, h, w) in [0, 255]."""
+def coloured(pixels: Tensor, change: Change) -> Tensor:
+    """Change contrast, brightness and saturation of pixels (3, h, w) in [0, 255]."""
     if (change.contrast, change.brightness, change.saturation) == (1, 1, 1):
         return pixels
     grey = torch.tensordot(torch.tensor(GREY), pixels, dims=1)

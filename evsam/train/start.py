@@ -1,4 +1,4 @@
-"""What a model begins phase 2 with: SAM's prompt encoder and decoder, or attention that looks at its place."""
+"""What a model begins phase 2 with: SAM's prompt encoder and decoder, or attention that looks where asked."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sambench.evsam.errors import SambenchError
 from sambench.evsam.model import Sam
-from sambench.evsam.transformer import TwoWayBlock
+from sambench.evsam.transformer import Attention, TwoWayBlock
 
 HEAD = ("prompt_encoder.", "mask_decoder.")
 TIED_GAIN = 2.0
@@ -36,12 +36,12 @@ def take_head(model: Sam, state: Mapping[str, Tensor], source: str) -> None:
 def tie_attention(model: Sam) -> None:
     """Make queries and keys of the attention between tokens and image equal, and twice as large.
 
-    A prompt's token and a pixel with the same position encoding then fit each other best: the model attends to
-    where it is asked from the first step, which random projections learn in thousands.
+    A prompt's token and a pixel with the same position encoding then fit each other best: the model attends
+    to where it is asked from the first step, which random projections learn in thousands.
     """
     transformer = model.mask_decoder.transformer
     blocks = [block for block in transformer.layers if isinstance(block, TwoWayBlock)]
-    attentions = [block.cross_attn_token_to_image for block in blocks]
+    attentions: list[Attention] = [block.cross_attn_token_to_image for block in blocks]
     attentions += [block.cross_attn_image_to_token for block in blocks]
     for attention in (*attentions, transformer.final_attn_token_to_image):
         attention.q_proj.weight.mul_(TIED_GAIN)

@@ -5,10 +5,14 @@ from __future__ import annotations
 from sambench.harness.cli import options
 from sambench.harness.cli.console import print_rows
 
+OURS, LICENCE = "come with sambench", "Apache-2.0"
+"""What is said of weights that the package has."""
+
 
 def models(as_json: options.Json = False) -> None:
     """List the models: those that come with sambench, and those of installed packages."""
     from sambench.adapters.registry import known
+    from sambench.adapters.weights.shipped import shipped
     from sambench.adapters.weights.upstream import upstream
 
     rows = []
@@ -18,8 +22,8 @@ def models(as_json: options.Json = False) -> None:
             {
                 "name": name,
                 "title": entry.title,
-                "weights": str(weights.location) if weights else None,
-                "licence": weights.licence if weights else None,
+                "weights": str(weights.location) if weights else OURS if shipped(name) else None,
+                "licence": weights.licence if weights else LICENCE if shipped(name) else None,
                 "source": entry.source,
             }
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,18 +21,22 @@ File = Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="Its keys: doc
 Out = Annotated[Path | None, typer.Option(help="Folder for checkpoints, metrics.jsonl and the weights.")]
 Steps = Annotated[int | None, typer.Option(min=1, help="Steps of the optimiser, in place of the file's.")]
 Weights = Annotated[str | None, typer.Option(metavar="PATH|random", help="What the model begins with.")]
+Seed = Annotated[int | None, typer.Option(help="Of the order and of all that is drawn.")]
+Workers = Annotated[int | None, typer.Option(help="Processes that read images.")]
+DeviceBatch = Annotated[int | None, typer.Option(help="Images a forward pass.")]
 
 
 @train.command()
 def finetune(
+    context: typer.Context,
     config: File,
     out: Out = None,
     steps: Steps = None,
     weights: Weights = None,
     device: options.Device = None,
-    seed: Annotated[int | None, typer.Option(help="Of the order and of all that is drawn.")] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes that read images.")] = None,
-    device_batch: Annotated[int | None, typer.Option(help="Images a forward pass.")] = None,
+    seed: Seed = None,
+    workers: Workers = None,
+    device_batch: DeviceBatch = None,
 ) -> None:
     """Train all parts of a model by boxes and points (phase 2), or go on with an official checkpoint.
 
@@ -43,9 +48,69 @@ def finetune(
     from sambench.harness.train.config import Finetuning, read_training
     from sambench.harness.train.finetune import finetune as run
 
-    flags = {"out": out, "steps": steps, "weights": weights, "device": device, "seed": seed}
-    flags |= {"workers": workers, "device_batch": device_batch}
-    _run(run, read_training(Finetuning, config, flags))
+    _run(run, read_training(Finetuning, config, _flags(context)))
+
+
+@train.command()
+def distill(
+    context: typer.Context,
+    config: File,
+    out: Out = None,
+    steps: Steps = None,
+    weights: Weights = None,
+    device: options.Device = None,
+    seed: Seed = None,
+    workers: Workers = None,
+    device_batch: DeviceBatch = None,
+) -> None:
+    """Train a model's image encoder to repeat the image embeddings of a larger one (phase 1).
+
+    Stop it anywhere and run the same command again: it goes on where it was. With several cards:
+    torchrun --nproc-per-node 8 -m sambench.harness train distill CONFIG.yaml
+
+    **Example**: sambench train distill configs/train/distill.yaml --out runs/l0-distilled
+    """
+    from sambench.harness.train.config import Distilling, read_training
+    from sambench.harness.train.distill import distill as run
+
+    _run(run, read_training(Distilling, config, _flags(context)))
+
+
+@train.command()
+def embed(
+    config: File,
+    out: Annotated[Path | None, typer.Option(help="Folder, in place of the file's embeddings.")] = None,
+    device: options.Device = None,
+    workers: Workers = None,
+    device_batch: DeviceBatch = None,
+) -> None:
+    """Compute the teacher's embeddings of a distillation's images once, to disk.
+
+    Stop it anywhere and run the same command again: it computes what is missing. With 'embeddings' in
+    its configuration, 'sambench train distill' then learns from them and needs no teacher.
+
+    **Example**: sambench train embed configs/train/distill.yaml --out embeddings
+    """
+    from sambench.harness.cli.progress import RunProgress
+    from sambench.harness.events import Listener
+    from sambench.harness.train.config import Distilling, read_training
+    from sambench.harness.train.embed import embed as run
+    from sambench.harness.train.ranks import joined
+
+    flags = {"embeddings": out, "device": device, "workers": workers, "device_batch": device_batch}
+    found = read_training(Distilling, config, flags)
+    with joined(found.device) as ranks, interruptible():
+        shown = RunProgress(console.err) if ranks.first else contextlib.nullcontext(Listener())
+        with shown as progress:
+            folders = run(found, ranks, progress, console.warn)
+        if ranks.first:
+            for folder in folders:
+                console.out.print(f"embeddings  {folder}", soft_wrap=True)
+
+
+def _flags(context: typer.Context) -> dict[str, Any]:
+    """Return what the command line says: its options are keys of the file."""
+    return {key: value for key, value in context.params.items() if key != "config"}
 
 
 def _run(run: Any, config: Any) -> None:

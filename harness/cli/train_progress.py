@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from types import TracebackType
@@ -75,6 +76,6 @@ class TrainProgress(Watcher):
 
     def _mixed(self, name: str, value: float) -> float:
         before = self._smooth.get(name, value)
-        fine = before == before  # a NaN must not stay
-        self._smooth[name] = SMOOTH * before + (1 - SMOOTH) * value if fine else value
+        stays = math.isfinite(before)  # a NaN must not
+        self._smooth[name] = SMOOTH * before + (1 - SMOOTH) * value if stays else value
         return self._smooth[name]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Mapping
@@ -28,8 +30,8 @@ class Data:
     annotations: Path | None = None
     """coco: the JSON file."""
     root: Path | None = None
-    """sa1b: a folder of tar files as released or of ``sa_ID.jpg`` with ``sa_ID.json``; or the authors' layout,
-    ``sa_images_ids.txt`` beside ``images/`` and ``masks/``."""
+    """sa1b: a folder of tar files as released, or of ``sa_ID.jpg`` with ``sa_ID.json``; or the authors'
+    layout, ``sa_images_ids.txt`` beside ``images/`` and ``masks/``."""
     part: Literal["all", "train", "validation"] = "all"
     """sa1b: everything; or, as the released code splits, the first 99% of the images, or the rest."""
     seed: int = 0
@@ -101,8 +103,8 @@ class Finetuning(Training):
     sam: str | None = None
     """A SAM checkpoint whose prompt encoder and mask decoder the model begins with."""
     tied: bool = False
-    """Begin with equal queries and keys in the attention between tokens and image, so that a prompt attends to
-    its place from the first step; for a model that begins at random."""
+    """Begin with equal queries and keys in the attention between tokens and image, so that a prompt attends
+    to its place from the first step; for a model that begins at random."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,8 +116,13 @@ class Distilling(Training):
     """Any model of the project with an embedding."""
     teacher_weights: str | None = None
     """Of the teacher, as ``weights``."""
+    teacher_precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """What the teacher computes in, whatever ``precision`` the student is trained in."""
+    sam: str | None = None
+    """A SAM checkpoint, as a rule the teacher's own, whose prompt encoder and mask decoder the student gets:
+    they do not learn, and with them the student can be prompted, and scored by the suites, at once."""
     embeddings: Path | None = None
-    """Folder of the teacher's embeddings (``sambench train embed``); computed on the way where there is none."""
+    """Folder of the teacher's embeddings (``sambench train embed``); else they are computed on the way."""
 
 
 def read_training(kind: type[T], path: Path, flags: Mapping[str, Any]) -> T:
@@ -128,7 +135,11 @@ def read_training(kind: type[T], path: Path, flags: Mapping[str, Any]) -> T:
     given = {key: value for key, value in flags.items() if value is not None}
     if "steps" in given or "epochs" in given:
         content = {key: value for key, value in content.items() if key not in ("steps", "epochs")}
-    found = read_section(kind, content | given, str(path), "")
+    content |= given
+    for key in ("weights", "sam", "teacher_weights"):
+        if isinstance(content.get(key), str) and content[key] != "random":
+            content[key] = str(expanded(content[key], key, str(path)))
+    found = read_section(kind, content, str(path), "")
     training = typing.cast(Training, found)
     if (training.steps is None) == (training.epochs is None):
         raise SambenchError(f"{path}: say either steps or epochs, how long to train.")
@@ -151,7 +162,8 @@ def read_section(kind: type[T], content: Any, where: str, section: str) -> T:
         if name in content:
             values[name] = _value(hints[name], content[name], where, f"{section}.{name}".strip("."))
         elif one.default is dataclasses.MISSING and one.default_factory is dataclasses.MISSING:
-            raise SambenchError(f"{title}: has no {name}. Add it, or give it with --{name.replace('_', '-')}.")
+            flag = "" if section else f", or give it with --{name.replace('_', '-')}"
+            raise SambenchError(f"{title}: has no {name}. Add it{flag}.")
     return kind(**values)
 
 
@@ -185,18 +197,15 @@ def _several(options: tuple[Any, ...], value: Any, where: str, name: str) -> tup
     return tuple(_value(options[0], one, where, name) for one in value)
 
 
-WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+WORDS = {int: "a whole number from 0", float: "a number from 0", bool: "true or false", str: "text"}
 
 
 def _plain(hint: type, value: Any, where: str, name: str) -> Any:
     if hint is float and isinstance(value, str):  # YAML takes 2e-6 for text
-        try:
+        with contextlib.suppress(ValueError):
             value = float(value)
-        except ValueError:
-            pass
     allowed = (int, float) if hint is float else (hint,)
     right = isinstance(value, allowed) and not (isinstance(value, bool) and hint is not bool)
-    if not right or (hint in (int, float) and not 0 <= value < float("inf")):
-        raise SambenchError(f"{where}: {name} must be {WORDS[hint]} from 0, not {value!r}.".replace(
-            " from 0", " from 0" if hint in (int, float) else ""))
+    if not right or (hint in (int, float) and not 0 <= value < math.inf):
+        raise SambenchError(f"{where}: {name} must be {WORDS[hint]}, not {value!r}.")
     return hint(value)

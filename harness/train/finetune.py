@@ -5,27 +5,29 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from sambench.adapters.base import Weights
 from sambench.adapters.families.sam import with_weights
 from sambench.adapters.registry import create_module
 from sambench.adapters.weights.resolve import from_path, resolve
 from sambench.evsam.checkpoint import read_state
 from sambench.evsam.errors import SambenchError
+from sambench.evsam.model import Sam
 from sambench.evsam.train.finetune import FinetuneStep
 from sambench.evsam.train.optimiser import freeze
 from sambench.evsam.train.start import take_head, tie_attention
 from sambench.harness.train.checkpoint import whole
-from sambench.harness.train.config import Finetuning, Training
-from sambench.harness.train.loop import Trainer, Watcher
+from sambench.harness.train.config import Finetuning, Training, Validation
+from sambench.harness.train.loop import Score, Trainer, Watcher
 from sambench.harness.train.phase import FinetunePhase, Phase
+from sambench.harness.train.picture import Pictures
 from sambench.harness.train.ranks import Ranks
-from sambench.harness.train.result import write_model
-from sambench.harness.train.sources import open_source
+from sambench.harness.train.result import write_curve, write_model
+from sambench.harness.train.sources import Source, open_source
 from sambench.harness.train.validate import Validator
+from sambench.reports.report import check_extra
 
 
 def finetune(config: Finetuning, ranks: Ranks, watcher: Watcher) -> Path | None:
@@ -38,9 +40,7 @@ def finetune(config: Finetuning, ranks: Ranks, watcher: Watcher) -> Path | None:
     model = with_weights(lambda: create_module(config.model), weights)
     begins: dict[str, Any] = {"weights": weights.identity}
     if config.sam is not None:
-        head = from_path(Path(config.sam).expanduser())
-        take_head(model, read_state(Path(str(head.path))), config.sam)
-        begins["sam"] = head.identity
+        begins["sam"] = give_head(model, config.sam)
     if config.tied:
         tie_attention(model)
     freeze(model, config.optimiser)
@@ -48,8 +48,24 @@ def finetune(config: Finetuning, ranks: Ranks, watcher: Watcher) -> Path | None:
     return train(config, phase, begins | {"tied": config.tied}, ranks, watcher)
 
 
+def give_head(model: Sam, sam: str) -> str:
+    """Give a model the prompt encoder and the mask decoder of a SAM checkpoint; return which it is.
+
+    Raises:
+        SambenchError: the file cannot be read, or is of another model.
+    """
+    weights = from_path(Path(sam).expanduser())
+    take_head(model, read_state(Path(str(weights.path))), sam)
+    return weights.identity
+
+
 def train(
-    config: Training, phase: Phase, begins: Mapping[str, Any], ranks: Ranks, watcher: Watcher
+    config: Training,
+    phase: Phase,
+    begins: Mapping[str, Any],
+    ranks: Ranks,
+    watcher: Watcher,
+    scorer: Callable[[Training, Validation], Score] = Validator,
 ) -> Path | None:
     """Run a phase to its end, or until it is told to stop.
 
@@ -59,6 +75,7 @@ def train(
         begins: what it begins with, for the record.
         ranks: this process among all.
         watcher: who is told.
+        scorer: makes what scores the model on the way, where a validation is asked for.
     """
     source = open_source(config.data)
     if len(source) == 0:
@@ -77,13 +94,26 @@ def train(
     }
     trainer = Trainer(config, decides, phase, source, ranks, steps)
     validation = config.validation
-    score = Validator(config, validation) if validation is not None and ranks.first else None
-    if not trainer.run(watcher, score):
+    score = scorer(config, validation) if validation is not None and ranks.first else None
+    if not trainer.run(watcher, score, _pictures(config, source, ranks)):
         return None
     state = whole(trainer.learnt.state_dict())
     if not ranks.first:
         return None
+    write_curve(config.out, f"{config.model}, {steps:,} steps of {config.batch} images")
     return write_model(config.out, state, decides | {"best": trainer.totals.best})
+
+
+def _pictures(config: Training, source: Source, ranks: Ranks) -> Pictures | None:
+    """Have pictures drawn, where they are wanted of a model that can be prompted.
+
+    Raises:
+        SambenchError: matplotlib is not installed.
+    """
+    if not config.picture_every or not ranks.first:
+        return None
+    check_extra()
+    return Pictures(config, source if config.validation is None else open_source(config.validation.data))
 
 
 def plain(value: Any) -> Any:

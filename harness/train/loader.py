@@ -79,7 +79,7 @@ class Finetuning:
 Make = Callable[[Annotated, np.random.Generator], tuple[Sample, Points | None] | None]
 
 
-class Positions(Dataset):  # type: ignore[type-arg]
+class Positions(Dataset["Item | Skipped"]):
     """A source in the order of training, by position."""
 
     def __init__(self, source: Source, order: Order, make: Make) -> None:
@@ -113,11 +113,13 @@ class _Passes:
         return self.share.positions(self.steps.start, self.steps.stop)
 
 
-def _as_it_is(items: list[Any]) -> list[Any]:
+def as_it_is(items: list[Any]) -> list[Any]:
+    """Make no tensors of a batch's items."""
     return items
 
 
-def _one_thread(worker: int) -> None:
+def one_thread(worker: int) -> None:
+    """Begin a process that reads images: with one thread, for there are others."""
     del worker
     torch.set_num_threads(1)
 
@@ -135,9 +137,9 @@ def load(dataset: Positions, share: Share, steps: range, workers: int) -> Iterat
         dataset,
         batch_sampler=_Passes(share, steps),
         num_workers=workers,
-        collate_fn=_as_it_is,
+        collate_fn=as_it_is,
         multiprocessing_context="spawn" if workers else None,
-        worker_init_fn=_one_thread,
+        worker_init_fn=one_thread,
         prefetch_factor=2 if workers else None,
     )
     return iter(loader)

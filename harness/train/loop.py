@@ -41,8 +41,8 @@ class Watcher:
 
 Score = Callable[[Mapping[str, Tensor], int], dict[str, float]]
 """Scores weights after so many steps: metrics by name, of which the first decides which step is the best."""
-Draw = Callable[[nn.Module, int], None]
-"""Draws a picture of a model's predictions after so many steps."""
+Draw = Callable[[Mapping[str, Tensor], int], None]
+"""Draws pictures of what weights predict after so many steps."""
 
 
 @dataclass
@@ -154,8 +154,8 @@ class Trainer:
                 self.totals.unscored = scored and stop
                 if scored and not stop:
                     self._score(score, watcher)
-                if draw is not None and self._due(self.config.picture_every):
-                    draw(self.learnt, self.totals.step)
+                if self._due(self.config.picture_every):
+                    self._draw(draw)
                 last = self.totals.step == self.steps
                 if stop or scored or last or self._due(self.config.save_every):
                     self.save()
@@ -226,6 +226,11 @@ class Trainer:
             self.log.write({"step": self.totals.step, "validation": scores})
         words = ", ".join(f"{name} {one:.4g}" for name, one in scores.items())
         watcher.noted(f"step {self.totals.step}: {words}")
+
+    def _draw(self, draw: Draw | None) -> None:
+        state = whole(self.learnt.state_dict(), self.ranks.first)
+        if draw is not None:
+            draw(state, self.totals.step)
 
     def save(self) -> None:
         """Write a checkpoint; all processes must call it."""

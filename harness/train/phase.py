@@ -10,8 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sambench.evsam.model import Sam
 from sambench.evsam.prompt_encoder import as_points
 from sambench.evsam.train.finetune import Batch, FinetuneStep, Mode
+from sambench.evsam.train.learner import Learner
 from sambench.evsam.train.recipe import Finetune
 from sambench.evsam.train.sample import Sample
 from sambench.harness.train.loader import Finetuning, Item, Make
@@ -30,13 +32,13 @@ class Cost:
 class Phase(ABC):
     """One of the two phases, for one model."""
 
-    step_module: nn.Module
+    step_module: Learner
     """What learns: the model with its loss. Processes share its gradients."""
 
     @property
-    @abstractmethod
-    def model(self) -> nn.Module:
+    def model(self) -> Sam:
         """The model inside, as it is saved."""
+        return self.step_module.model
 
     @abstractmethod
     def make(self) -> Make:
@@ -65,12 +67,8 @@ class FinetunePhase(Phase):
         self.step_module = step
         self.recipe: Finetune = step.recipe
 
-    @property
-    def model(self) -> nn.Module:
-        return self.step_module.model  # type: ignore[return-value]
-
     def make(self) -> Make:
-        return Finetuning(self.recipe, self.model.input_size)  # type: ignore[arg-type]
+        return Finetuning(self.recipe, self.model.input_size)
 
     def blank(self) -> Item:
         side = self.model.input_size
@@ -111,6 +109,4 @@ class Draws:
     def __call__(self, shape: tuple[int, int, int]) -> Tensor:
         """Draw numbers in [0, 1) of a shape (N, P, 2)."""
         pairs = zip(self.generators, self.counts, strict=True)
-        return torch.cat(
-            [torch.rand(n, *shape[1:], generator=one, device=self.device) for one, n in pairs]
-        )
+        return torch.cat([torch.rand(n, *shape[1:], generator=one, device=self.device) for one, n in pairs])

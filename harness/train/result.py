@@ -12,6 +12,23 @@ from torch import Tensor
 
 from sambench.adapters.files import write_atomic
 from sambench.harness.provenance import git_state, versions
+from sambench.harness.train.log import read_lines
+
+
+def write_curve(out: Path, title: str) -> Path | None:
+    """Draw ``curve.png`` of ``metrics.jsonl``; nothing where matplotlib is not installed.
+
+    Raises:
+        SambenchError: it cannot be written.
+    """
+    from sambench.reports.curve import draw_curve
+
+    try:
+        drawn = draw_curve(read_lines(out / "metrics.jsonl"), title)
+    except ImportError:
+        return None
+    write_atomic(out / "curve.png", drawn)
+    return out / "curve.png"
 
 
 def write_model(out: Path, state: Mapping[str, Tensor], about: Mapping[str, Any]) -> Path:

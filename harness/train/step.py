@@ -175,7 +175,7 @@ class Stepper:
         norm, moved = 0.0, False
         if seen.names:
             if self.config.shard:
-                forget_unused(self.phase.model)
+                forget_unused(self.phase.step_module)
             self.scaler.unscale_(self.optimiser)
             total = clip(self.phase.model.parameters(), self.config.optimiser)
             norm = float(total.full_tensor() if hasattr(total, "full_tensor") else total)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import pyarrow as pa
-from safetensors.torch import save_file
 from torch import Tensor
 
-from sambench.adapters.files import scratch
-from sambench.adapters.registry import create
+from sambench.evsam.errors import SambenchError
 from sambench.harness.train.config import Training, Validation
+from sambench.harness.train.scored import as_segmenter
 from sambench.harness.train.sources import open_source
 from sambench.suites.base import Stopwatch, Suite
 from sambench.suites.click.suite import Click
@@ -36,15 +35,10 @@ class Validator:
     def __call__(self, state: Mapping[str, Tensor], step: int) -> dict[str, float]:
         """Score weights after so many steps: metrics by name, the deciding one first.
 
-        The weights go through a file, as they will afterwards: what is scored is what is kept.
-
         Raises:
-            SambenchError: an image of the validation is damaged.
+            SambenchError: an image of the validation is damaged, or none has an object.
         """
-        with scratch(self.config.out / f"validation-{step}") as folder:
-            file = folder / "model.safetensors"
-            save_file({key: value.contiguous() for key, value in state.items()}, file)
-            segmenter = create(self.config.model, weights=str(file), device=self.config.device)
+        segmenter = as_segmenter(self.config, state)
         suites: dict[str, Suite] = {"gt_box": GtBox(), "click": Click()}
         protocol = Protocol()
         records: dict[str, list[dict[str, object]]] = {name: [] for name in suites}
@@ -58,6 +52,9 @@ class Validator:
             for name, suite in suites.items()
             if records[name]
         }
-        scores = {name: found[suite][metric] for name, (suite, metric) in METRICS.items() if suite in found}
+        pairs = {name: found.get(suite, {}).get(metric) for name, (suite, metric) in METRICS.items()}
+        scores = {name: value for name, value in pairs.items() if value is not None}
         first = self.validation.metric
-        return {name: float(scores[name]) for name in sorted(scores, key=lambda name: name != first)}
+        if first in METRICS and first not in scores:
+            raise SambenchError("validation: none of its images has an object to score. Choose other data.")
+        return {name: scores[name] for name in sorted(scores, key=lambda name: name != first)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any, cast
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -15,11 +15,12 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.checkpoint import checkpoint
 
 from sambench.evsam.errors import SambenchError
+from sambench.evsam.train.learner import Learner
 from sambench.harness.train.config import Training
 from sambench.harness.train.ranks import Ranks
 
 
-def wrapped(module: nn.Module, config: Training, ranks: Ranks) -> nn.Module:
+def wrapped(module: Learner, config: Training, ranks: Ranks) -> nn.Module:
     """Wrap a step's module, which is on its device, as a training asks for.
 
     Raises:
@@ -30,7 +31,7 @@ def wrapped(module: nn.Module, config: Training, ranks: Ranks) -> nn.Module:
             raise SambenchError("optimiser.norms: synchronised batch norms need CUDA; say batch or frozen.")
         if ranks.several:
             nn.SyncBatchNorm.convert_sync_batchnorm(module)
-    encoder = _encoder(module)
+    encoder = module.model.image_encoder
     if config.shard:  # FSDP2 takes no weights of another format; convolutions follow their input as well
         encoder.register_forward_pre_hook(_channels_last)
     else:
@@ -56,32 +57,28 @@ def wrapped(module: nn.Module, config: Training, ranks: Ranks) -> nn.Module:
     return module
 
 
-def _encoder(module: nn.Module) -> nn.Module:
-    """The image encoder of a step's module."""
-    return cast(nn.Module, cast(Any, module).model.image_encoder)
-
-
-def _sharded(module: nn.Module, ranks: Ranks) -> nn.Module:
+def _sharded(module: Learner, ranks: Ranks) -> nn.Module:
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
 
     if not ranks.several:
         raise SambenchError("shard: there is one process. Start several with torchrun, or leave it out.")
     mesh = init_device_mesh(ranks.device.type, (ranks.ranks,))
-    for stage in outermost_lists(_encoder(module)):
+    for stage in outermost_lists(module.model.image_encoder):
         fully_shard(stage, mesh=mesh)
     fully_shard(module, mesh=mesh)
-    cast(Any, module).touch_all = True  # every process must have a gradient of every parameter, or none has
+    module.touch_all = True  # every process must have a gradient of every parameter, or none has
     return module
 
 
-def forget_unused(model: nn.Module) -> None:
+def forget_unused(learner: Learner) -> None:
     """Take away gradients that are zero in all processes, where they are cut over them.
 
-    They are zero where `FinetuneStep.touch_all` made them: of parameters that no image of the step has used.
-    AdamW would shrink those, and one process alone, where they have no gradient, does not.
+    They are zero where `Learner.touch_all` made them: of parameters that no image of the step has used. AdamW
+    would shrink those, and one process alone, where they have no gradient, does not.
     """
-    learning = [p for p in model.parameters() if p.grad is not None]
+    stay = {id(p) for p in learner.dropped}
+    learning = [p for p in learner.parameters() if p.grad is not None and id(p) not in stay]
     counts = torch.stack([p.grad.to_local().count_nonzero() for p in learning])  # type: ignore[union-attr]
     dist.all_reduce(counts)
     for parameter, count in zip(learning, counts.tolist(), strict=True):
