@@ -36,10 +36,8 @@ def wrapped(module: Learner, config: Training, ranks: Ranks) -> nn.Module:
         encoder.register_forward_pre_hook(_channels_last)
     else:
         encoder.to(memory_format=torch.channels_last)
-    apart = (
-        config.recompute or config.shard
-    )  # then a graph of the whole encoder would break between its stages
-    if config.compile and apart:
+    if config.compile and (config.recompute or config.shard):
+        # a graph of the whole encoder would break between its stages
         for stage in outermost_lists(encoder):
             stage.forward = torch.compile(stage.forward)
     elif config.compile:

@@ -27,6 +27,9 @@ def all_gradients(out: Path, ranks: Ranks) -> None:
                 out, batch=4, device_batch=size, shard=shard, optimiser={"norms": "frozen"}, **options
             )
             _leave(gradients(trainer(config, ranks)), out / f"all-{shard}-{size}-{len(options)}.pt", ranks)
+        still = {"norms": "frozen", "frozen": ("image_encoder",)}
+        config = training(out, batch=4, device_batch=2, shard=shard, optimiser=still)
+        _leave(gradients(trainer(config, ranks)), out / f"head-{shard}.pt", ranks)
         # the second process has nothing in the first part, or in any
         for name, missing in [("one", [1]), ("both", [1, 3])]:
             config = training(out, batch=4, shard=shard, optimiser={"norms": "frozen"})

@@ -32,6 +32,11 @@ def test_two_processes_have_the_gradients_of_one_with_all_images(tmp_path: Path)
         assert len(found) == count
         for file in found:
             assert_close(alone, torch.load(file, weights_only=True), 1e-5)
+    still = training(tmp_path, batch=4, device_batch=4, optimiser=FROZEN | {"frozen": ("image_encoder",)})
+    alone = gradients(trainer(still))
+    assert not any(name.startswith("image_encoder") for name in alone)
+    for shard in (False, True):
+        assert_close(alone, torch.load(tmp_path / f"head-{shard}.pt", weights_only=True), 1e-5)
 
 
 @pytest.mark.slow
