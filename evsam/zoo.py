@@ -98,8 +98,8 @@ OURS: dict[str, Variant] = {
         head=_NANO_HEAD,
     ),
 }
-"""Ours, not the paper's: nano is small enough to be trained on two processor cores, pico's encoder is distilled
-from nano's (docs/training.md)."""
+"""Ours, not the paper's: nano is small enough to be trained on two processor cores; pico's encoder is
+distilled from nano's (docs/training.md)."""
 
 FUSED_STAGES = 3  # the neck reads the three deepest maps
 
