@@ -49,7 +49,9 @@ def test_two_processes_go_on_to_the_bit_and_leave_what_one_would(tmp_path: Path)
         here, there = logged(alone.out), logged(tmp_path / name)
         assert [line["step"] for line in there] == [1, 2, 3, 4]
         for key in ("loss", "dice_loss", "iou", "grad_norm"):
-            assert [line[key] for line in there] == pytest.approx([line[key] for line in here], rel=1e-3)
+            assert there[0][key] == pytest.approx(here[0][key], rel=1e-5)
+        # later AdamW has made steps of gradients' rounding errors, where these are near zero
+        assert [line["loss"] for line in there] == pytest.approx([line["loss"] for line in here], rel=1e-3)
         # a checkpoint of two is one of one
         heard = Heard()
         config = training(tmp_path / name, device_batch=2, save_every=2, optimiser=optimiser)
