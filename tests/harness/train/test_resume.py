@@ -159,6 +159,7 @@ def _by_hand(order: Order, step: int) -> list[tuple[int, Any, int]]:
 
 # The command itself, in processes of its own.
 
+PATIENCE = 500.0  # seconds for what takes ten
 STEPS = 6
 SETTINGS: dict[str, Any] = {
     "model": "efficientvit_sam_nano",
@@ -173,7 +174,7 @@ SETTINGS: dict[str, Any] = {
     "workers": 1,
     "save_every": 2,
 }
-TORCHRUN = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0"]
+TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 
 
 def started(settings: Path, out: Path, *before: str) -> subprocess.Popen[str]:
@@ -191,14 +192,17 @@ def started(settings: Path, out: Path, *before: str) -> subprocess.Popen[str]:
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
-    out, err = process.communicate(timeout=500)
+    out, err = process.communicate(timeout=PATIENCE)
     return process.returncode, out + err
 
 
 def when_at(step: int, out: Path, process: subprocess.Popen[str], act: Callable[[], None]) -> None:
     """Do something as soon as a training has done so many steps."""
+    deadline = time.monotonic() + PATIENCE
     while len(logged(out) if (out / "metrics.jsonl").exists() else []) < step:
-        assert process.poll() is None, ended(process)
+        if process.poll() is not None or time.monotonic() > deadline:
+            process.terminate()  # torchrun takes its processes along
+            raise AssertionError(ended(process))
         time.sleep(0.01)
     act()
 
