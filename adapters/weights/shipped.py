@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-FOLDER = Path(__file__).with_name("shipped")
+FOLDER = Path(__file__).with_name("ours")
 MODELS = ("efficientvit_sam_nano", "efficientvit_sam_pico")
 """Trained by this very program (docs/training.md)."""
 

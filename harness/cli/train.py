@@ -115,12 +115,16 @@ def _flags(context: typer.Context) -> dict[str, Any]:
 
 def _run(run: Any, config: Any) -> None:
     """Train in this process, or in its part of those that torchrun started."""
+    from sambench.adapters.files import locked
     from sambench.evsam.memory import keep_freed_memory
     from sambench.harness.cli.train_progress import TrainProgress
     from sambench.harness.train.ranks import joined
 
     keep_freed_memory()
-    with joined(config.device) as ranks, interruptible(), TrainProgress(console.err, ranks.first) as progress:
+    with joined(config.device) as ranks, interruptible(), contextlib.ExitStack() as stack:
+        if ranks.first:
+            stack.enter_context(locked(config.out))
+        progress = stack.enter_context(TrainProgress(console.err, ranks.first))
         found = run(config, ranks, progress)
     if not ranks.first:
         return
