@@ -36,16 +36,14 @@ class Batch:
     """Which image each mask is on, (N,) int64, ascending."""
     prompts: tuple[Points, ...]
     """By image, one for each of its masks, in pixels of the S x S frame."""
-    names: tuple[str, ...] = ()
-    """Of the images, for messages."""
 
     @staticmethod
-    def of(samples: Sequence[Sample], prompts: Sequence[Points], names: Sequence[str] = ()) -> Batch:
+    def of(samples: Sequence[Sample], prompts: Sequence[Points]) -> Batch:
         """Join samples, each with at least one object."""
         counts = torch.tensor([len(sample.masks) for sample in samples])
         index = torch.arange(len(samples)).repeat_interleave(counts)
         images = torch.stack([sample.image for sample in samples])
-        return Batch(images, torch.cat([s.masks for s in samples]), index, tuple(prompts), tuple(names))
+        return Batch(images, torch.cat([s.masks for s in samples]), index, tuple(prompts))
 
     def to(self, device: torch.device) -> Batch:
         """Move the tensors."""

@@ -80,7 +80,7 @@ class Training:
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """fp16 scales its loss."""
     compile: bool = False
-    """Compile encoder and decoder with torch.compile."""
+    """Compile the encoder with torch.compile."""
     recompute: bool = False
     """Keep no activations of the encoder's stages, and compute them again on the way back."""
     shard: bool = False

@@ -78,7 +78,7 @@ class FinetunePhase(Phase):
 
     def cost(self, module: nn.Module, items: Sequence[Item], seed: int, step: int) -> Cost:
         prompts = [item.prompts for item in items if item.prompts is not None]
-        batch = Batch.of([item.sample for item in items], prompts, [item.name for item in items])
+        batch = Batch.of([item.sample for item in items], prompts)
         device = next(self.step_module.parameters()).device
         counts = [len(item.sample.masks) for item in items]
         draws = Draws([item.seed for item in items], counts, device)

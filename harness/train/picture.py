@@ -15,8 +15,12 @@ from sambench.harness.train.config import Training
 from sambench.harness.train.scored import as_segmenter
 from sambench.harness.train.sources.base import Source
 from sambench.reports.pictures import Cell, Row, draw
+from sambench.suites.base import Stopwatch
 from sambench.suites.click.clicker import Clicker
 from sambench.suites.data.sample import Target
+from sambench.suites.metrics.iou import mask_iou
+from sambench.suites.predict import predict
+from sambench.suites.protocol import Protocol
 
 IMAGES = 3
 """The first with an object; what they show can be compared from step to step."""
@@ -47,13 +51,14 @@ class Pictures:
             boxes = torch.tensor([target.box for target in sample.targets])
             clicks = [Clicker(target.mask).click() for target in sample.targets]
             points = torch.tensor([[(click.x, click.y)] for click in clicks], dtype=torch.float32)
-            by_box = _answer(segmenter, embedding, Prompts(boxes=boxes))
+            by_box, box_iou = _answer(segmenter, embedding, Prompts(boxes=boxes), sample.targets)
             ones = torch.ones(len(points), 1, dtype=torch.int64)
-            by_click = _answer(segmenter, embedding, Prompts(points=points, labels=ones))
+            prompts = Prompts(points=points, labels=ones)
+            by_click, click_iou = _answer(segmenter, embedding, prompts, sample.targets)
             cells = (
                 Cell("annotated", [target.mask.full() for target in sample.targets]),
-                Cell(f"by box: mIoU {_mean_iou(by_box, sample.targets):.1f}", by_box),
-                Cell(f"by one click: mIoU {_mean_iou(by_click, sample.targets):.1f}", by_click),
+                Cell(f"by box: mIoU {box_iou:.1f}", by_box),
+                Cell(f"by one click: mIoU {click_iou:.1f}", by_click),
             )
             file = self.config.out / "pictures" / f"step-{step:08d}-{number}.png"
             write_atomic(file, draw(sample.image, [Row(f"step {step}", cells)]))
@@ -74,16 +79,11 @@ class Pictures:
         return self._shown
 
 
-def _answer(segmenter: Segmenter, embedding: Embedding, prompts: Prompts) -> list[np.ndarray]:
-    """The best mask for each prompt, (H, W) bool."""
-    found = []
-    for batch in segmenter.batches(prompts):
-        best = segmenter.decode_best(embedding, batch)
-        found += list(np.asarray((segmenter.upsample(best.logits, embedding.size) > 0).cpu()))
-    return found
-
-
-def _mean_iou(masks: Sequence[np.ndarray], targets: Sequence[Target]) -> float:
-    """In percent, over the objects."""
-    pairs = [(mask, target.mask.full()) for mask, target in zip(masks, targets, strict=True)]
-    return 100 * float(np.mean([(a & b).sum() / max((a | b).sum(), 1) for a, b in pairs]))
+def _answer(
+    segmenter: Segmenter, embedding: Embedding, prompts: Prompts, targets: Sequence[Target]
+) -> tuple[list[np.ndarray], float]:
+    """The best mask for each prompt, (H, W) bool, and their mean IoU with the objects, in percent."""
+    chosen = predict(segmenter, embedding, prompts, Protocol(), Stopwatch())
+    masks = torch.cat([one.masks for one in chosen])
+    iou = mask_iou(masks, [target.mask for target in targets])
+    return list(np.asarray(masks.cpu())), 100 * float(np.mean(iou))

@@ -15,7 +15,7 @@ from sambench.harness.provenance import git_state, versions
 from sambench.harness.train.log import read_lines
 
 
-def write_curve(out: Path, title: str) -> Path | None:
+def write_curve(out: Path, title: str) -> None:
     """Draw ``curve.png`` of ``metrics.jsonl``; nothing where matplotlib is not installed.
 
     Raises:
@@ -26,9 +26,8 @@ def write_curve(out: Path, title: str) -> Path | None:
     try:
         drawn = draw_curve(read_lines(out / "metrics.jsonl"), title)
     except ImportError:
-        return None
+        return
     write_atomic(out / "curve.png", drawn)
-    return out / "curve.png"
 
 
 def write_model(out: Path, state: Mapping[str, Tensor], about: Mapping[str, Any]) -> Path:
