@@ -154,7 +154,7 @@ def _allow_tf32(allowed: bool) -> None:
 
 
 def check_device(name: str) -> torch.device:
-    """Return a device that this machine has.
+    """Return a device that this machine has; of several cards, which one.
 
     Raises:
         SambenchError: it has not.
@@ -173,4 +173,6 @@ def check_device(name: str) -> torch.device:
         raise SambenchError(f"device {name!r}: this machine has {torch.cuda.device_count()} CUDA devices.")
     if device.type not in ("cpu", "cuda") or (device.type == "cpu" and device.index):
         raise SambenchError(f"device {name!r} is not supported; say cpu or cuda.")
+    if device.type == "cuda" and device.index is None:  # asking torch would take up memory of the card
+        device = torch.device("cuda", torch.cuda.current_device() if torch.cuda.is_initialized() else 0)
     return device

@@ -16,8 +16,15 @@ from torch import Tensor
 
 _HAS_TRITON = find_spec("triton") is not None
 
-_exporting = getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)
-"""Whether a graph for other programs is being made. Torch before 2.7 cannot tell it from compiling."""
+
+def _exporting() -> bool:
+    """Tell whether a graph for other programs is being made.
+
+    By the flag itself: some versions' compiler (2.11's among them) takes ``torch.compiler.is_exporting()`` for
+    true. Torch before 2.7 has none, and cannot tell it from compiling.
+    """
+    flag: bool | None = getattr(torch.compiler, "_is_exporting_flag", None)
+    return torch.compiler.is_compiling() if flag is None else flag
 
 
 def usable(q: Tensor) -> bool:

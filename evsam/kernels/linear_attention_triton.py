@@ -2,11 +2,11 @@
 
 With n pixels a head and 32 channels, q, k and v are each read once and the result is written once. The sums
 of a head, 33 rows of 32, are taken in parts that another program adds in a fixed order: the same bits always.
+
+Parameters of kernels have no types but ``tl.constexpr``: Triton reads annotations as part of the program.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import torch
 import triton
@@ -46,16 +46,16 @@ def _launch(q: Tensor, k: Tensor, v: Tensor, sums: Tensor, out: Tensor, eps: flo
 
 
 @triton.jit
-def _relu(x: Any) -> Any:
+def _relu(x):
     return tl.where(x < 0, 0.0, x).to(x.dtype)  # not a maximum, which would hide a NaN
 
 
 @triton.jit
 def _sum_keys(
-    k: Any, v: Any, sums: Any, heads: Any, n: Any, parts: Any,
-    k_b: Any, k_h: Any, k_d: Any, k_n: Any, v_b: Any, v_h: Any, v_d: Any, v_n: Any,
+    k, v, sums, heads, n, parts,
+    k_b, k_h, k_d, k_n, v_b, v_h, v_d, v_n,
     d: tl.constexpr, part: tl.constexpr, block: tl.constexpr,
-) -> None:  # fmt: skip
+):  # fmt: skip
     """Sum ``[v; 1] relu(k)^T`` over a part of a head's pixels: (d + 1, d) in float32."""
     head = tl.program_id(0)
     index = tl.program_id(1)
@@ -79,10 +79,10 @@ def _sum_keys(
 
 @triton.jit
 def _read_sums(
-    q: Any, sums: Any, out: Any, heads: Any, n: Any, parts: Any,
-    q_b: Any, q_h: Any, q_d: Any, q_n: Any, out_b: Any, out_h: Any, out_d: Any, out_n: Any,
+    q, sums, out, heads, n, parts,
+    q_b, q_h, q_d, q_n, out_b, out_h, out_d, out_n,
     eps: tl.constexpr, d: tl.constexpr, block: tl.constexpr, precision: tl.constexpr,
-) -> None:  # fmt: skip
+):  # fmt: skip
     """Add a head's parts, multiply with the queries of a block of pixels, divide by their sum of weights."""
     head = tl.program_id(0)
     q += (head // heads).to(tl.int64) * q_b + (head % heads).to(tl.int64) * q_h

@@ -88,6 +88,29 @@ def test_the_kernels_are_the_definition_in_the_interpreter():
     subprocess.run([sys.executable, __file__], env=environment, check=True, timeout=300)
 
 
+@pytest.mark.parametrize(("type_", "precision"), [("fp32", "ieee"), ("fp16", "tf32x3"), ("bf16", "tf32x3")])
+def test_the_kernels_compile_for_a_card_that_is_not_there(type_, precision):
+    """The interpreter takes what the compiler refuses, such as types of parameters."""
+    triton = pytest.importorskip("triton")
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource
+
+    from sambench.evsam.kernels import linear_attention_triton as kernels
+
+    def compile_(kernel, pointers, **constants):
+        known = dict.fromkeys(constants, "constexpr") | pointers
+        signature = {name: known.get(name, "i32") for name in kernel.arg_names}
+        source = ASTSource(fn=kernel, signature=signature, constexprs=constants)
+        return triton.compile(source, target=GPUTarget("cuda", 90, 32))
+
+    given, sums = f"*{type_}", "*fp32"
+    sizes = {"d": 32, "block": kernels.BLOCK}
+    adding = compile_(kernels._sum_keys, {"k": given, "v": given, "sums": sums}, part=kernels.PART, **sizes)
+    pointers = {"q": given, "sums": sums, "out": given}
+    reading = compile_(kernels._read_sums, pointers, eps=DIVISION_EPS, precision=precision, **sizes)
+    assert all("ptx" in compiled.asm for compiled in (adding, reading))
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("dtype", CLOSE)
