@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -17,11 +18,13 @@ from sambench.harness.cli.doctor import doctor
 from sambench.harness.cli.export import export
 from sambench.harness.cli.models import models
 from sambench.harness.cli.profile import profile
+from sambench.harness.cli.push import push
 from sambench.harness.cli.report import report
 from sambench.harness.cli.run import run
 from sambench.harness.cli.show import show
 from sambench.harness.cli.suites import suites
 from sambench.harness.cli.throughput import throughput
+from sambench.harness.cli.track import Tracking
 from sambench.harness.cli.train import train
 from sambench.harness.cli.weights import weights
 
@@ -33,8 +36,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-for command in (run, report, throughput, profile, export, show, detect, models, suites, detectors, doctor):
-    app.command()(command)
+COMMANDS: tuple[Callable[..., None], ...] = (
+    *(run, report, throughput, push, profile, export, show, detect),
+    *(models, suites, detectors, doctor),
+)
+for command in COMMANDS:
+    app.command(cls=Tracking if command in (run, throughput, push) else None)(command)
 app.add_typer(data, name="data")
 app.add_typer(weights, name="weights")
 app.add_typer(train, name="train")

@@ -29,6 +29,11 @@ def print_rows(rows: Sequence[dict[str, Any]], as_json: bool, shown: Sequence[st
     out.print(table)
 
 
+def note(text: str) -> None:
+    """Say what a user may want to know beside the work."""
+    err.print(text, soft_wrap=True)
+
+
 def warn(text: str) -> None:
     """Say what went wrong beside the work."""
     err.print(f"warning: {text}", style="yellow", soft_wrap=True)

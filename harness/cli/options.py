@@ -74,6 +74,15 @@ Precisions = Annotated[
 ]
 Seed = Annotated[int | None, typer.Option(help="Of what is drawn: images, shifts, orders (default 0).")]
 Out = Annotated[Path | None, typer.Option(help="Folder for records, results.json and the report.")]
+Track = Annotated[
+    str | None,
+    typer.Option(
+        "--track",
+        metavar="NAME",
+        help="Also send results to trackers, comma-separated: mlflow (where MLFLOW_TRACKING_URI says; the "
+        "default of a bare --track), tensorboard (docs/tracking.md).",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything, show the plan, run nothing.")]
 

@@ -10,7 +10,6 @@ import typer
 
 from sambench.harness.cli import console, options
 from sambench.harness.cli.ending import (
-    command_line,
     foresee_report,
     interruptible,
     show_files,
@@ -56,6 +55,7 @@ def run(
         typer.Option(help="Evaluate a seeded sample of so many images; the result is marked partial."),
     ] = None,
     seed: options.Seed = None,
+    track: options.Track = None,
     out: options.Out = None,
     dry_run: options.DryRun = False,
 ) -> None:
@@ -88,8 +88,10 @@ def _do(plan: Plan, times: Sequence[str]) -> None:
     from sambench.harness.cli.progress import RunProgress
     from sambench.harness.cli.tables import show_results
     from sambench.harness.events import Events
+    from sambench.harness.provenance import command_line
     from sambench.harness.results import ResultsFile
     from sambench.harness.run import run as run_plan
+    from sambench.harness.tracking.live import tracked
 
     for reason in dict.fromkeys(group.variant.reason for group in plan.groups):
         if reason:
@@ -98,10 +100,11 @@ def _do(plan: Plan, times: Sequence[str]) -> None:
         console.err.print(line, soft_wrap=True)
     out: Path = plan.config.out
     foresee_report(out)
-    results = ResultsFile(out)
-    with interruptible(), RunProgress(console.err) as progress:
-        cells = run_plan(plan, Events([progress, results], console.warn), command_line())
-    show_results(cells, console.out)
-    show_files(write_report(out, results))
+    results, command = ResultsFile(out), command_line()
+    with tracked(plan.config.track, out, command, console.warn, console.note) as tracking:
+        with interruptible(), RunProgress(console.err) as progress:
+            cells = run_plan(plan, Events([progress, results, tracking], console.warn), command)
+        show_results(cells, console.out)
+        show_files(write_report(out, results))
     if any(cell.status == "failed" for cell in cells):
         raise typer.Exit(1)

@@ -10,7 +10,6 @@ import typer
 
 from sambench.harness.cli import console, options
 from sambench.harness.cli.ending import (
-    command_line,
     foresee_report,
     interruptible,
     show_files,
@@ -74,6 +73,7 @@ def throughput(
         float | None,
         typer.Option(help="Seconds that a process may take (default half an hour and a minute an image)."),
     ] = None,
+    track: options.Track = None,
     out: options.Out = None,
     as_json: options.Json = False,
     dry_run: options.DryRun = False,
@@ -122,18 +122,22 @@ def _do(plan: Plan, uuid: str | None, as_json: bool) -> None:
     """Measure, show and report; exit with 1 where there is no number that should be."""
     from sambench.adapters.files import locked
     from sambench.harness.events import Events
+    from sambench.harness.provenance import command_line
     from sambench.harness.results import ResultsFile
     from sambench.harness.throughput.cooling import cooling
     from sambench.harness.throughput.progress import ThroughputProgress
     from sambench.harness.throughput.schedule import run
+    from sambench.harness.tracking.live import tracked
 
-    foresee_report(plan.config.out)
-    results = ResultsFile(plan.config.out)
-    events = Events([results], console.warn)
-    measured = plan.config.out / "records" / "throughput"
-    with interruptible(), locked(measured), ThroughputProgress(console.err) as progress:
-        cells = run(plan, progress, events, command_line(), cooling(uuid))
-    files = write_report(plan.config.out, results)
+    out, command = plan.config.out, command_line()
+    foresee_report(out)
+    results = ResultsFile(out)
+    with tracked(plan.config.track, out, command, console.warn, console.note) as tracking:
+        events = Events([results, tracking], console.warn)
+        measured = out / "records" / "throughput"
+        with interruptible(), locked(measured), ThroughputProgress(console.err) as progress:
+            cells = run(plan, progress, events, command, cooling(uuid))
+        files = write_report(out, results)
     if as_json:
         print(json.dumps([cell.to_json() for cell in cells], indent=1))
     else:

@@ -10,6 +10,7 @@ from sambench.adapters.engines import ENGINES, PRECISIONS
 from sambench.adapters.plugins import AdapterSpec, parse_adapter
 from sambench.adapters.registry import add, entry
 from sambench.harness.config.content import Content, weights_of
+from sambench.harness.tracking.trackers import check_trackers
 from sambench.suites.files import expanded
 
 DEVICES = ("cpu", "cuda")
@@ -67,6 +68,17 @@ def read_common(content: Content) -> dict[str, Any]:
         "engines": content.names("engine", tuple(ENGINES), ("eager",)),
         "precisions": content.names("precision", PRECISIONS, ("fp32",)),
     }
+
+
+def read_track(content: Content) -> tuple[str, ...]:
+    """Read which trackers get the results besides the folder.
+
+    Raises:
+        SambenchError: one is not known, or its package is missing.
+    """
+    names = content.names("track")
+    check_trackers(names, content.where)
+    return names
 
 
 def _weights(content: Content, models: tuple[str, ...]) -> dict[str, str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
-from sambench.harness.config.common import Config, kind_of, read_common
+from sambench.harness.config.common import Config, kind_of, read_common, read_track
 from sambench.harness.config.content import SEED, Content, read
 from sambench.harness.config.datasets import DatasetConfig, read_datasets
 from sambench.harness.config.keys import RUN
@@ -36,6 +36,8 @@ class RunConfig(Config):
     """What computes average precision: ``hotcoco``, or the slower ``pycocotools`` or ``lvis``."""
     batch_size: int
     """Images an encoder call."""
+    track: tuple[str, ...] = ()
+    """Trackers that get the results besides the folder."""
 
 
 def load_run(path: Path | None, flags: Mapping[str, Any]) -> tuple[RunConfig, Content]:
@@ -59,6 +61,7 @@ def load_run(path: Path | None, flags: Mapping[str, Any]) -> tuple[RunConfig, Co
         evaluator=content.one_of("evaluator", EVALUATORS, "hotcoco"),
         limit=content.whole("limit"),
         seed=int(content.number("seed", SEED)),
+        track=read_track(content),
         batch_size=content.whole("batch_size") or DEFAULT_BATCH[kind_of(common["device"])],
     )
     return config, content

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sambench.harness.config.common import Config, kind_of, read_common
+from sambench.harness.config.common import Config, kind_of, read_common, read_track
 from sambench.harness.config.content import SEED, Content, read
 from sambench.harness.config.datasets import DatasetConfig, read_datasets
 from sambench.harness.config.keys import THROUGHPUT
@@ -39,6 +39,8 @@ class ThroughputConfig(Config):
     audit: bool = False
     timeout: float | None = None
     """Seconds that a process may take; ``None`` for `worker_process.patience`."""
+    track: tuple[str, ...] = ()
+    """Trackers that get the results besides the folder."""
 
 
 def load_throughput(path: Path | None, flags: Mapping[str, Any]) -> tuple[ThroughputConfig, Content]:
@@ -63,6 +65,7 @@ def load_throughput(path: Path | None, flags: Mapping[str, Any]) -> tuple[Throug
         seed=int(content.number("seed", SEED)),
         audit=content.switch("audit"),
         timeout=_timeout(content),
+        track=read_track(content),
     )
     return config, content
 
