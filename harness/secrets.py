@@ -22,7 +22,7 @@ WORKING_FOLDERS = ("PWD", "OLDPWD")
 
 _NAMED = rf"(?<![\w.-])[\w.-]*{_WORDS}[\w.-]{{0,60}}"
 _FLAG = rf"[\w-]*{_WORDS}[\w-]{{0,60}}"
-_VALUE = r"""(?:'[^']*'|"[^"]*"|[^&\s'"#]+)"""
+_VALUE = rf"""(?!{re.escape(HIDDEN)})(?:'[^']*'|"[^"]*"|[^&\s'"#]+)"""
 _PATTERNS = (
     # scheme://user:password@host, or a token alone before the host
     (re.compile(r"(\b[a-z][a-z0-9+.-]{0,20}://)[^/\s'\"]+@", re.IGNORECASE), rf"\1{HIDDEN}@"),

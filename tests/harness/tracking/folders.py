@@ -71,3 +71,41 @@ def write_lines(out: Path, lines: Sequence[Mapping[str, Any]]) -> None:
 
 
 STEPS = (*map(step, (1, 2)), scores(2, box=71.5), *map(step, (3, 4)), scores(4, box=70.25, click_1=60.5))
+
+
+COMMAND = "sambench run --models a,b --suites gt_box --dataset tiny --out runs/x"
+CELL: dict[str, Any] = {
+    "model": "efficientvit_sam_l0",
+    "engine": "eager",
+    "precision": "fp32",
+    "device": "cpu",
+    "suite": "gt_box",
+    "dataset": "tiny",
+    "protocol": {"preset": "strict", "crowd": "drop"},
+    "metrics": {"miou": 71.25, "miou_small": None},
+    "intervals": {"miou": [70.5, 72.0]},
+    "n_images": 3,
+    "n_instances": 5,
+    "status": "done",
+    "counts": {"all": 5, "small": 0},
+    "timing": {"seconds": 1.5},
+    "provenance": {
+        "weights": {"source": "file", "path": "/data/l0.pt", "sha256": "ab" * 32},
+        "annotations": {"path": "/data/instances.json", "sha256": "cd" * 32, "count": 5},
+        "git": {"commit": "deadbeefcafe0123", "dirty": True},
+        "command": COMMAND,
+    },
+}
+
+
+def cell(command: str = COMMAND, weights: Mapping[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
+    """A cell of a results.json as it is in the file, with changes."""
+    provenance = CELL["provenance"] | {"command": command} | ({} if weights is None else {"weights": weights})
+    return CELL | {"provenance": provenance} | changes
+
+
+def write_cells(out: Path, *cells: Mapping[str, Any]) -> Path:
+    """Write a results.json."""
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "results.json").write_text(json.dumps({"schema": 1, "cells": cells}))
+    return out
