@@ -5,8 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO := runs/demo
+PACKAGES := adapters evsam harness reports suites
 
-.PHONY: demo test check parity lint bench install clean
+.PHONY: demo test check parity lint docs bench install clean
 
 demo: $(READY)  ## the main job on the embedded data: a small EfficientViT-SAM beside baselines
 	$(BIN)/sambench data make shapes --out data/shapes --images 24 --seed 0
@@ -30,6 +31,13 @@ lint: $(READY) build/typing/sambench
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The reader of docstrings follows links: it gets the five packages, and not the checkout with its .venv.
+docs: $(READY)  ## the documentation as a site, build/site, without a network
+	mkdir -p build/api/sambench
+	for package in $(PACKAGES); do ln -sfn ../../../$$package build/api/sambench/$$package; done
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@echo "Open $(CURDIR)/build/site/index.html; its search wants $(BIN)/python -m http.server -d build/site"
 
 bench: $(READY)  ## times of each stage beside the plain loop
 	$(BIN)/python -m benchmarks.suites
