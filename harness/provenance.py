@@ -11,17 +11,27 @@ from pathlib import Path
 from typing import Any
 
 from sambench.adapters.engines import processor
+from sambench.adapters.version import version
 
 ROOT = Path(__file__).resolve().parent.parent
 LIBRARIES = ("torch", "numpy", "pillow", "opencv-python-headless", "pycocotools", "hotcoco", "pyarrow")
 """What pixels, masks and their run lengths come from."""
 
 
-@cache
 def versions(*more: str) -> dict[str, str]:
-    """Versions of Python, sambench and the libraries that numbers depend on, and of more where installed."""
+    """Versions of sambench and of all that `libraries` has."""
+    return {"sambench": version(), **libraries(*more)}
+
+
+@cache
+def libraries(*more: str) -> dict[str, str]:
+    """Versions of Python and the libraries that numbers depend on, and of more where installed.
+
+    That of sambench is not among them: what decides a number is the code, which has a digest of its own, and
+    a version that moves with every commit would make finished work look unfinished.
+    """
     found = {"python": platform.python_version()}
-    for name in ("sambench", *LIBRARIES, *more):
+    for name in (*LIBRARIES, *more):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

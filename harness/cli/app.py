@@ -42,9 +42,9 @@ app.add_typer(train, name="train")
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
+        from sambench.adapters.version import version
 
-        print(version("sambench"))
+        print(version())
         raise typer.Exit
 
 
