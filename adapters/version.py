@@ -37,9 +37,7 @@ def version() -> str:
 def _of_checkout() -> str | None:
     described = ("git", "-C", str(ROOT), "describe", "--tags", "--long", "--always", "--dirty", "--match")
     try:
-        done = subprocess.run(
-            [*described, "v[0-9]*"], capture_output=True, text=True, check=True, timeout=10
-        )
+        done = subprocess.run([*described, "v[0-9]*"], capture_output=True, text=True, check=True, timeout=10)
     except (OSError, subprocess.SubprocessError):
         return None
     return of_description(done.stdout.strip())
