@@ -10,6 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from sambench.adapters import devices
 from sambench.adapters.engines import processor
 from sambench.adapters.version import version
 
@@ -58,11 +59,13 @@ def git_state() -> dict[str, Any]:
 
 
 def device_name(device: str) -> str:
-    """Name the hardware behind ``cpu`` or ``cuda:0``."""
+    """Name the hardware behind ``cpu`` or ``cuda:0``; of what nobody tried with the word ``(untested)``."""
     import torch
 
     if device.startswith("cuda"):
         return str(torch.cuda.get_device_name(device))
+    if devices.untried(device):
+        return f"{devices.name_of(torch.device(device))} of {processor.name()} (untested)"
     return f"{processor.name()}, {torch.get_num_threads()} threads"
 
 

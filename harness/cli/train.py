@@ -100,6 +100,7 @@ def embed(
     flags = {"embeddings": out, "device": device, "workers": workers, "device_batch": device_batch}
     found = read_training(Distilling, config, flags)
     with joined(found.device) as ranks, interruptible():
+        console.warn_untried(found.device)
         shown = RunProgress(console.err) if ranks.first else contextlib.nullcontext(Listener())
         with shown as progress:
             folders = run(found, ranks, progress, console.warn)
@@ -124,6 +125,7 @@ def _run(run: Any, config: Any) -> None:
     with joined(config.device) as ranks, interruptible(), contextlib.ExitStack() as stack:
         if ranks.first:
             stack.enter_context(locked(config.out))
+        console.warn_untried(config.device)
         progress = stack.enter_context(TrainProgress(console.err, ranks.first))
         found = run(config, ranks, progress)
     if not ranks.first:
