@@ -15,7 +15,7 @@ RUN pip install --no-cache-dir build==1.6.1 \
 FROM python:${PYTHON}-slim-bookworm AS base
 # hadolint ignore=DL3008
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends g++ git \
+    && apt-get install -y --no-install-recommends g++ \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --create-home --uid 1000 sambench \
     && install -d -o sambench /work /weights
