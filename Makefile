@@ -29,6 +29,7 @@ parity: $(READY)  ## golden parity of all models, the largest included (7 GB of 
 lint: $(READY) build/typing/sambench
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	test ! -x $(BIN)/hadolint || $(BIN)/hadolint Dockerfile
 	$(BIN)/mypy
 
 bench: $(READY)  ## times of each stage beside the plain loop

@@ -19,7 +19,7 @@ def test_the_tested_versions_are_those_that_are_pinned() -> None:
     lines = (ROOT / "constraints.txt").read_text().splitlines()
     pins = dict(line.lower().split("==") for line in lines if "==" in line)
     for name, tested in newer.TESTED.items():
-        if name != "python":
+        if name not in ("python", "pyarrow"):
             assert pins[name].startswith(f"{tested}."), name
     classifiers = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["classifiers"]
     assert f"Programming Language :: Python :: {newer.TESTED['python']}" in classifiers
