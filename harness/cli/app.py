@@ -49,9 +49,12 @@ app.add_typer(train, name="train")
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
+        from sambench.adapters.version import version
+        from sambench.harness.newer import newer
 
-        print(version("sambench"))
+        print(version())
+        if found := newer():
+            console.err.print(f"newer than what it was tested with: {', '.join(found)}", soft_wrap=True)
         raise typer.Exit
 
 

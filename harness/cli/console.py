@@ -55,6 +55,14 @@ def warn_emulated(engines: Iterable[str], precisions: Iterable[str], device: str
             warn(text)
 
 
+def warn_untried(device: str) -> None:
+    """Warn of a device that nobody tried sambench on."""
+    from sambench.adapters.devices import untried
+
+    if text := untried(device):
+        warn(text)
+
+
 def plain_table(*columns: str, title: str | None = None, right: Sequence[str] = ()) -> Table:
     """Return a table without lines whose cells fold; numbers stand at the right of their columns."""
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")

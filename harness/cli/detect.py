@@ -69,6 +69,7 @@ def detect(
     categories = [Category(id_, name) for id_, name in dataset.categories.items()]
     with console.err.status(f"Loading {detector}"):
         its = create(detector, categories=categories, weights=weights, device=device, **options)
+    console.warn_untried(device)
     result = Result(out, describe(its, dataset, entries, device))
     boxes = result.boxes()
     if boxes is None:

@@ -55,7 +55,10 @@ Detections = Annotated[
         "and 'gdino' have published numbers beside them.",
     ),
 ]
-Device = Annotated[str | None, typer.Option(help="cpu (default), cuda or cuda:1.")]
+Device = Annotated[
+    str | None,
+    typer.Option(help="cpu (default), cuda, cuda:1; mps, xpu or what else torch has, untested."),
+]
 Engines = Annotated[
     str | None,
     typer.Option(
@@ -87,4 +90,6 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything, show the plan, run nothing.")]
 
 # Of commands without a configuration.
-OneDevice = Annotated[str, typer.Option("--device", help="cpu, cuda or cuda:1.")]
+OneDevice = Annotated[
+    str, typer.Option("--device", help="cpu, cuda, cuda:1; mps, xpu or what else torch has, untested.")
+]

@@ -76,6 +76,7 @@ def run(
     console.warn_emulated(loaded.engines, loaded.precisions, loaded.device)
     with console.err.status("Reading annotations, images and weights"):
         plan = make_plan(loaded)
+    console.warn_untried(loaded.device)
     times = times_left(plan, unknown=dry_run)
     if dry_run:
         show_plan(plan, times, console.out)

@@ -72,8 +72,8 @@ def show(
     **Example**: sambench show street.jpg --models efficientvit_sam_l0,sam_vit_b --point 320,240
     --points-per-side 16 --out street.png
     """
+    from sambench.adapters.devices import check_device
     from sambench.adapters.files import write_atomic
-    from sambench.adapters.registry import check_device
     from sambench.harness.config.content import weights_of
     from sambench.reports.pictures import draw
 
@@ -83,6 +83,7 @@ def show(
     given = weights_of(names, weights or [], "command line")
     _check_models(names, given)
     check_device(device)
+    console.warn_untried(device)
     request = _request(image, mode, point, box, points_per_side)
     rows = [_row(name, given.get(name), device, request) for name in names]
     write_atomic(out, draw(request.pixels, rows))

@@ -149,7 +149,7 @@ def _do(plan: Plan, uuid: str | None, as_json: bool) -> None:
 
 def _device(device: str) -> tuple[str, str | None]:
     """Name the hardware, and a GPU's identity; a GPU is asked by a process that ends again."""
-    from sambench.adapters.registry import check_device
+    from sambench.adapters.devices import check_device
     from sambench.harness.provenance import device_name
     from sambench.harness.throughput.worker_process import ask_device
 

@@ -103,6 +103,7 @@ def embed(
     flags = {"embeddings": out, "device": device, "workers": workers, "device_batch": device_batch}
     found = read_training(Distilling, config, flags)
     with joined(found.device) as ranks, interruptible():
+        console.warn_untried(found.device)
         shown = RunProgress(console.err) if ranks.first else contextlib.nullcontext(Listener())
         with shown as progress:
             folders = run(found, ranks, progress, console.warn)
@@ -138,6 +139,7 @@ def _run(run: Any, config: Any) -> None:
             stack.enter_context(locked(config.out))
             sending = tracked(trackers, config.out, command_line(), console.warn, console.note)
             watchers.append(stack.enter_context(sending))
+            console.warn_untried(config.device)
         stack.enter_context(progress)
         found = run(config, ranks, Watchers(watchers))
     if not ranks.first:

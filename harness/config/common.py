@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sambench.adapters.devices import kind_of
 from sambench.adapters.engines import ENGINES, PRECISIONS
 from sambench.adapters.plugins import AdapterSpec, parse_adapter
 from sambench.adapters.registry import add, entry
 from sambench.harness.config.content import Content, weights_of
 from sambench.harness.tracking.trackers import check_trackers
 from sambench.suites.files import expanded
-
-DEVICES = ("cpu", "cuda")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,13 +32,8 @@ class Config:
 
     @property
     def kind(self) -> str:
-        """``cpu`` or ``cuda``."""
+        """``cpu``, ``cuda``, or that of another accelerator."""
         return kind_of(self.device)
-
-
-def kind_of(device: str) -> str:
-    """Return ``cpu`` or ``cuda`` of a device such as ``cuda:1``."""
-    return device.partition(":")[0]
 
 
 def read_common(content: Content) -> dict[str, Any]:
@@ -88,6 +83,6 @@ def _weights(content: Content, models: tuple[str, ...]) -> dict[str, str]:
 
 def _device(content: Content) -> str:
     device = str(content.values.get("device", "cpu"))
-    if kind_of(device) not in DEVICES:
-        raise content.wrong(f"device {device!r}; say cpu, cuda or cuda:1.")
+    if not re.fullmatch(r"[a-z]+(:\d+)?", device):  # whether there is one, torch says when it is asked
+        raise content.wrong(f"device {device!r}; say cpu, cuda or cuda:1, or mps or xpu.")
     return device

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
-from sambench.harness.config.common import Config, kind_of, read_common, read_track
+from sambench.adapters.devices import by_kind, kind_of
+from sambench.harness.config.common import Config, read_common, read_track
 from sambench.harness.config.content import SEED, Content, read
 from sambench.harness.config.datasets import DatasetConfig, read_datasets
 from sambench.harness.config.keys import RUN
@@ -62,6 +63,6 @@ def load_run(path: Path | None, flags: Mapping[str, Any]) -> tuple[RunConfig, Co
         limit=content.whole("limit"),
         seed=int(content.number("seed", SEED)),
         track=read_track(content),
-        batch_size=content.whole("batch_size") or DEFAULT_BATCH[kind_of(common["device"])],
+        batch_size=content.whole("batch_size") or by_kind(DEFAULT_BATCH, kind_of(common["device"])),
     )
     return config, content

@@ -235,7 +235,7 @@ def test_an_incomplete_data_set_says_what_it_lacks(tmp_path: Path, missing: str)
         ({"evaluator": "cocoeval"}, "no evaluator 'cocoeval'; there is hotcoco, pycocotools, lvis"),
         ({"datasets": [{"name": "a/b", "images": "c", "annotations": "d"}]}, "data set name 'a/b'"),
         ({"out": 5}, "out must be a path, not 5"),
-        ({"device": "gpu"}, "device 'gpu'; say cpu, cuda or cuda:1"),
+        ({"device": "cuda:one"}, "device 'cuda:one'; say cpu, cuda or cuda:1"),
         ({"engine": None}, "engine has no value"),
         ({"protocol": {"crowd": "maybe"}}, "crowd is 'maybe'; it can be 'keep', 'drop'"),
         ({"datasets": 5}, "a data set has name, images and annotations; 5 has not"),
