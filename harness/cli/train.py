@@ -9,12 +9,11 @@ from typing import Annotated, Any
 import typer
 
 from sambench.harness.cli import console, options
+from sambench.harness.cli.commands import App
 from sambench.harness.cli.ending import interruptible
 
-train = typer.Typer(
+train = App(
     help="Train a model of our own code: distill an encoder, finetune end to end (docs/training.md).",
-    no_args_is_help=True,
-    rich_markup_mode="markdown",
 )
 
 File = Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="Its keys: docs/training.md.")]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sambench.harness.config.common import Config, kind_of, read_common
+from sambench.harness.config.common import Config, kind_of, read_common, read_out
 from sambench.harness.config.content import SEED, Content, read
 from sambench.harness.config.datasets import DatasetConfig, read_datasets
 from sambench.harness.config.keys import THROUGHPUT
@@ -53,6 +53,7 @@ def load_throughput(path: Path | None, flags: Mapping[str, Any]) -> tuple[Throug
     data = _data(content)
     config = ThroughputConfig(
         **common,
+        out=read_out(content, [data.name]),
         dataset=data.name,
         images=data.images,
         annotations=data.annotations,
