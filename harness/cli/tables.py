@@ -87,7 +87,7 @@ def _is_wide(table: Table, console: Console) -> bool:
 
 
 def _table(cells: Sequence[CellResult], metrics: Sequence[Metric], console: Console) -> Table:
-    table = Table(box=None)
+    table = Table(box=None, pad_edge=watched(console))
     for column in ("model", "data set"):
         table.add_column(column, overflow="fold")
     for column in ("scored", *(metric.title for metric in metrics)):

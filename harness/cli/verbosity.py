@@ -24,7 +24,7 @@ class Level(StrEnum):
     ERROR = "error"
 
 
-LIBRARIES = {
+LIBRARIES: dict[str, dict[str, str | None]] = {
     "TORCH_LOGS": {"debug": "+all", "info": "all", "warning": None, "error": "-all"},
     "TRANSFORMERS_VERBOSITY": {level.value: level.value for level in Level},
 }
