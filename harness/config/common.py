@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,10 +38,10 @@ class Config:
 
 
 def read_common(content: Content) -> dict[str, Any]:
-    """Read the fields of `Config`; models of the user's own become known, and join those named.
+    """Read the fields of `Config` but ``out``; models of the user's own become known, and join those named.
 
     Raises:
-        SambenchError: a value is wrong, or models or the output folder are missing.
+        SambenchError: a value is wrong, or models are missing.
     """
     adapters = tuple(parse_adapter(spec) for spec in content.listed("adapter"))
     own = [add(spec, check=False) for spec in adapters]  # its process imports it: `harness.variants`
@@ -52,17 +53,31 @@ def read_common(content: Content) -> dict[str, Any]:
         raise content.wrong("no models. Name some with --models a,b ('sambench models' lists them).")
     for model in models:
         entry(model)
-    if not content.values.get("out"):
-        raise content.wrong("no output folder. Give it with --out.")
     return {
         "models": models,
-        "out": content.path("out"),
         "adapters": adapters,
         "weights": _weights(content, models),
         "device": _device(content),
         "engines": content.names("engine", tuple(ENGINES), ("eager",)),
         "precisions": content.names("precision", PRECISIONS, ("fp32",)),
     }
+
+
+def read_out(content: Content, names: Sequence[str]) -> Path:
+    """Read the folder to write to; by default one in ``runs``, the same for the same command.
+
+    Args:
+        content: what file and flags say.
+        names: of the data sets, which name the folder where no file does.
+
+    Raises:
+        SambenchError: a folder is given that is no path.
+    """
+    if content.has("out"):
+        if not content.values["out"]:
+            raise content.wrong("no output folder. Give it with --out.", "out")
+        return content.path("out")
+    return Path("runs") / (content.file.stem if content.file else "-".join(names))
 
 
 def read_track(content: Content) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sambench.adapters.devices import TRIED, kind_of
-from sambench.harness.config.common import Config, read_common, read_track
+from sambench.harness.config.common import Config, read_common, read_out, read_track
 from sambench.harness.config.content import SEED, Content, read
 from sambench.harness.config.datasets import DatasetConfig, read_datasets
 from sambench.harness.config.keys import THROUGHPUT
@@ -56,6 +56,7 @@ def load_throughput(path: Path | None, flags: Mapping[str, Any]) -> tuple[Throug
     data = _data(content)
     config = ThroughputConfig(
         **common,
+        out=read_out(content, [data.name]),
         dataset=data.name,
         images=data.images,
         annotations=data.annotations,
