@@ -98,7 +98,8 @@ class Result:
             boxes, sha256 = int(found["boxes"]), found["result_sha256"]
         except (OSError, ValueError, TypeError, KeyError):
             raise self._refused(f"is there, and no {beside.name} says what made it") from None
-        different = ", ".join(key for key, value in self._made_by().items() if found.get(key) != value)
+        before = _deciding(found)
+        different = ", ".join(key for key, value in self._made_by().items() if before[key] != value)
         if different:
             raise self._refused(f"is there, made with other {different} ({beside.name} says which)")
         if sha256_of(self.out) != sha256:
@@ -132,5 +133,12 @@ class Result:
 
     def _made_by(self) -> dict[str, Any]:
         """Return what decides the boxes, in JSON's types."""
-        made_by: dict[str, Any] = json.loads(json.dumps({key: self.provenance[key] for key in MADE_BY}))
+        made_by: dict[str, Any] = json.loads(json.dumps(_deciding(self.provenance)))
         return made_by
+
+
+def _deciding(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of a provenance decides the boxes; of sambench that is ``code``, not the version."""
+    found = {key: provenance.get(key) for key in MADE_BY}
+    versions = found["versions"] or {}
+    return found | {"versions": {k: v for k, v in versions.items() if k != "sambench"}}
