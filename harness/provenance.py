@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import platform
+import shlex
 import subprocess
+import sys
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
@@ -13,6 +15,7 @@ from typing import Any
 from sambench.adapters import devices
 from sambench.adapters.engines import processor
 from sambench.adapters.version import version
+from sambench.harness.secrets import redacted
 
 ROOT = Path(__file__).resolve().parent.parent
 LIBRARIES = ("torch", "numpy", "pillow", "opencv-python-headless", "pycocotools", "hotcoco", "pyarrow")
@@ -56,6 +59,11 @@ def git_state() -> dict[str, Any]:
         return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
     except (OSError, subprocess.SubprocessError):
         return {}
+
+
+def command_line() -> str:
+    """Return the command as it was typed, for the provenance of numbers, without the secrets in it."""
+    return redacted(shlex.join(["sambench", *sys.argv[1:]]))
 
 
 def device_name(device: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from sambench.adapters.files import locked, remove_leftovers, write_atomic
 from sambench.harness.events import Listener
+from sambench.harness.secrets import without_secrets
 from sambench.suites.results import SCHEMA, CellResult, load_results
 
 
@@ -67,6 +68,7 @@ def write_results(out: Path, cells: Sequence[CellResult]) -> None:
         every = [*(cell for cell in merged if cell not in cells), *cells]
         about = {cell.suite: cell.about.to_json() for cell in every if cell.about is not None}
         content = {"schema": SCHEMA, "suites": about, "cells": [cell.to_json() for cell in every]}
+        content = without_secrets(content)
         write_atomic(file, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
 
 
@@ -75,21 +77,21 @@ def _merged(before: Iterable[CellResult], now: Sequence[CellResult]) -> list[Cel
 
     One whose weights were not known gives way to whatever is said next of its question.
     """
-    new, asked = {_identity(cell): cell for cell in now}, {_question(cell): _identity(cell) for cell in now}
+    new, asked = {identity(cell): cell for cell in now}, {question(cell): identity(cell) for cell in now}
     places = {}
     for cell in before:
         unknown = not cell.provenance.get("weights")
-        places[asked.get(_question(cell), _identity(cell)) if unknown else _identity(cell)] = cell
+        places[asked.get(question(cell), identity(cell)) if unknown else identity(cell)] = cell
     return list((places | new).values())
 
 
-def _identity(cell: CellResult) -> tuple[Any, ...]:
+def identity(cell: CellResult) -> tuple[Any, ...]:
     """What makes a later result replace an earlier one: the same question, answered anew."""
     weights = cell.provenance.get("weights") or {}
-    return *_question(cell), *(weights.get(part) for part in ("source", "sha256", "seed"))
+    return *question(cell), *(weights.get(part) for part in ("source", "sha256", "seed"))
 
 
-def _question(cell: CellResult) -> tuple[Any, ...]:
+def question(cell: CellResult) -> tuple[Any, ...]:
     """What was asked, of whatever weights."""
     partial = tuple(sorted((cell.partial or {}).items()))
     protocol = json.dumps(cell.protocol, sort_keys=True)

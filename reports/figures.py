@@ -266,3 +266,10 @@ def _themed(svg: str, label: str) -> str:
     for place, color in enumerate(SERIES):
         svg = svg.replace(color, f"var(--series-{place})")
     return svg.replace("<svg ", f'<svg role="img" aria-label="{html.escape(label)}" ', 1)
+
+
+def without_theme(svg: str) -> str:
+    """Return a figure of the page as a file of its own: with colours instead of the page's variables."""
+    colors = {"ink": INK, "muted": MUTED, "grid": GRID}
+    colors |= {f"series-{place}": color for place, color in enumerate(SERIES)}
+    return re.sub(r"var\(--([\w-]+)\)", lambda found: colors.get(found[1], found[0]), svg)

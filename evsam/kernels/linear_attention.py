@@ -20,8 +20,8 @@ _HAS_TRITON = find_spec("triton") is not None
 def _exporting() -> bool:
     """Tell whether a graph for other programs is being made.
 
-    By the flag itself: some versions' compiler (2.11's among them) takes ``torch.compiler.is_exporting()`` for
-    true. Torch before 2.7 has none, and cannot tell it from compiling.
+    By the flag itself: some versions' compiler (2.11's among them) takes ``torch.compiler.is_exporting()``
+    for true. Torch before 2.7 has none, and cannot tell it from compiling.
     """
     flag: bool | None = getattr(torch.compiler, "_is_exporting_flag", None)
     return torch.compiler.is_compiling() if flag is None else flag

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import sys
+import traceback
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
 from rich.text import Text
 
 from sambench.evsam.errors import SambenchError
-from sambench.harness.cli import console
+from sambench.harness.cli import console, verbosity
+from sambench.harness.cli.commands import App
 from sambench.harness.cli.data import data
 from sambench.harness.cli.detect import detect
 from sambench.harness.cli.detectors import detectors
@@ -17,6 +21,7 @@ from sambench.harness.cli.doctor import doctor
 from sambench.harness.cli.export import export
 from sambench.harness.cli.models import models
 from sambench.harness.cli.profile import profile
+from sambench.harness.cli.push import push
 from sambench.harness.cli.report import report
 from sambench.harness.cli.run import run
 from sambench.harness.cli.show import show
@@ -24,16 +29,18 @@ from sambench.harness.cli.suites import suites
 from sambench.harness.cli.throughput import throughput
 from sambench.harness.cli.train import train
 from sambench.harness.cli.weights import weights
+from sambench.harness.terminal import says
 
-app = typer.Typer(
+app = App(
     name="sambench",
     help="Reproducible benchmarks for the Segment Anything family.",
     epilog="Start with 'sambench data make shapes --out data/shapes', then 'sambench run configs/demo.yaml'.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
 )
-for command in (run, report, throughput, profile, export, show, detect, models, suites, detectors, doctor):
+COMMANDS: tuple[Callable[..., None], ...] = (
+    *(run, report, throughput, push, profile, export, show, detect),
+    *(models, suites, detectors, doctor),
+)
+for command in COMMANDS:
     app.command()(command)
 app.add_typer(data, name="data")
 app.add_typer(weights, name="weights")
@@ -62,8 +69,11 @@ def _options(
 
 def main() -> None:
     """Run the command line: exit code 2 where the user's input is wrong, 1 where a cell failed."""
-    try:
-        app()
-    except SambenchError as error:
-        console.err.print(Text("error: ", "bold red") + Text(str(error)), soft_wrap=True)
-        sys.exit(2)
+    with verbosity.as_asked():
+        try:
+            app(prog_name="sambench")
+        except SambenchError as error:
+            if says(logging.DEBUG):
+                console.err.print(traceback.format_exc(), soft_wrap=True)
+            console.err.print(Text("error: ", "bold red") + Text(str(error)), soft_wrap=True)
+            sys.exit(2)

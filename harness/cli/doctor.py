@@ -7,7 +7,10 @@ from sambench.harness.cli.console import print_rows
 
 
 def doctor(as_json: options.Json = False) -> None:
-    """Say what this machine has, for a report of a problem."""
+    """Say what this machine has, for a report of a problem.
+
+    **Example**: sambench doctor --json
+    """
     import torch
 
     from sambench.adapters.engines import ENGINES, engine_libraries

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import shlex
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,11 +14,6 @@ from sambench.harness.cli import console
 
 if TYPE_CHECKING:
     from sambench.harness.results import ResultsFile
-
-
-def command_line() -> str:
-    """Return the command as it was typed, for the provenance of numbers."""
-    return shlex.join(["sambench", *sys.argv[1:]])
 
 
 @contextlib.contextmanager

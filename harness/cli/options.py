@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from sambench.harness.cli import complete
+
 Config = Annotated[
     Path | None,
     typer.Argument(
@@ -16,7 +18,12 @@ Config = Annotated[
 ]
 Models = Annotated[
     str | None,
-    typer.Option("--models", "--model", help="Model names, comma-separated; see 'sambench models'."),
+    typer.Option(
+        "--models",
+        "--model",
+        autocompletion=complete.several(complete.models),
+        help="Model names, comma-separated; see 'sambench models'.",
+    ),
 ]
 Adapters = Annotated[
     list[str] | None,
@@ -41,6 +48,7 @@ Dataset = Annotated[
         "--dataset",
         "--datasets",
         metavar="NAME|FILE.yaml",
+        autocompletion=complete.several(complete.datasets),
         help="A data set of 'sambench data list' or of a YAML file (docs/data.md); or, with --images and "
         "--annotations, what to call the data. 'coco' and 'lvis' have published numbers beside them.",
     ),
@@ -64,6 +72,7 @@ Engines = Annotated[
     typer.Option(
         "--engine",
         "--engines",
+        autocompletion=complete.several(complete.engines),
         help="What runs them, comma-separated: eager (default), compile, onnxruntime, openvino, tensorrt.",
     ),
 ]
@@ -72,11 +81,24 @@ Precisions = Annotated[
     typer.Option(
         "--precision",
         "--precisions",
+        autocompletion=complete.several(complete.precisions),
         help="What they compute in, comma-separated: fp32 (default), tf32, bf16, fp16, int8.",
     ),
 ]
 Seed = Annotated[int | None, typer.Option(help="Of what is drawn: images, shifts, orders (default 0).")]
-Out = Annotated[Path | None, typer.Option(help="Folder for records, results.json and the report.")]
+Out = Annotated[
+    Path | None,
+    typer.Option(help="Folder for records, results.json and the report; runs/ and a name by default."),
+]
+Track = Annotated[
+    str | None,
+    typer.Option(
+        "--track",
+        metavar="NAME",
+        help="Also send results to trackers, comma-separated: mlflow (where MLFLOW_TRACKING_URI says; the "
+        "default of a bare --track), tensorboard (docs/tracking.md).",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything, show the plan, run nothing.")]
 

@@ -9,12 +9,11 @@ from typing import Annotated, Any
 import typer
 
 from sambench.harness.cli import console, options
+from sambench.harness.cli.commands import App
 from sambench.harness.cli.ending import interruptible
 
-train = typer.Typer(
+train = App(
     help="Train a model of our own code: distill an encoder, finetune end to end (docs/training.md).",
-    no_args_is_help=True,
-    rich_markup_mode="markdown",
 )
 
 File = Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="Its keys: docs/training.md.")]
@@ -37,6 +36,7 @@ def finetune(
     seed: Seed = None,
     workers: Workers = None,
     device_batch: DeviceBatch = None,
+    track: options.Track = None,
 ) -> None:
     """Train all parts of a model by boxes and points (phase 2), or go on with an official checkpoint.
 
@@ -62,6 +62,7 @@ def distill(
     seed: Seed = None,
     workers: Workers = None,
     device_batch: DeviceBatch = None,
+    track: options.Track = None,
 ) -> None:
     """Train a model's image encoder to repeat the image embeddings of a larger one (phase 1).
 
@@ -119,15 +120,26 @@ def _run(run: Any, config: Any) -> None:
     from sambench.adapters.files import locked
     from sambench.evsam.memory import keep_freed_memory
     from sambench.harness.cli.train_progress import TrainProgress
+    from sambench.harness.config.keys import split
+    from sambench.harness.provenance import command_line
+    from sambench.harness.tracking.live import tracked
+    from sambench.harness.tracking.trackers import check_trackers
+    from sambench.harness.train.loop import Watcher, Watchers
     from sambench.harness.train.ranks import joined
 
+    trackers = split(config.track or "")
+    check_trackers(trackers, "track")
     keep_freed_memory()
     with joined(config.device) as ranks, interruptible(), contextlib.ExitStack() as stack:
+        progress = TrainProgress(console.err, ranks.first)
+        watchers: list[Watcher] = [progress]
         if ranks.first:
             stack.enter_context(locked(config.out))
-        console.warn_untried(config.device)
-        progress = stack.enter_context(TrainProgress(console.err, ranks.first))
-        found = run(config, ranks, progress)
+            sending = tracked(trackers, config.out, command_line(), console.warn, console.note)
+            watchers.append(stack.enter_context(sending))
+            console.warn_untried(config.device)
+        stack.enter_context(progress)
+        found = run(config, ranks, Watchers(watchers))
     if not ranks.first:
         return
     if found is None:

@@ -53,6 +53,7 @@ KEYS = (
     Key("masks", (EXPORT,)),
     Key("parts", (EXPORT,)),
     Key("force", (EXPORT,)),
+    Key("track", (RUN, THROUGHPUT)),
     Key("out", (RUN, THROUGHPUT, EXPORT)),
 )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sambench.adapters.devices import TRIED, kind_of
-from sambench.harness.config.common import Config, read_common
+from sambench.harness.config.common import Config, read_common, read_out, read_track
 from sambench.harness.config.content import SEED, Content, read
 from sambench.harness.config.datasets import DatasetConfig, read_datasets
 from sambench.harness.config.keys import THROUGHPUT
@@ -40,6 +40,8 @@ class ThroughputConfig(Config):
     audit: bool = False
     timeout: float | None = None
     """Seconds that a process may take; ``None`` for `worker_process.patience`."""
+    track: tuple[str, ...] = ()
+    """Trackers that get the results besides the folder."""
 
 
 def load_throughput(path: Path | None, flags: Mapping[str, Any]) -> tuple[ThroughputConfig, Content]:
@@ -54,6 +56,7 @@ def load_throughput(path: Path | None, flags: Mapping[str, Any]) -> tuple[Throug
     data = _data(content)
     config = ThroughputConfig(
         **common,
+        out=read_out(content, [data.name]),
         dataset=data.name,
         images=data.images,
         annotations=data.annotations,
@@ -64,6 +67,7 @@ def load_throughput(path: Path | None, flags: Mapping[str, Any]) -> tuple[Throug
         seed=int(content.number("seed", SEED)),
         audit=content.switch("audit"),
         timeout=_timeout(content),
+        track=read_track(content),
     )
     return config, content
 

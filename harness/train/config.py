@@ -51,6 +51,9 @@ class Validation:
     """Steps; and after the last."""
     metric: Literal["box", "click_1", "click_3", "click_5", "embedding"] = "box"
     """What decides which checkpoint is the best."""
+    least: float | None = None
+    """What that metric must come to after the last step (``embedding``: at most) for the weights to be
+    registered by a tracker; without it, any number will do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +94,8 @@ class Training:
     """Steps between checkpoints; one is also written at the end and when the training is told to stop."""
     picture_every: int = 0
     """Steps between pictures of predictions; 0 for none."""
+    track: str | None = None
+    """Where the curves go beside the folder: ``mlflow``, ``tensorboard``, or both, comma-separated."""
     bad_steps: int = 3
     """Steps in a row without a finite loss after which the training gives up."""
 

@@ -24,7 +24,7 @@ from sambench.harness.train.loop import Score, Trainer, Watcher
 from sambench.harness.train.phase import FinetunePhase, Phase
 from sambench.harness.train.picture import Pictures
 from sambench.harness.train.ranks import Ranks
-from sambench.harness.train.result import write_curve, write_model
+from sambench.harness.train.result import write_about, write_curve, write_model
 from sambench.harness.train.sources import Source, open_source
 from sambench.harness.train.validate import Validator
 from sambench.reports.report import check_extra
@@ -93,6 +93,7 @@ def train(
         "precision": config.precision,
     }
     trainer = Trainer(config, decides, phase, source, ranks, steps)
+    name = write_about(config, trainer.decides, str(ranks.device)) if ranks.first else ""
     validation = config.validation
     score = scorer(config, validation) if validation is not None and ranks.first else None
     if not trainer.run(watcher, score, _pictures(config, source, ranks)):
@@ -101,7 +102,7 @@ def train(
     if not ranks.first:
         return None
     write_curve(config.out, f"{config.model}, {steps:,} steps of {config.batch} images")
-    return write_model(config.out, state, decides | {"best": trainer.totals.best})
+    return write_model(config.out, state, decides | {"best": trainer.totals.best, "training": name})
 
 
 def _pictures(config: Training, source: Source, ranks: Ranks) -> Pictures | None:

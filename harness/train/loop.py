@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,6 +38,25 @@ class Watcher:
 
     def noted(self, text: str) -> None:
         """Something is to be known; told to the first process alone, for all."""
+
+
+class Watchers(Watcher):
+    """Tells several."""
+
+    def __init__(self, watchers: Sequence[Watcher]) -> None:
+        self.watchers = watchers
+
+    def started(self, done: int, steps: int, batch: int) -> None:
+        for watcher in self.watchers:
+            watcher.started(done, steps, batch)
+
+    def stepped(self, line: Mapping[str, Any]) -> None:
+        for watcher in self.watchers:
+            watcher.stepped(line)
+
+    def noted(self, text: str) -> None:
+        for watcher in self.watchers:
+            watcher.noted(text)
 
 
 Score = Callable[[Mapping[str, Tensor], int], dict[str, float]]
@@ -199,6 +219,7 @@ class Trainer:
             "wait_share": taken.waited / taken.seconds,
             "skipped": sum(seen.skipped.values()),
             "bad": taken.bad,
+            "time": round(time.time(), 3),
         }
         self.log.write(line)
         for reason in seen.damaged:
@@ -223,7 +244,8 @@ class Trainer:
         if best is None or (value < best["value"] if lower else value > best["value"]):
             self.totals.best = {"step": self.totals.step, "metric": metric, "value": value}
         if self.log is not None:
-            self.log.write({"step": self.totals.step, "validation": scores})
+            now = round(time.time(), 3)
+            self.log.write({"step": self.totals.step, "validation": scores, "time": now})
         words = ", ".join(f"{name} {one:.4g}" for name, one in scores.items())
         watcher.noted(f"step {self.totals.step}: {words}")
 

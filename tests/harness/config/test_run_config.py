@@ -196,12 +196,22 @@ def test_a_misspelt_word_is_named_with_the_right_one(
 
 @pytest.mark.parametrize(
     ("missing", "remedy"),
-    [("models", "--models"), ("suites", "--suites"), ("datasets", "--annotations"), ("out", "--out")],
+    [("models", "--models"), ("suites", "--suites"), ("datasets", "--annotations")],
 )
 def test_a_missing_key_is_named_with_its_flag(tmp_path: Path, missing: str, remedy: str) -> None:
     message = refused(tmp_path, {key: value for key, value in LEAST.items() if key != missing})
     assert remedy in message
     assert str(tmp_path / "run.yaml") in message
+
+
+def test_a_folder_that_is_not_named_is_called_after_the_file_or_else_the_data_sets(tmp_path: Path) -> None:
+    least = {key: value for key, value in LEAST.items() if key != "out"}
+    loaded, content = load_run(written(tmp_path, least), {})
+    assert loaded.out == Path("runs/run")
+    assert not content.has("out")
+    assert load_run(None, least)[0].out == Path("runs") / FULL["datasets"][0]["name"]
+    two = [FULL["datasets"][0] | {"name": name} for name in ("mine", "yours")]
+    assert load_run(None, least | {"datasets": two})[0].out == Path("runs/mine-yours")
 
 
 @pytest.mark.parametrize("missing", ["name", "images", "annotations"])

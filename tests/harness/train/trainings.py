@@ -48,7 +48,7 @@ TINY = zoo.Variant(
 RECIPE: dict[str, Any] = {"masks_per_image": 3, "mask_loss": "bce", "mask_weight": 2.0, "iou_weight": 1.0}
 OPTIMISER: dict[str, Any] = {"lr": 1e-3, "clip": "norm", "clip_at": 1.0}
 PATIENCE = 1200.0  # seconds for a job of several processes; alone on a machine it takes 20
-TIMES = ("images_per_s", "wait_share")
+TIMES = ("images_per_s", "wait_share", "time")
 """What differs from run to run in a line of the log."""
 
 
