@@ -37,12 +37,14 @@ FULL: dict[str, Any] = {
     "limit": 7,
     "seed": 3,
     "batch_size": 2,
+    "track": "tensorboard",
 }
 SAME_BY_FLAGS = shlex.split(
     "--models box,efficientvit_sam_l0 --suites gt_box,click --dataset coco --images val2017 "
     "--annotations instances.json --detections vitdet=boxes.json --evaluator pycocotools --out runs/here "
     "--weights efficientvit_sam_l0=l0.pt --protocol paper "
-    "--device cuda:1 --engine eager,openvino --precision fp32 --limit 7 --seed 3 --batch-size 2"
+    "--device cuda:1 --engine eager,openvino --precision fp32 --limit 7 --seed 3 --batch-size 2 "
+    "--track tensorboard"
 )
 LEAST = {key: FULL[key] for key in ("models", "suites", "datasets", "out")}
 
@@ -103,6 +105,7 @@ def test_file_and_flags_give_the_same_configuration(tmp_path: Path, recorder: Re
         limit=7,
         seed=3,
         batch_size=2,
+        track=("tensorboard",),
     )
 
 
