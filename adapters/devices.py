@@ -93,7 +93,9 @@ def wait_for(device: torch.device) -> None:
     """Wait until a device has done what it was given."""
     import torch
 
-    if device.type != "cpu":
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type != "cpu":
         torch.accelerator.synchronize(device)
 
 

@@ -4,7 +4,7 @@
 
 Drawn images, ground-truth boxes, and the filled box and the ellipse under 13 names: the quickest models there
 are, so that what is added weighs most. What it adds is bounded by what noise does not move: the seconds that
-the command waited at its end, and the processor seconds of the process that sends, as shares of the run's time.
+the command waited at its end, and the processor seconds of the process that sends, as shares of the run's.
 With ``--pairs N`` runs with and without a tracker take turns as well.
 """
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shlex
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +15,7 @@ from sambench.adapters.files import write_atomic, writing
 from sambench.adapters.weights.resolve import sha256_of
 from sambench.evsam.errors import SambenchError
 from sambench.harness.detect.shards import Shards
-from sambench.harness.provenance import cpu_capability, device_name, versions
+from sambench.harness.provenance import command_line, cpu_capability, device_name, versions
 from sambench.harness.sources import code_digest
 from sambench.suites.data.coco import CocoDataset, Entry
 from sambench.suites.data.fingerprints import images_sha256
@@ -68,7 +66,7 @@ def describe(
             "of": len(dataset),
             "image_ids": [e.record.id for e in entries] if len(entries) < len(dataset) else "all",
         },
-        "command": shlex.join(["sambench", *sys.argv[1:]]),
+        "command": command_line(),
     }
 
 
