@@ -34,10 +34,11 @@ lint: $(READY) build/typing/sambench
 	$(BIN)/mypy
 
 # The reader of docstrings follows links without end: it gets the five packages alone, not build/typing.
+# (With --quiet mkdocs counts no warnings, and --strict lets them pass.)
 docs: $(READY)  ## the documentation as a site, build/site, without a network
 	mkdir -p build/api/sambench
 	for package in $(PACKAGES); do ln -sfn ../../../$$package build/api/sambench/$$package; done
-	PYTHONPATH= NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	PYTHONPATH= NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "Open $(CURDIR)/build/site/index.html; its search wants $(BIN)/python -m http.server -d build/site"
 
 bench: $(READY)  ## times of each stage beside the plain loop

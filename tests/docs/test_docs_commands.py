@@ -76,7 +76,8 @@ def options_of(words: list[str]) -> set[str]:
     command = typer.main.get_command(app)
     for word in words:
         command = getattr(command, "commands", {}).get(word) or command
-    return {flag for parameter in command.params for flag in (*parameter.opts, *parameter.secondary_opts)}
+    parameters = command.get_params(command.context_class(command))
+    return {flag for parameter in parameters for flag in (*parameter.opts, *parameter.secondary_opts)}
 
 
 def test_flags_within_the_prose_are_there() -> None:

@@ -49,7 +49,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
     root = tmp_path_factory.mktemp("docs")
     rules = (ROOT / "Makefile").read_text().split("\ndocs:")[1].split("\n\n")[0]
-    assert "PYTHONPATH= NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict" in rules
+    assert "PYTHONPATH= NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict" in rules
     packages = re.search(r"^PACKAGES := (.*)$", (ROOT / "Makefile").read_text(), re.M)
     assert packages
     (root / "build" / "api" / "sambench").mkdir(parents=True)
@@ -58,7 +58,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "docs").symlink_to(ROOT / "docs")
     (root / "mkdocs.yml").write_text((ROOT / "mkdocs.yml").read_text())
     done = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict"],
+        [sys.executable, "-m", "mkdocs", "build", "--strict"],
         cwd=root,
         env=os.environ | {"NO_MKDOCS_2_WARNING": "1", "PYTHONPATH": ""},
         capture_output=True,
