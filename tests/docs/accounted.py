@@ -19,7 +19,7 @@ NOT_RUN = {
     r"MODELS=|HOST=": "of a script for Slurm",
     r"srun ": "needs Slurm",
     r"torchrun ": "needs several processes or machines; tests/harness/train/test_ranks.py runs two",
-    r"sambench run .*--track|sambench push|mlflow |tensorboard ": "needs a server; tests/harness/tracking has one",
+    r"sambench run .*--track|sambench push|mlflow |tensorboard ": "needs a server",
     r"sambench --install-completion": "changes the files of a user's shell",
     r"sambench weights fetch": "downloads",
     r"sambench detect ": "needs a detector's checkpoint; tests/adapters/detectors goes without",

@@ -110,6 +110,8 @@ def test_nothing_is_accounted_for_that_no_page_has() -> None:
     first = {next((p for p in (*NOT_RUN, *CHANGED) if re.match(p, text)), "") for text in texts}
     assert set(NOT_RUN) | set(CHANGED) == first - {""}
     assert all(any(re.match(pattern, text) for text in texts) for pattern in CODES)
+    reasons = " ".join([*NOT_RUN.values(), *(reason for _, reason in CHANGED.values())])
+    assert all((ROOT / path).exists() for path in re.findall(r"tests/[\w/]+(?:\.py)?", reasons))
 
 
 def test_other_tests_still_run_the_python_that_is_theirs() -> None:
