@@ -17,18 +17,26 @@ _WORDS = (
 )
 _NAMES = re.compile(rf"{_WORDS}|(?:^|_)(?:key|auth|sig)$", re.IGNORECASE)
 """Names whose values are secrets."""
+WORKING_FOLDERS = ("PWD", "OLDPWD")
+"""Variables that are named like passwords, and stand in every path."""
 
+_NAMED = rf"(?<![\w.-])[\w.-]*{_WORDS}[\w.-]{{0,60}}"
+_FLAG = rf"[\w-]*{_WORDS}[\w-]{{0,60}}"
+_VALUE = rf"""(?!{re.escape(HIDDEN)})(?:'[^']*'|"[^"]*"|[^&\s'"#]+)"""
 _PATTERNS = (
     # scheme://user:password@host, or a token alone before the host
-    (re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^/\s@'\"]+@", re.IGNORECASE), rf"\1{HIDDEN}@"),
-    # ?token=..., &X-Amz-Signature=..., --password=..., API_KEY=...
-    (re.compile(rf"([\w.-]*{_WORDS}[\w.-]*\s*=\s*)[^&\s'\"#]+", re.IGNORECASE), rf"\1{HIDDEN}"),
+    (re.compile(r"(\b[a-z][a-z0-9+.-]{0,20}://)[^/\s'\"]+@", re.IGNORECASE), rf"\1{HIDDEN}@"),
+    # ?token=..., &X-Amz-Signature=..., --password=..., API_KEY='...'
+    (re.compile(rf"({_NAMED}\s*=\s*){_VALUE}", re.IGNORECASE), rf"\1{HIDDEN}"),
     (re.compile(r"([?&](?:key|sig|auth)=)[^&\s'\"#]+", re.IGNORECASE), rf"\1{HIDDEN}"),
+    # {'token': '...'}, {"api_key": "..."}
+    (re.compile(rf"""((['"]){_NAMED}\2\s*:\s*)(?:'[^']*'|"[^"]*")""", re.IGNORECASE), rf"\1{HIDDEN}"),
     # --token VALUE
-    (re.compile(rf"(--[\w-]*{_WORDS}[\w-]*\s+)(?!-)\S+", re.IGNORECASE), rf"\1{HIDDEN}"),
-    (re.compile(r"\b(Bearer|Basic)\s+[\w.~+/=-]{8,}", re.IGNORECASE), rf"\1 {HIDDEN}"),
+    (re.compile(rf"((?<![\w-])--{_FLAG}\s+)(?!-){_VALUE}", re.IGNORECASE), rf"\1{HIDDEN}"),
+    # Authorization: Bearer ...; what follows looks like no word of a language
+    (re.compile(r"\b((?i:Bearer|Basic)\s+)(?=\S*(?:\d|[a-z][A-Z]|=))[\w.~+/=-]{8,}"), rf"\1{HIDDEN}"),
 )
-_SIGNS = re.compile(r"[=]|://|--|bearer|basic", re.IGNORECASE)
+_SIGNS = re.compile(rf"{_WORDS}|://|[?&]|bearer|basic", re.IGNORECASE)
 """Without one of these no pattern is in a text."""
 
 
@@ -47,7 +55,8 @@ def without_secrets(value: Any) -> Any:
 
 
 def _of_environment() -> list[str]:
-    found = {value for name, value in os.environ.items() if len(value) >= SHORTEST and _NAMES.search(name)}
+    named = {name: value for name, value in os.environ.items() if name not in WORKING_FOLDERS}
+    found = {value for name, value in named.items() if len(value) >= SHORTEST and _NAMES.search(name)}
     return sorted(found, key=len, reverse=True)
 
 
@@ -71,5 +80,12 @@ def _without(value: Any, known: Sequence[str]) -> Any:
 
 
 def _of_name(name: Any, value: Any, known: Sequence[str]) -> Any:
-    secret = isinstance(value, str) and value and re.search(_WORDS, str(name), re.IGNORECASE)
-    return HIDDEN if secret else _without(value, known)
+    secret = isinstance(value, str | list | tuple) and re.search(_WORDS, str(name), re.IGNORECASE)
+    return _hidden(value) if secret else _without(value, known)
+
+
+def _hidden(value: Any) -> Any:
+    """Hide all texts of a value; numbers are none, but counts."""
+    if isinstance(value, list | tuple):
+        return [_hidden(one) for one in value]
+    return HIDDEN if isinstance(value, str) and value else value

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from sambench.adapters.files import remove_leftovers, write_atomic
 from sambench.evsam.errors import SambenchError
+from sambench.harness.secrets import without_secrets
 from sambench.harness.shards import LEFT_OUT
 
 
@@ -135,7 +136,7 @@ class CellStore:
         return [[name, stat.st_size, stat.st_mtime_ns] for name, stat in stats]
 
     def _write(self, name: str, content: Mapping[str, Any]) -> None:
-        text = json.dumps(content, indent=1) + "\n"
+        text = json.dumps(without_secrets(content), indent=1) + "\n"
         write_atomic(self.folder / f"_{name}.json", text.encode())
 
     def _read(self, name: str) -> dict[str, Any] | None:

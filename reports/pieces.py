@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,18 +38,21 @@ def pieces(runs: Sequence[Path]) -> dict[str, bytes]:
     colors = model_colors(shown + [row.model for fast in speed_tables for row in fast.done])
     found: dict[str, bytes] = {}
     for n, table in enumerate(tables, start=1):
-        stem = _slug(f"{table.suite} {table.dataset}")
+        stem = _slug(f"{table.suite} {table.dataset}", found)
         found[f"tables/{stem}.csv"] = _csv(table.columns, table.rows)
         found |= _figures(stem, draw_figures(table, f"t{n}", colors))
     for n, fast in enumerate(speed_tables, start=1):
-        stem = _slug(f"throughput {fast.title}")
+        stem = _slug(f"throughput {fast.title} {fast.device}", found)
         found[f"tables/{stem}.csv"] = _csv(fast.columns, fast.rows)
         found |= _figures(stem, draw_speed(fast, others, f"s{n}", colors))
     return found
 
 
-def _slug(text: str) -> str:
-    return re.sub(r"[^a-z0-9_.]+", "-", text.lower()).strip("-")
+def _slug(text: str, taken: Collection[str]) -> str:
+    """Return a name for a table's files which no other has, though it had the same letters."""
+    slug = re.sub(r"[^a-z0-9_.]+", "-", text.lower()).strip("-.")
+    names = itertools.chain([slug], (f"{slug}-{n}" for n in itertools.count(2)))
+    return next(name for name in names if f"tables/{name}.csv" not in taken)
 
 
 def _figures(stem: str, figures: Sequence[Figure]) -> dict[str, bytes]:

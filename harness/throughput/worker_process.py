@@ -13,8 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from sambench.adapters.files import write_atomic
 from sambench.adapters.spec import ModelSpec
 from sambench.evsam.errors import SambenchError
+from sambench.harness.secrets import without_secrets
 from sambench.harness.times import in_words
 from sambench.suites.throughput.job import Job
 
@@ -72,9 +74,11 @@ def run_job(job: Job, stem: Path, timeout: float | None = None) -> dict[str, Any
     if found is None:
         reason = late(limit) if code is None else death(code, stderr)
         return {"status": "failed", "kind": "died", "reason": reason}
+    if (clean := without_secrets(found)) != found:  # an exception says what it was called with
+        write_atomic(file, (json.dumps(clean, indent=1) + "\n").encode())
     if found["status"] == "failed" and "Traceback" in stderr:
         print(stderr, file=sys.stderr)  # a bug: its author wants to see where
-    return found
+    return dict(clean)
 
 
 def _run(command: Sequence[str], given: str, limit: float) -> tuple[int, str]:

@@ -7,12 +7,15 @@ import json
 import math
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from sambench.harness.config.keys import split
 from sambench.harness.results import identity, question
-from sambench.harness.secrets import without_secrets
+from sambench.harness.secrets import redacted, without_secrets
 from sambench.harness.tracking.content import Entry, Point, Status, files_under, flat
+from sambench.harness.tracking.trackers import TRACKERS
 from sambench.suites.naming import departures
 from sambench.suites.results import CellResult, load_results
 
@@ -33,8 +36,9 @@ def entries_of_cells(out: Path, running: str | None, made: Mapping[str, bytes]) 
         SambenchError: the results cannot be read.
     """
     commands: dict[str, list[CellResult]] = {}
-    for cell in load_results(out):
-        commands.setdefault(command_of(cell), []).append(cell)
+    for cell in load_results(out):  # which an earlier version wrote with the secrets in it
+        clean = replace(cell, **without_secrets(cell.to_json()))
+        commands.setdefault(command_of(clean), []).append(clean)
     working = None if running is None else bare(running)
     found = []
     for command, cells in commands.items():
@@ -56,14 +60,11 @@ def bare(command: str) -> str:
         return command
     kept = []
     for word, before in zip(words, ["", *words], strict=False):
-        if word == "--track" or word.startswith("--track=") or (before == "--track" and word in TRACKS):
+        named = before == "--track" and any(name in TRACKERS for name in split(word))
+        if word == "--track" or word.startswith("--track=") or named:
             continue
         kept.append(word)
     return shlex.join(kept)
-
-
-TRACKS = ("mlflow", "tensorboard", "mlflow,tensorboard", "tensorboard,mlflow")
-"""What may stand behind ``--track``."""
 
 
 def _parent(
@@ -84,7 +85,7 @@ def _parent(
     tags = {"command": command, "folder": out.name, **git}
     return Entry(
         key=f"command {command}",
-        name=out.name,
+        name=redacted(out.name),
         tags=_said(tags | params),
         points=() if running else tuple(points),
         files={} if running else shared,

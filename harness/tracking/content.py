@@ -53,7 +53,7 @@ class Entry:
     status: Status = "finished"
     model: Model | None = None
     grows: bool = False
-    """Whether its numbers come one after the other, by steps; else they are all new where one has changed."""
+    """Whether its numbers come one after the other, by steps; else one replaces an earlier one."""
 
 
 def flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

@@ -25,10 +25,12 @@ class Sent:
     again has the same times."""
     run: str | None = None
     """What it is called there."""
-    points: str = ""
-    """Digest of its numbers; ..."""
-    count: int = 0
-    """... of numbers that come by steps, how many."""
+    points: dict[str, tuple[int, float]] = field(default_factory=dict)
+    """The last step and value of each of its numbers."""
+    logging: str = ""
+    """Digest of numbers that are being sent, and ..."""
+    logged: float = 0.0
+    """... the time that they have where they bring none: should they be sent again, it is the same."""
     tags: str = ""
     """Digest."""
     files: dict[str, str] = field(default_factory=dict)
@@ -73,7 +75,7 @@ class Ledger:
             return msgspec.convert(json.loads(path.read_text()) | {"path": path}, cls)
         except (OSError, ValueError, TypeError) as error:
             raise SambenchError(
-                f"{path}: damaged ({error}). Remove it to send everything again: what is there is found."
+                f"{path}: damaged ({error}). Remove it, and everything is sent again, as runs of their own."
             ) from None
 
     def identity(self, key: str) -> str:

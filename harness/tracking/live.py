@@ -68,7 +68,8 @@ class Sender:
         for line in self._process.stdout:
             try:
                 said = json.loads(line)
-            except ValueError:  # a library printed something
+                assert isinstance(said, dict)
+            except (ValueError, AssertionError):  # a library printed something
                 continue
             if "sending" in said:
                 self._patient_until = time.monotonic() + PATIENCE + said["bytes"] / SLOWEST
@@ -94,20 +95,21 @@ class Sender:
 
     def end(self) -> bool:
         """Have the rest sent; return whether all arrived. It is waited for as long as something does."""
-        now = time.monotonic()
-        until = now + START if self._patient_until is None else max(self._patient_until, now + PATIENCE)
+        until = time.monotonic() + (START if self._patient_until is None else PATIENCE)
         self._write("end")
         try:
-            while self._process.poll() is None and time.monotonic() < (self._patient_until or until):
+            while self._process.poll() is None and time.monotonic() < max(until, self._patient_until or 0.0):
                 time.sleep(0.02)
         except KeyboardInterrupt:  # the user does not want to wait: the rest is for `sambench push`
             self.failed = "stopped"
         if self._process.poll() is None:
             self._process.kill()
             self.failed = self.failed or f"no answer for {PATIENCE:.0f} s"
-        self._process.wait()
+        code = self._process.wait()
         self._reader.join(1.0)
-        return self._process.returncode == 0 and not self.failed
+        if code and not self.failed:
+            self.failed = f"its process ended with {code}"
+        return not self.failed
 
 
 class Tracking(Listener, Watcher):

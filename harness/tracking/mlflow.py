@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import os
+import posixpath
 import re
+import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
 from sambench.evsam.errors import SambenchError
+from sambench.harness.secrets import redacted
 from sambench.harness.tracking.content import Entry, Model, Point
 from sambench.harness.tracking.tracker import Tracker
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from mlflow.entities import Param, RunTag
+
+    T = TypeVar("T", Param, RunTag)
 
 EXPERIMENT = "sambench"
 """Where ``MLFLOW_EXPERIMENT_NAME`` and ``MLFLOW_EXPERIMENT_ID`` say nothing."""
@@ -30,7 +36,9 @@ ENVIRONMENT = {
 """Set where the user has not set it."""
 
 # What MLflow takes at most (mlflow.utils.validation).
-MOST_ENTRIES, LONGEST_PARAM, LONGEST_TAG = 100, 6000, 8000
+MOST_ENTRIES, LONGEST_PARAM, LONGEST_TAG, LONGEST_NAME = 100, 6000, 8000, 250
+MOST_LETTERS = 100_000
+"""Of a call's texts: a call has at most a million bytes, and a letter up to twelve of them."""
 STATUS = {"running": "RUNNING", "finished": "FINISHED", "failed": "FAILED", "killed": "KILLED"}
 SOON = 5.0
 """Seconds in which a server says anything at all."""
@@ -65,8 +73,9 @@ class MlflowTracker(Tracker):
         try:
             self._client = mlflow.MlflowClient(address)
         except (ImportError, MlflowException) as error:
+            reason = redacted(str(error))
             raise SambenchError(
-                f"MLFLOW_TRACKING_URI: {plain_address(address)} cannot be used ({error}). Give a server's "
+                f"MLFLOW_TRACKING_URI: {plain_address(address)} cannot be used ({reason}). Give a server's "
                 "address, http://HOST:5000; a database needs the whole package: pip install mlflow."
             ) from None
 
@@ -82,13 +91,24 @@ class MlflowTracker(Tracker):
             except HTTPError:
                 pass  # an answer as well
             except OSError as error:
-                raise OSError(f"does not answer ({getattr(error, 'reason', error)})") from None
+                reason = getattr(error, "reason", error)
+                if not isinstance(reason, ssl.SSLError):  # which is MLflow's to judge: it has settings for it
+                    raise OSError(f"does not answer ({reason})") from None
 
     @property
     def experiment(self) -> str:
-        """The experiment's identity; it is made where it is missing."""
+        """The experiment's identity; it is made where it is missing.
+
+        Raises:
+            SambenchError: it was deleted, which keeps its name taken.
+        """
         if self._experiment is None:
             found = self._client.get_experiment_by_name(self._named)
+            if found and found.lifecycle_stage == "deleted":
+                raise SambenchError(
+                    f"{self.where}: was deleted there. Choose another by MLFLOW_EXPERIMENT_NAME, or restore "
+                    f"it: mlflow experiments restore --experiment-id {found.experiment_id}"
+                )
             self._experiment = found.experiment_id if found else self._new_experiment()
         return self._experiment
 
@@ -119,27 +139,28 @@ class MlflowTracker(Tracker):
             tags["mlflow.parentRunId"] = parent
         if commit := entry.tags.get("git.commit"):
             tags["mlflow.source.git.commit"] = commit
-        run = self._client.create_run(self.experiment, int(began * 1000), tags, entry.name)
+        name = cut(entry.name, LONGEST_NAME)
+        run = self._client.create_run(self.experiment, round(began * 1000), tags, name)
         return str(run.info.run_id)
 
     def describe(self, run: str, params: Mapping[str, str]) -> None:
         from mlflow.entities import Param
 
         content = [Param(named(k), cut(v, LONGEST_PARAM)) for k, v in params.items()]
-        for part in _parts(content, MOST_ENTRIES):
+        for part in _parts(content):
             self._client.log_batch(run, params=part)
 
     def log(self, run: str, points: Sequence[Point]) -> None:
         from mlflow.entities import Metric
 
-        content = [Metric(named(p.name), p.value, int((p.time or 0) * 1000), p.step) for p in points]
+        content = [Metric(named(p.name), p.value, round((p.time or 0) * 1000), p.step) for p in points]
         self._client.log_batch(run, metrics=content)
 
     def tag(self, run: str, tags: Mapping[str, str]) -> None:
         from mlflow.entities import RunTag
 
         content = [RunTag(named(k), cut(v, LONGEST_TAG)) for k, v in tags.items()]
-        for part in _parts(content, MOST_ENTRIES):
+        for part in _parts(content):
             self._client.log_batch(run, tags=part)
 
     def upload(self, run: str, source: Path, place: str) -> None:
@@ -170,13 +191,16 @@ class MlflowTracker(Tracker):
 
 def plain_address(address: str) -> str:
     """Return an address without user, password, query and fragment."""
-    address = re.split(r"[?#]", address)[0]
-    return re.sub(r"(?<=://)[^/]*@", "", address)
+    address = re.sub(r"(?<=://)[^/]*@", "", address)
+    return re.split(r"[?#]", address)[0]
 
 
 def named(name: str) -> str:
     """Return a name that MLflow takes: ``AP@50`` is ``AP_50``."""
-    return re.sub(r"[^\w\-. :/]", "_", name)
+    name = re.sub(r"[^\w\-. :/]", "_", name)
+    if posixpath.normpath(name) != name or name.startswith((".", "/")):  # no path that leads elsewhere
+        name = re.sub(r"/|^\.+", "_", name) or "_"
+    return cut(name, LONGEST_NAME)
 
 
 def cut(text: str, length: int) -> str:
@@ -187,6 +211,15 @@ def cut(text: str, length: int) -> str:
     return text[: length - len(mark)] + mark
 
 
-def _parts(content: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    for start in range(0, len(content), size):
-        yield content[start : start + size]
+def _parts(content: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Cut parameters or tags into what a call may have."""
+    part: list[T] = []
+    letters = 0
+    for one in content:
+        letters += len(one.key) + len(one.value)
+        if part and (len(part) == MOST_ENTRIES or letters > MOST_LETTERS):
+            yield part
+            part, letters = [], len(one.key) + len(one.value)
+        part.append(one)
+    if part:
+        yield part

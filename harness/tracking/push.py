@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from sambench.adapters.files import locked
@@ -19,6 +21,8 @@ from sambench.harness.tracking.tracker import Tracker
 from sambench.harness.tracking.trainings import entries_of_training
 from sambench.harness.train.result import ABOUT
 from sambench.reports.pieces import pieces
+
+RESULTS = "results.json"
 
 BATCH = 1000
 """Numbers a call: what MLflow takes at most (mlflow.utils.validation)."""
@@ -39,17 +43,23 @@ def entries_of(out: Path, running: str | None = None) -> list[Entry]:
         running: the command that is at work on it, if one is.
 
     Raises:
-        SambenchError: it is no such folder, or cannot be read.
+        SambenchError: it cannot be read.
     """
     found = []
     if (out / ABOUT).is_file():
         found += entries_of_training(out, running is not None)
-    if (out / "results.json").is_file():
+    if (out / RESULTS).is_file():
         made = pieces([out]) if running is None else {}
         found += entries_of_cells(out, running, made)
+    return found
+
+
+def _has_something(out: Path, running: str | None) -> bool:
+    """Tell whether there is anything to send yet; of a folder that nobody works on there must be."""
+    found = (out / ABOUT).is_file() or (out / RESULTS).is_file()
     if not found and running is None:
         raise SambenchError(
-            f"{out}: no results.json and no {ABOUT} in it. Name the --out folder of a run or a training."
+            f"{out}: no {RESULTS} and no {ABOUT} in it. Name the --out folder of a run or a training."
         )
     return found
 
@@ -64,12 +74,13 @@ def push(out: Path, tracker: Tracker, say: Say, running: str | None = None) -> i
         running: the command that is at work on the folder, if one is.
 
     Raises:
-        SambenchError: the folder or the ledger cannot be read or written.
+        SambenchError: it is no such folder, or it or the ledger cannot be read or written.
         UnreachableError: the place does not answer; what was sent until then stays sent.
     """
-    entries = entries_of(out, running)
-    ledger_path = Ledger.open(out, tracker.name).path
-    with locked(ledger_path):
+    if not _has_something(out, running):
+        return 0
+    with locked(Ledger.open(out, tracker.name).path):
+        entries = entries_of(out, running)  # as it is now, for another command may have sent it meanwhile
         ledger = Ledger.open(out, tracker.name)
         place = ledger.places.setdefault(tracker.where, Place())
         sender = _Sender(tracker, ledger, place, say)
@@ -81,8 +92,8 @@ def push(out: Path, tracker: Tracker, say: Say, running: str | None = None) -> i
         except SambenchError:
             raise
         except Exception as error:  # of whatever kind a tracker's library has
-            said = " ".join(str(error).split())[:300] or type(error).__name__
-            raise UnreachableError(redacted(f"{tracker.where}: {said}")) from None
+            said = redacted(" ".join(str(error).split()))[:300] or type(error).__name__
+            raise UnreachableError(f"{tracker.where}: {said}") from None
     return sender.count
 
 
@@ -94,12 +105,17 @@ class _Sender:
         self.count = 0
 
     def see_what_is_there(self, entries: Sequence[Entry]) -> None:
-        """Forget what was sent to a place that does not have it any more."""
+        """Forget the commands and trainings that a place has not any more, and what went with them."""
         self.say("looking for it", 0)
         self.tracker.reach()
-        runs = [self.sent[e.key].run for e in entries if e.parent is None and e.key in self.sent]
-        if runs and runs[0] is not None and not self.tracker.exists(runs[0]):
-            self.sent.clear()
+        gone = {e.key for e in entries if e.parent is None and self._is_gone(e.key)}
+        gone |= {e.key for e in entries if e.parent in gone and self._is_gone(e.key)}
+        for key in gone:
+            del self.sent[key]
+
+    def _is_gone(self, key: str) -> bool:
+        run = self.sent[key].run if key in self.sent else None
+        return run is not None and not self.tracker.exists(run)
 
     def _lacking(self, entry: Entry) -> bool:
         sent = self.sent[entry.key]
@@ -116,6 +132,8 @@ class _Sender:
         """Send what is lacking of an entry, a step at a time."""
         if entry.key in self.sent and not self._lacking(entry):
             return
+        if entry.parent is not None and self._is_gone(entry.key):  # somebody removed this one cell
+            del self.sent[entry.key]
         sent = self.sent.setdefault(entry.key, Sent(began=round(time.time(), 3)))
         self.ledger.save()
         if sent.run is None:
@@ -151,16 +169,15 @@ class _Sender:
         points = _new_points(entry, sent)
         if not points:
             return
-        now = sent.began if not sent.points else time.time()  # a number that changed is a later one
         for start in range(0, len(points), BATCH):
             part = points[start : start + BATCH]
+            if sent.logging != (digest := _digest([(p.name, p.value, p.step) for p in part])):
+                sent.logging, sent.logged = digest, round(time.time(), 3)
+                self.ledger.save()
             self.say(f"{entry.name}: {len(part)} numbers", 0)
-            self.tracker.log(run, [p if p.time else Point(p.name, p.value, p.step, now) for p in part])
-            if entry.grows:
-                sent.count += len(part)
-                self._keep()
-        sent.points = _digest([(p.name, p.value, p.step) for p in entry.points])
-        self._keep()
+            self.tracker.log(run, [p if p.time else replace(p, time=sent.logged) for p in part])
+            sent.points |= {p.name: (p.step, p.value) for p in part}
+            self._keep()
 
     def _upload(self, entry: Entry, sent: Sent, run: str) -> None:
         for place, mark in _marks(entry).items():
@@ -186,11 +203,16 @@ class _Sender:
 
 
 def _new_points(entry: Entry, sent: Sent) -> Sequence[Point]:
-    """The numbers that a place does not have: those behind the ones that it has, or all if any changed."""
-    if entry.grows:
-        return entry.points[sent.count :]
-    digest = _digest([(p.name, p.value, p.step) for p in entry.points])
-    return entry.points if entry.points and digest != sent.points else ()
+    """The numbers that a place does not have: of later steps than those that it has, or changed.
+
+    A training that goes on repeats steps behind its checkpoint; of these the first numbers stay.
+    """
+
+    def new(point: Point) -> bool:
+        step, value = sent.points.get(point.name, (-1, math.nan))
+        return point.step > step or (not entry.grows and point.value != value)
+
+    return [point for point in entry.points if new(point)]
 
 
 def _marks(entry: Entry) -> dict[str, str]:

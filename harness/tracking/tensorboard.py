@@ -14,8 +14,15 @@ if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 
+LONGEST = 100
+"""Letters of a run's name in the name of its folder."""
+
+
 class TensorboardTracker(Tracker):
     """Events beside the results: ``tensorboard --logdir OUT/tensorboard``.
+
+    What a process wrote and then died before it was noted down is written again, with the same steps and
+    times: TensorBoard shows it as one.
 
     Args:
         out: the folder whose content is shown.
@@ -43,21 +50,26 @@ class TensorboardTracker(Tracker):
         return (self._root / run).is_dir()
 
     def create(self, entry: Entry, identity: str, began: float, parent: str | None) -> str:
-        run = f"{re.sub(r'[^A-Za-z0-9.]+', '_', entry.name).strip('_')}-{identity[:8]}"
+        run = f"{re.sub(r'[^A-Za-z0-9.]+', '_', entry.name).strip('_')[:LONGEST]}-{identity[:8]}"
         (self._root / run).mkdir(parents=True, exist_ok=True)
         return run
 
     def describe(self, run: str, params: Mapping[str, str]) -> None:
         if params:
-            self._writer(run).add_text("parameters", _table(params))
+            self._say(run, "parameters", params)
 
     def log(self, run: str, points: Sequence[Point]) -> None:
         writer = self._writer(run)
         for point in points:
             writer.add_scalar(point.name, point.value, point.step, point.time)
+        writer.flush()  # for the ledger says next that they are there
 
     def tag(self, run: str, tags: Mapping[str, str]) -> None:
-        self._writer(run).add_text("tags", _table(tags))
+        self._say(run, "tags", tags)
+
+    def _say(self, run: str, title: str, rows: Mapping[str, str]) -> None:
+        self._writer(run).add_text(title, _table(rows))
+        self._writer(run).flush()
 
     def upload(self, run: str, source: Path, place: str) -> None:
         """Show pictures; other files are beside the events anyway."""
@@ -67,13 +79,14 @@ class TensorboardTracker(Tracker):
 
             with Image.open(source) as image:
                 self._writer(run).add_image(place, np.asarray(image.convert("RGB")), dataformats="HWC")
+            self._writer(run).flush()
 
     def end(self, run: str, status: str, ended: float) -> None:
         """Nothing: the tags say it."""
 
     def register(self, run: str, model: Model) -> str:
         """Name the weights, which stay where they are."""
-        self._writer(run).add_text("model", _table({"name": model.name, **model.tags}))
+        self._say(run, "model", {"name": model.name, **model.tags})
         return model.sha256
 
     def close(self) -> None:

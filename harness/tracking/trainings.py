@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,7 +31,7 @@ def entries_of_training(out: Path, running: bool) -> list[Entry]:
     weights = out / MODEL
     notes = notes_of(weights) if weights.is_file() else None
     whole = notes is not None and notes.get("training") == about["id"]
-    files = {} if running else _files(out)
+    files = {} if running else _files(out, whole)
     if whole:
         files[WEIGHTS] = weights
     model = None
@@ -60,7 +61,9 @@ def read_about(out: Path) -> dict[str, Any]:
     """
     try:
         found = json.loads((out / ABOUT).read_text(encoding="utf-8"))
-        return {"id": found["id"], "kind": found["kind"], "decides": found["decides"], **found}
+        for path in (("id",), ("kind",), ("decides", "model"), ("decides", "steps"), ("decides", "data")):
+            functools.reduce(lambda content, name: content[name], path, found)
+        return dict(found)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SambenchError(
             f"{out / ABOUT}: cannot be read ({error}). A training writes it when it begins."
@@ -77,9 +80,9 @@ def _points(lines: Sequence[Mapping[str, Any]]) -> Iterator[Point]:
                 yield Point(name, float(value), int(line["step"]), line.get("time"))
 
 
-def _files(out: Path) -> dict[str, Path]:
-    """What is worth keeping of it, but for the weights: not its checkpoints."""
-    names = (ABOUT, "metrics.jsonl", "curve.png")
+def _files(out: Path, whole: bool) -> dict[str, Path]:
+    """What is worth keeping of it, but for the weights: not its checkpoints, nor an earlier one's curve."""
+    names = (ABOUT, "metrics.jsonl", *(["curve.png"] if whole else []))
     found = {name: out / name for name in names if (out / name).is_file()}
     pictures = out / "pictures"
     return found | (files_under(pictures, "pictures") if pictures.is_dir() else {})

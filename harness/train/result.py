@@ -18,6 +18,7 @@ from torch import Tensor
 from sambench.adapters.files import write_atomic
 from sambench.evsam.errors import SambenchError
 from sambench.harness.provenance import command_line, git_state, hardware, versions
+from sambench.harness.secrets import without_secrets
 from sambench.harness.train.config import Distilling, Training
 from sambench.harness.train.log import read_lines
 
@@ -38,7 +39,9 @@ def write_about(config: Training, decides: Mapping[str, Any], device: str) -> st
     path, known = config.out / ABOUT, {}
     with contextlib.suppress(OSError, ValueError):
         known = json.loads(path.read_text(encoding="utf-8"))
-    if known.get("decides") != decides:  # else it is the one that an earlier command began
+    if known.get("decides") != without_secrets(decides):  # else it is the one that an earlier command began
+        if known:  # whose steps are not this one's
+            (config.out / "metrics.jsonl").unlink(missing_ok=True)
         known = {}
     about = {
         "schema": 1,
@@ -52,7 +55,7 @@ def write_about(config: Training, decides: Mapping[str, Any], device: str) -> st
         "versions": versions(),
         "git": git_state(),
     }
-    write_atomic(path, (json.dumps(about, indent=1) + "\n").encode())
+    write_atomic(path, (json.dumps(without_secrets(about), indent=1) + "\n").encode())
     return str(about["id"])
 
 
@@ -111,6 +114,7 @@ def write_model(out: Path, state: Mapping[str, Tensor], about: Mapping[str, Any]
         SambenchError: it cannot be written.
     """
     path = out / MODEL
-    notes = {"sambench": json.dumps({**about, "versions": versions(), "git": git_state()})}
+    said = without_secrets({**about, "versions": versions(), "git": git_state()})
+    notes = {"sambench": json.dumps(said)}
     write_atomic(path, save({key: value.contiguous() for key, value in state.items()}, notes))
     return path
