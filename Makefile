@@ -5,8 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO := runs/demo
+PACKAGES := adapters evsam harness reports suites
 
-.PHONY: demo test check parity lint bench install clean
+.PHONY: demo test check parity lint docs bench wheel install clean
 
 demo: $(READY)  ## the main job on the embedded data: a small EfficientViT-SAM beside baselines
 	$(BIN)/sambench data make shapes --out data/shapes --images 24 --seed 0
@@ -29,10 +30,24 @@ parity: $(READY)  ## golden parity of all models, the largest included (7 GB of 
 lint: $(READY) build/typing/sambench
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	test ! -x $(BIN)/hadolint || $(BIN)/hadolint Dockerfile
 	$(BIN)/mypy
+
+# The reader of docstrings follows links without end: it gets the five packages alone, not build/typing.
+# (With --quiet mkdocs counts no warnings, and --strict lets them pass.)
+docs: $(READY)  ## the documentation as a site, build/site, without a network
+	mkdir -p build/api/sambench
+	for package in $(PACKAGES); do ln -sfn ../../../$$package build/api/sambench/$$package; done
+	PYTHONPATH= NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "Open $(CURDIR)/build/site/index.html; its search wants $(BIN)/python -m http.server -d build/site"
 
 bench: $(READY)  ## times of each stage beside the plain loop
 	$(BIN)/python -m benchmarks.suites
+
+# One wheel into a fresh environment of each interpreter, with a small run in it: several GB each, one at a time.
+PYTHONS ?= $(PYTHON)
+wheel: $(READY)  ## the wheel in clean environments, by each of PYTHONS="python3.11 python3.12"
+	$(BIN)/python -m tests.packaging.try_wheel $(PYTHONS)
 
 # The namespace as a folder, for type checkers, and on PYTHONPATH for a checkout that cannot be installed.
 build/typing/sambench:
@@ -42,11 +57,11 @@ build/typing/sambench:
 install: $(READY)
 
 $(READY): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
-		{ echo "sambench needs Python 3.11, 3.12 or 3.13; name one with: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "sambench needs Python 3.11 or newer; name one with: make PYTHON=python3.12"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing into $(VENV) (torch is large; a minute or two)"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[report,hf,onnx,openvino,dev]' \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[report,hf,onnx,openvino,dev,docs]' \
 		torchvision addict termcolor yapf tensorrt-rtx-cu13-libs tensorrt-rtx-cu13-bindings
 	# These ask for the OpenCV with windows, which bare servers cannot load; the headless one serves them as well.
 	# Of the last one the tests want BERT's vocabulary alone.

@@ -33,7 +33,7 @@ class Prompts:
     points: Tensor | None = None
     """(N, P, 2) float, x y."""
     labels: Tensor | None = None
-    """(N, P) int: 1 foreground, 0 background, -1 padding."""
+    """(N, P) int: 1 foreground, 0 background, -1 padding: no point at all. No suite pads; callers may."""
     masks: Tensor | None = None
     """(N, 1, h, w) float, the logits of the round before at the model's low resolution (SAM: 256 x 256)."""
 
@@ -95,7 +95,8 @@ class Prediction:
     """M masks for each of N prompts."""
 
     logits: Tensor
-    """(N, M, h, w) at the model's own low resolution; a mask is ``> 0`` after `Segmenter.upsample`."""
+    """(N, M, h, w), finite, at the model's own low resolution, which may be the image's size. A mask is
+    ``> 0`` after `Segmenter.upsample`."""
     iou: Tensor
     """(N, M) quality as predicted by the model."""
 
@@ -284,11 +285,18 @@ class Segmenter(ABC):
 
     @abstractmethod
     def decode_batch(self, embedding: Embedding, prompts: Prompts, multimask: bool) -> Prediction:
-        """Decode prompts that fit one call and that `capabilities` allow; M is 1 where not ``multimask``."""
+        """Decode prompts that fit one call and that `capabilities` allow.
+
+        Args:
+            embedding: of this segmenter's own `embed`.
+            prompts: N of them, with as many points each.
+            multimask: all alternatives that the model has, M of them; else its single mask, M is 1. A
+                model that has one mask gives it either way.
+        """
 
     @abstractmethod
     def upsample(self, logits: Tensor, size: Size) -> Tensor:
-        """Bring logits (N, h, w) to an image's size, (N, H, W)."""
+        """Bring logits (N, h, w) to an image's size, (N, H, W); those of that size stay as they are."""
 
 
 def best_of(prediction: Prediction, by: Tensor | None = None) -> Best:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sambench.adapters import engines, plugins
+from sambench.adapters.devices import check_device
 from sambench.adapters.models import LIBRARIES, REGISTRY, Entry
 from sambench.adapters.plugins import AdapterSpec
 from sambench.adapters.weights.shipped import shipped
@@ -16,8 +17,6 @@ from sambench.adapters.weights.upstream import upstreams
 from sambench.evsam.errors import SambenchError, did_you_mean
 
 if TYPE_CHECKING:
-    import torch
-
     from sambench.adapters.base import Segmenter
 
 
@@ -98,7 +97,7 @@ def create(
         name: of a model of `known`, or ``hf:...`` or ``ultralytics:...``.
         weights: path of an official checkpoint; ``"random"`` for a seeded random initialisation, marked as
             such in every result; ``None`` for the registered file in the weights folder.
-        device: ``"cpu"``, ``"cuda"`` or ``"cuda:1"``.
+        device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, or another accelerator of torch (`adapters.devices`).
         engine: what runs the model, and ...
         precision: ... what it computes in (`adapters.engines.ENGINES`).
 
@@ -151,28 +150,3 @@ def _allow_tf32(allowed: bool) -> None:
     import torch
 
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = allowed
-
-
-def check_device(name: str) -> torch.device:
-    """Return a device that this machine has; of several cards, which one.
-
-    Raises:
-        SambenchError: it has not.
-    """
-    import torch
-
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise SambenchError(f"no device {name!r}; say cpu, cuda or cuda:1.") from None
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise SambenchError(
-            f"device {name!r}: this machine has no CUDA device that torch can use. Say --device cpu."
-        )
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise SambenchError(f"device {name!r}: this machine has {torch.cuda.device_count()} CUDA devices.")
-    if device.type not in ("cpu", "cuda") or (device.type == "cpu" and device.index):
-        raise SambenchError(f"device {name!r} is not supported; say cpu or cuda.")
-    if device.type == "cuda" and device.index is None:  # asking torch would take up memory of the card
-        device = torch.device("cuda", torch.cuda.current_device() if torch.cuda.is_initialized() else 0)
-    return device

@@ -24,9 +24,9 @@ from rich.progress import track
 from torch import Tensor
 
 from benchmarks.suites import RESULTS
+from sambench.adapters.devices import check_device
 from sambench.adapters.families.sam_vit import VARIANTS
 from sambench.adapters.modules.vit import GRID, WINDOW, attend
-from sambench.adapters.registry import check_device
 from sambench.evsam.memory import keep_freed_memory
 from sambench.harness.provenance import device_name, git_state, versions
 

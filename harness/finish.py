@@ -8,6 +8,7 @@ import sys
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from sambench.adapters.version import version
 from sambench.evsam.errors import SambenchError
 from sambench.harness.key import digest_of
 from sambench.harness.plan import Cell, Group, Plan
@@ -146,7 +147,7 @@ def _provenance(state: CellState, group: Group, plan: Plan, command: str) -> dic
         "images": {"path": data.config.images.as_posix(), "sha256": data.images_sha256},
         "git": git_state(),
         "code_sha256": cell.key["code_sha256"],
-        "versions": cell.score_key["versions"] | cell.key["versions"],
+        "versions": {"sambench": version(), **cell.score_key["versions"], **cell.key["versions"]},
         "loaded": cell.key["loaded"],
         "environment": cell.key["environment"],
         "evaluator": plan.config.evaluator if cell.detections else None,

@@ -13,7 +13,7 @@ from sambench.adapters.engines import ENGINES, replaces
 from sambench.adapters.engines.calibrate import calibrated_on
 from sambench.adapters.engines.processor import features
 from sambench.adapters.registry import entry
-from sambench.harness.provenance import cpu_capability, versions
+from sambench.harness.provenance import cpu_capability, libraries
 from sambench.harness.sources import code_digest
 from sambench.harness.variants import Variant
 from sambench.suites.environment import environment
@@ -30,10 +30,10 @@ def model_key(variant: Variant, device: str, *modules: str) -> Key:
         modules: whose sources decide too, beside the model's own and its engine's.
     """
     model, weights = entry(variant.model), variant.weights
-    own, libraries = [model.target.rpartition(":")[0]], model.libraries
+    own, needed = [model.target.rpartition(":")[0]], model.libraries
     if replaces(variant.engine, variant.precision):
         own.append(ENGINES[variant.engine].target)
-        libraries += ENGINES[variant.engine].libraries
+        needed += ENGINES[variant.engine].libraries
     return {
         "model": variant.model,
         "options": dict(model.options),
@@ -47,7 +47,7 @@ def model_key(variant: Variant, device: str, *modules: str) -> Key:
         "loaded": variant.loaded.key(),
         "environment": environment(),
         "calibrated_on": None if variant.not_applicable else calibrated_on(variant.precision),
-        "versions": versions(*libraries),
+        "versions": libraries(*needed),
     }
 
 

@@ -16,7 +16,7 @@ from sambench.evsam.errors import SambenchError
 from sambench.harness.config.datasets import DatasetConfig
 from sambench.harness.config.run import RunConfig
 from sambench.harness.key import Key, digest_of, folder_name, model_key
-from sambench.harness.provenance import device_name, versions
+from sambench.harness.provenance import device_name, libraries
 from sambench.harness.sources import code_digest
 from sambench.harness.store import CellStore
 from sambench.harness.variants import Variant, make_variants, model_spec, stands_apart
@@ -224,7 +224,7 @@ def _cell(variant: Variant, asked: _Asked, data: Data, config: RunConfig) -> Cel
         "style": setting.style,
         "evaluator": setting.evaluator,
         "code_sha256": code_digest(suite.__module__, scoring=True),
-        "versions": versions(*EVALUATORS),
+        "versions": libraries(*EVALUATORS),
     }
     run_by = [w for w in (variant.engine, variant.precision) if w not in ("eager", "fp32")]
     name = folder_name(key, variant.model, *run_by, suite.name, asked.dataset)

@@ -12,7 +12,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from sambench.adapters import devices
 from sambench.adapters.engines import processor
+from sambench.adapters.version import version
 from sambench.harness.secrets import redacted
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -20,11 +22,20 @@ LIBRARIES = ("torch", "numpy", "pillow", "opencv-python-headless", "pycocotools"
 """What pixels, masks and their run lengths come from."""
 
 
-@cache
 def versions(*more: str) -> dict[str, str]:
-    """Versions of Python, sambench and the libraries that numbers depend on, and of more where installed."""
+    """Versions of sambench and of all that `libraries` has."""
+    return {"sambench": version(), **libraries(*more)}
+
+
+@cache
+def libraries(*more: str) -> dict[str, str]:
+    """Versions of Python and the libraries that numbers depend on, and of more where installed.
+
+    That of sambench is not among them: what decides a number is the code, which has a digest of its own, and
+    a version that moves with every commit would make finished work look unfinished.
+    """
     found = {"python": platform.python_version()}
-    for name in ("sambench", *LIBRARIES, *more):
+    for name in (*LIBRARIES, *more):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
@@ -56,11 +67,13 @@ def command_line() -> str:
 
 
 def device_name(device: str) -> str:
-    """Name the hardware behind ``cpu`` or ``cuda:0``."""
+    """Name the hardware behind ``cpu`` or ``cuda:0``; of what nobody tried with the word ``(untested)``."""
     import torch
 
     if device.startswith("cuda"):
         return str(torch.cuda.get_device_name(device))
+    if devices.untried(device):
+        return f"{devices.name_of(torch.device(device))} of {processor.name()} (untested)"
     return f"{processor.name()}, {torch.get_num_threads()} threads"
 
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sambench.adapters.base import Weights
+from sambench.adapters.devices import check_device
 from sambench.adapters.engines import check as check_engine
 from sambench.adapters.loaded import Loaded
 from sambench.adapters.plugins import AdapterSpec
-from sambench.adapters.registry import check_device, create, entry, has_parameters
+from sambench.adapters.registry import create, entry, has_parameters
 from sambench.adapters.spec import ModelSpec
 from sambench.adapters.weights.resolve import plain, resolve
 from sambench.evsam.errors import SambenchError

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from sambench.evsam.errors import SambenchError
+from sambench.adapters.extras import missing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,8 +61,8 @@ def draw(image: np.ndarray, rows: Sequence[Row]) -> bytes:
     try:
         import matplotlib
         from matplotlib.figure import Figure
-    except ImportError:
-        raise SambenchError("show: needs matplotlib. Install it by: pip install 'sambench[report]'") from None
+    except ImportError as error:
+        raise missing("show", error, "report") from None
     step = -(-max(image.shape[:2]) // MOST_PIXELS)
     small = np.asarray(Image.fromarray(image).reduce(step))
     height = CELL_WIDTH * image.shape[0] / image.shape[1] + 0.35  # with the line of its title

@@ -10,9 +10,10 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
+from sambench.adapters.extras import MissingExtraError
 from sambench.reports import cells, speed
 from sambench.reports.figures import Figure, draw_figures, model_colors, without_theme
-from sambench.reports.report import MissingExtraError, check_extra
+from sambench.reports.report import check_extra
 from sambench.reports.speed_figures import draw_speed
 from sambench.reports.tables import build_tables
 

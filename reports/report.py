@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sambench.adapters.extras import missing
 from sambench.adapters.files import locked, write_atomic
 from sambench.evsam.errors import SambenchError
 from sambench.reports import cells, made, speed, speed_made, warnings, words
@@ -20,10 +21,6 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 TEMPLATES = Path(__file__).with_name("templates")
-
-
-class MissingExtraError(SambenchError):
-    """The extra ``report`` is not installed; a run does without its page until it is."""
 
 
 @dataclass(frozen=True)
@@ -98,11 +95,9 @@ def check_extra() -> None:
     Raises:
         MissingExtraError: a library of the extra ``report`` is not installed.
     """
-    missing = [library for library in ("jinja2", "matplotlib") if importlib.util.find_spec(library) is None]
-    if missing:
-        raise MissingExtraError(
-            f"report: needs {' and '.join(missing)}. Install it by: pip install 'sambench[report]'"
-        )
+    absent = [library for library in ("jinja2", "matplotlib") if importlib.util.find_spec(library) is None]
+    if absent:
+        raise missing("report", " and ".join(absent), "report")
 
 
 def _environment() -> Environment:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 import pyarrow as pa
 
+from sambench.adapters.devices import wait_for
 from sambench.suites.metrics.sizes import size_of
 from sambench.suites.protocol import Protocol
 from sambench.suites.scoring.average_precision import Evaluator
@@ -60,10 +61,8 @@ class Stopwatch:
     def __call__(self, stage: str, device: torch.device | None = None) -> Iterator[None]:
         start = time.perf_counter()
         yield
-        if device is not None and device.type == "cuda":
-            import torch
-
-            torch.cuda.synchronize(device)
+        if device is not None:
+            wait_for(device)
         self.seconds[stage] += time.perf_counter() - start
 
 

@@ -35,7 +35,7 @@ ANSWER = ("segmentation", "iou", "pred_iou", "choice")
 SCHEMA = pa.schema(
     [
         *INSTANCE_COLUMNS,
-        pa.field("box", pa.list_(pa.float32(), 4)),
+        pa.field("box", pa.list_(pa.float32())),
         pa.field("points", pa.list_(pa.list_(pa.float32(), 2))),
         pa.field("labels", pa.list_(pa.int8())),
         pa.field("segmentation", pa.string(), nullable=False),
@@ -44,7 +44,10 @@ SCHEMA = pa.schema(
         pa.field("choice", pa.int8(), nullable=False),
     ]
 )
-"""A row an object: its prompt as far as it has such parts, the mask as COCO's RLE in JSON, its IoU."""
+"""A row an object: its prompt as far as it has such parts, the mask as COCO's RLE in JSON, its IoU.
+
+Lists that may be missing are of no fixed size: pyarrow 25 cannot read the null ones of those that are.
+"""
 
 
 class PromptedSuite(InstanceSuite):

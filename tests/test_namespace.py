@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,6 @@ ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("evsam", "adapters", "suites", "reports", "harness")
 BUILD = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
 
-PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
 FAILS = "raise ImportError('this is not the package of sambench')\n"
 
 
@@ -94,46 +92,3 @@ def test_packages_and_folders_of_the_same_names_change_nothing(others: Path, tmp
         assert said.splitlines() == ["this is not the package of sambench", "1.2.0 box gt_box"]
     listed = python("-m", "sambench.harness", "suites", cwd=tmp_path / "work", path=others)
     assert "gt_box" in listed
-
-
-@pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built from a copy of the sources and installed into a folder of its own."""
-    copy = tmp_path_factory.mktemp("wheel")
-    for name in (*FOLDERS, "pyproject.toml", "README.md", "LICENSE"):
-        source = ROOT / name
-        if source.is_dir():
-            shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(source, copy)
-    build = [*PIP, "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", "out", "."]
-    subprocess.run(build, cwd=copy, check=True, capture_output=True)
-    (wheel,) = (copy / "out").glob("sambench-*.whl")
-    install = [*PIP, "install", "-q", "--no-deps", "--no-index", "--target", str(copy / "site"), str(wheel)]
-    subprocess.run(install, check=True, capture_output=True)
-    return copy / "site"
-
-
-@pytest.mark.slow
-def test_the_wheel_has_the_namespace_and_nothing_else(installed: Path) -> None:
-    tops = sorted(entry.name for entry in installed.iterdir())
-    assert tops == ["bin", "sambench", f"sambench-{metadata.version('sambench')}.dist-info"]
-    assert sorted(entry.name for entry in (installed / "sambench").iterdir()) == sorted(FOLDERS)
-
-
-@pytest.mark.slow
-def test_what_is_installed_runs_from_any_folder_and_brings_its_data_sets_and_pages(
-    installed: Path, tmp_path: Path
-) -> None:
-    where = "import sambench.harness.plan as plan; print(plan.__file__)"
-    assert python("-c", where, cwd=tmp_path, path=installed).startswith(str(installed))
-
-    def sambench(*arguments: str) -> str:
-        return python("-P", "-m", "sambench.harness", *arguments, cwd=tmp_path, path=installed)
-
-    listed = sambench("data", "list")
-    assert all(name in listed for name in ("coco", "lvis", "shapes"))
-    sambench("data", "make", "shapes", "--out", "data/shapes", "--images", "3")
-    run = ("run", "--models", "box", "--suites", "gt_box", "--dataset", "shapes", "--out", "out")
-    assert "out/report.html" in sambench(*run)
-    assert (tmp_path / "out" / "report.html").stat().st_size > 10_000

@@ -21,6 +21,7 @@ from sambench.adapters.base import Weights
 from sambench.adapters.detectors import grounding_dino_py
 from sambench.adapters.detectors.base import Category, Detector, ImageBoxes, find_weights
 from sambench.adapters.detectors.captions import Caption, Tokenizer, captions
+from sambench.adapters.extras import missing
 from sambench.adapters.families import hf
 from sambench.adapters.weights.upstream import weights_folder
 from sambench.evsam.errors import SambenchError, did_you_mean
@@ -230,9 +231,7 @@ def _transformers() -> Any:
     try:
         return importlib.import_module("transformers")
     except ImportError as error:
-        raise SambenchError(
-            f"GroundingDINO needs transformers: pip install 'sambench[hf]' ({error})"
-        ) from None
+        raise missing("GroundingDINO", error, "hf") from None
 
 
 def transformers_network(name: str, weights: Weights, vocabulary: Path, device: torch.device) -> Network:

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from sambench.adapters.base import Weights
 from sambench.adapters.detectors.captions import Caption
+from sambench.adapters.extras import missing
 from sambench.adapters.families import hf
 from sambench.evsam.errors import SambenchError
 
@@ -90,7 +91,8 @@ def _import(configuration: str) -> tuple[Any, Any, Any]:
         names = ("models", f"config.{configuration}", "util.get_tokenlizer")
         models, settings, text = (importlib.import_module(f"groundingdino.{n}") for n in names)
     except ImportError as error:
-        raise SambenchError(f"implementation groundingdino-py needs packages: {PACKAGES} ({error})") from None
+        bare = f", or, where OpenCV finds no libGL, {PACKAGES}"
+        raise missing("implementation groundingdino-py", error, "groundingdino", bare) from None
     return models, settings, text
 
 

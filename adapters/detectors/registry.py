@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sambench.adapters import plugins, registry
+from sambench.adapters import plugins
+from sambench.adapters.devices import check_device
 from sambench.evsam.errors import SambenchError, did_you_mean
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ def create(
         categories: of the data set; every box is of one of them.
         weights: path of a checkpoint; ``"random"`` for a seeded random initialisation, marked as such beside
             every result; ``None`` for the file in the weights folder.
-        device: ``"cpu"``, ``"cuda"`` or ``"cuda:1"``.
+        device: as of `adapters.registry.create`.
         options: of the detector (`Entry.options`).
 
     Raises:
@@ -151,7 +152,7 @@ def create(
         raise SambenchError(f"{name}: no categories to look for. The annotations must list 'categories'.")
     build = plugins.load(found.target)
     detector: Detector = build(
-        name, categories=categories, weights=weights, device=registry.check_device(device), **options
+        name, categories=categories, weights=weights, device=check_device(device), **options
     )
     its = detector.weights
     if its.path is not None and sha256_of(Path(its.path)) != its.sha256:

@@ -20,6 +20,7 @@ import torch
 from sambench.adapters.base import Weights
 from sambench.adapters.detectors.base import Category, Detector, ImageBoxes, find_weights, ids_by_name
 from sambench.adapters.detectors.boxes import Letterbox, from_centre, nms
+from sambench.adapters.extras import missing
 from sambench.adapters.families.ultralytics_sam import import_ultralytics, load_parameters, open_checkpoint
 from sambench.adapters.weights.upstream import weights_folder
 from sambench.evsam.errors import SambenchError
@@ -186,7 +187,7 @@ def _session(path: Path, device: torch.device) -> Any:
     try:
         onnxruntime: Any = importlib.import_module("onnxruntime")
     except ImportError as error:
-        raise SambenchError(f"{path} needs onnxruntime: pip install onnxruntime ({error})") from None
+        raise missing(str(path), error, "onnx") from None
     provider: Any = "CPUExecutionProvider"
     if device.type == "cuda":
         provider = ("CUDAExecutionProvider", {"device_id": device.index or 0})

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sambench.adapters.devices import OTHER, TRIED
 from sambench.evsam.errors import NotApplicableError, SambenchError, did_you_mean
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ class Engine:
     title: str
     """What it is, in a line."""
     precisions: Mapping[str, tuple[str, ...]]
-    """Kind of device (``cpu``, ``cuda``) to the precisions it computes in there."""
+    """Kind of device (``cpu``, ``cuda``, `OTHER`) to the precisions it computes in there."""
     libraries: tuple[str, ...] = ()
     """The distributions that compute, beside torch; they decide numbers."""
 
@@ -35,7 +36,11 @@ ENGINES: dict[str, Engine] = {
     "eager": Engine(
         "sambench.adapters.engines.eager",
         "PyTorch, operation by operation",
-        {"cpu": ("fp32", "bf16"), "cuda": ("fp32", "tf32", "bf16", "fp16")},
+        {
+            "cpu": ("fp32", "bf16"),
+            "cuda": ("fp32", "tf32", "bf16", "fp16"),
+            OTHER: ("fp32", "bf16", "fp16"),
+        },
     ),
     "compile": Engine(
         "sambench.adapters.engines.compiled",
@@ -72,7 +77,7 @@ def engine_libraries() -> list[str]:
 
 
 def check(engine: str, precision: str, device: str) -> None:
-    """Refuse what an engine cannot do on a kind of device (``cpu`` or ``cuda``).
+    """Refuse what an engine cannot do on a kind of device (``cpu``, ``cuda``, ``mps``).
 
     Raises:
         SambenchError: the message says what there is instead.
@@ -83,12 +88,12 @@ def check(engine: str, precision: str, device: str) -> None:
                 f"no {kind} {value!r}; there is {', '.join(choices)}.{did_you_mean(value, choices)}"
             )
     here = ENGINES[engine].precisions
-    if device not in here:
+    can = here.get(device) or (here.get(OTHER) if device not in TRIED else None)
+    if can is None:
         raise SambenchError(f"engine {engine} does not run on a {device}; it runs on {' and '.join(here)}.")
-    if precision not in here[device]:
+    if precision not in can:
         raise SambenchError(
-            f"engine {engine} does not compute in {precision} on a {device}; it does in "
-            f"{', '.join(here[device])}."
+            f"engine {engine} does not compute in {precision} on a {device}; it does in {', '.join(can)}."
         )
 
 

@@ -17,6 +17,7 @@ from sambench.adapters.engines.calibrate import quantised
 from sambench.adapters.engines.export import export, need_onnx
 from sambench.adapters.engines.graphs import DecoderGraph, EncoderGraph, Graph, Types, Which
 from sambench.adapters.families.sam import SamSegmenter
+from sambench.adapters.version import version
 
 EXPORTERS = ("torch", "onnx", "onnxscript")
 
@@ -81,7 +82,7 @@ class Artifacts:
             SambenchError: the exporter is not installed, or cannot express the model.
         """
         need_onnx()
-        facts = {**self.key(graph), "sambench": metadata.version("sambench")}
+        facts = {**self.key(graph), "sambench": version()}
         export(graph, file, {f"sambench.{name}": str(value) for name, value in facts.items()})
 
 

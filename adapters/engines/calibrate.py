@@ -17,6 +17,7 @@ import numpy as np
 from sambench.adapters import images as reader
 from sambench.adapters.engines.cache import cached
 from sambench.adapters.engines.export import LARGEST_INSIDE, need_onnx
+from sambench.adapters.extras import missing
 from sambench.adapters.families.sam import SamSegmenter
 from sambench.adapters.weights.resolve import sha256_of
 from sambench.evsam.errors import SambenchError
@@ -73,10 +74,8 @@ def quantised(segmenter: SamSegmenter, file: Path) -> Path:
     need_onnx()
     try:
         import onnxruntime
-    except ImportError:
-        raise SambenchError(
-            "precision int8: ONNX Runtime calibrates, and is not installed. Say: pip install 'sambench[onnx]'"
-        ) from None
+    except ImportError as error:
+        raise missing("precision int8", error, "onnx") from None
     key = {
         "float32": sha256_of(file),
         "images": calibrated_on("int8"),

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from sambench.adapters.engines.graphs import Graph
+from sambench.adapters.extras import missing
 from sambench.evsam.errors import SambenchError
 
 OPSET = 20
@@ -84,9 +85,7 @@ def need_onnx() -> None:
         import onnx
         import onnxscript
     except ImportError as error:
-        raise SambenchError(
-            f"exporting needs {error.name}, which is not installed. Say: pip install 'sambench[onnx]'"
-        ) from None
+        raise missing("exporting", error, "onnx") from None
     del onnx, onnxscript
 
 

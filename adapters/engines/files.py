@@ -12,6 +12,7 @@ import torch
 from sambench.adapters.engines.artifacts import Artifacts
 from sambench.adapters.engines.calibrate import images, quantise
 from sambench.adapters.engines.graphs import TYPES, EncoderGraph, Graph, Types, Which
+from sambench.adapters.extras import missing
 from sambench.adapters.families.sam import SamSegmenter
 from sambench.adapters.files import remove_leftovers, scratch
 from sambench.evsam.errors import SambenchError
@@ -126,10 +127,8 @@ def _write_onnx(file: Path, graph: Graph, request: Request) -> None:
 def _write_openvino(file: Path, graph: Graph, request: Request) -> None:
     try:
         import openvino
-    except ImportError:
-        raise SambenchError(
-            "format openvino: OpenVINO is not installed. Say: pip install 'sambench[openvino]'"
-        ) from None
+    except ImportError as error:
+        raise missing("format openvino", error, "openvino") from None
     openvino.save_model(openvino.Core().read_model(file), file.with_suffix(".xml"), compress_to_fp16=False)
     _remove(file)
 

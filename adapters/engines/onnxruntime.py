@@ -13,6 +13,7 @@ from sambench.adapters.engines.artifacts import Artifacts
 from sambench.adapters.engines.exported import ExportedParts, Session
 from sambench.adapters.engines.graphs import TYPES, Graph
 from sambench.adapters.engines.parts import Parts
+from sambench.adapters.extras import missing
 from sambench.adapters.families.sam import SamSegmenter
 from sambench.evsam.errors import SambenchError
 
@@ -36,17 +37,15 @@ class OnnxRuntimeParts(ExportedParts):
     def __init__(self, segmenter: SamSegmenter, precision: str) -> None:
         try:
             import onnxruntime
-        except ImportError:
-            raise SambenchError(
-                "engine onnxruntime: ONNX Runtime is not installed. Say: pip install 'sambench[onnx]'"
-            ) from None
+        except ImportError as error:
+            raise missing("engine onnxruntime", error, "onnx") from None
         super().__init__(Artifacts(segmenter, TYPES[precision], int8=precision == "int8"))
         self.device = segmenter.device
         self.providers = providers(segmenter.device, precision)
-        missing = {name for name, _ in self.providers} - set(onnxruntime.get_available_providers())
-        if missing:
+        absent = {name for name, _ in self.providers} - set(onnxruntime.get_available_providers())
+        if absent:
             raise SambenchError(
-                f"engine onnxruntime: the installed ONNX Runtime has no {missing.pop()}. For a GPU say: "
+                f"engine onnxruntime: the installed ONNX Runtime has no {absent.pop()}. For a GPU say: "
                 "pip uninstall onnxruntime; pip install onnxruntime-gpu"
             )
 

@@ -18,8 +18,8 @@ from sambench.adapters.engines.cache import cache_folder
 from sambench.adapters.engines.exported import ExportedParts, Session
 from sambench.adapters.engines.graphs import EncoderGraph, Graph, Types
 from sambench.adapters.engines.parts import Parts
+from sambench.adapters.extras import missing
 from sambench.adapters.families.sam import SamSegmenter
-from sambench.evsam.errors import SambenchError
 
 FLOAT32 = Types(torch.float32, torch.float32, torch.float32)
 TYPES = {
@@ -45,10 +45,8 @@ class OpenVinoParts(ExportedParts):
     def __init__(self, segmenter: SamSegmenter, precision: str) -> None:
         try:
             import openvino
-        except ImportError:
-            raise SambenchError(
-                "engine openvino: OpenVINO is not installed. Say: pip install 'sambench[openvino]'"
-            ) from None
+        except ImportError as error:
+            raise missing("engine openvino", error, "openvino") from None
         super().__init__(Artifacts(segmenter, TYPES[precision], int8=precision == "int8"))
         self.precision = precision
         self.core = openvino.Core()

@@ -19,6 +19,7 @@ from sambench.adapters.engines.cache import cache_folder, cached
 from sambench.adapters.engines.exported import ExportedParts, Session
 from sambench.adapters.engines.graphs import TYPES, Graph
 from sambench.adapters.engines.parts import Parts
+from sambench.adapters.extras import missing
 from sambench.adapters.families.sam import SamSegmenter
 from sambench.adapters.files import write_atomic
 from sambench.evsam.errors import SambenchError
@@ -54,10 +55,8 @@ def library() -> Any:
         except ModuleNotFoundError as error:
             if error.name != name:
                 raise
-    raise SambenchError(
-        "engine tensorrt: TensorRT is not installed. Say: pip install 'sambench[tensorrt]', or, for GeForce "
-        "and RTX cards, pip install tensorrt-rtx-cu13-libs tensorrt-rtx-cu13-bindings"
-    )
+    rtx = ", or, for GeForce and RTX cards, pip install tensorrt-rtx-cu13-libs tensorrt-rtx-cu13-bindings"
+    raise missing("engine tensorrt", "TensorRT", "tensorrt", rtx)
 
 
 class TensorRtParts(ExportedParts):

@@ -20,6 +20,7 @@ import torch
 from torch import nn
 
 from sambench.adapters.base import Segmenter, Weights
+from sambench.adapters.extras import missing
 from sambench.adapters.families import hf_models
 from sambench.adapters.weights.resolve import default_path, resolve
 from sambench.evsam.errors import SambenchError, did_you_mean
@@ -159,9 +160,7 @@ def _model_class(family: Family) -> Any:
     try:
         transformers = importlib.import_module("transformers")
     except ImportError as error:
-        raise SambenchError(
-            f"{family.model} needs transformers: pip install 'sambench[hf]' ({_short(error)})"
-        ) from None
+        raise missing(family.model, error, "hf") from None
     installed, needed = ([int(n) for n in v.split(".")[:2]] for v in (transformers.__version__, family.since))
     if installed < needed:
         raise SambenchError(
@@ -208,10 +207,7 @@ def explained(folder: Path, model_class: Any) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        raise SambenchError(
-            f"{folder}: {model_class.__name__} needs a package that is not installed: "
-            f"pip install 'sambench[hf]' ({_short(error)})"
-        ) from None
+        raise missing(f"{folder}: {model_class.__name__}", error, "hf") from None
     except Exception as error:
         raise SambenchError(
             f"{folder}: cannot be read as {model_class.__name__} ({_short(error)}). It takes config.json and "

@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sambench.adapters.base import Capabilities, Embedding, Prediction, Prepared, Prompts, Segmenter, Weights
+from sambench.adapters.devices import by_kind
 from sambench.adapters.families.sam import PROMPT_BATCH
 from sambench.evsam import geometry
 from sambench.evsam.size import Size
@@ -52,7 +53,7 @@ class HfSegmenter(Segmenter):
         self.device = device
         self.model = model.to(device).eval().requires_grad_(False)
         self.side: int = model.config.prompt_encoder_config.image_size
-        self.prompt_batch = PROMPT_BATCH[device.type]
+        self.prompt_batch = by_kind(PROMPT_BATCH, device.type)
 
     @torch.inference_mode()
     def embed(self, prepared: Sequence[Prepared]) -> list[Embedding]:

@@ -22,6 +22,7 @@ from sambench.adapters.base import (
     Segmenter,
     Weights,
 )
+from sambench.adapters.devices import by_kind
 from sambench.adapters.engines.parts import Image, Parts, TorchParts
 from sambench.adapters.weights.resolve import resolve
 from sambench.evsam import geometry
@@ -80,7 +81,7 @@ class SamSegmenter(Segmenter):
         self.model = model.to(device).eval().requires_grad_(False)
         fuse_norms(self.model)
         self.model.image_encoder.to(memory_format=torch.channels_last)
-        self.prompt_batch = PROMPT_BATCH[device.type]
+        self.prompt_batch = by_kind(PROMPT_BATCH, device.type)
         self.position: Tensor = self.model.prompt_encoder.get_dense_pe()
         self.parts: Parts = TorchParts(self.model, self.position)
 

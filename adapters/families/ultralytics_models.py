@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from sambench.adapters.base import Capabilities, Embedding, Prediction, Prepared, Prompts, Segmenter, Weights
+from sambench.adapters.devices import by_kind
 from sambench.adapters.families.sam import PROMPT_BATCH
 from sambench.evsam import geometry
 from sambench.evsam.size import Size
@@ -163,7 +164,7 @@ class Sam2(Segmenter):
         self.device = device
         self.model = model.to(device).eval().requires_grad_(False)
         self.library = library
-        self.prompt_batch = PROMPT_BATCH[device.type]
+        self.prompt_batch = by_kind(PROMPT_BATCH, device.type)
         self.side: int = model.image_size
         square = (self.side, self.side)
         self.letterbox = library.data.augment.LetterBox(square, auto=False, center=False)

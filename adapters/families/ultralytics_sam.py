@@ -25,6 +25,7 @@ import torch
 from torch import nn
 
 from sambench.adapters.base import Segmenter
+from sambench.adapters.extras import missing
 from sambench.adapters.families import ultralytics_models as models
 from sambench.adapters.families.sam import with_weights
 from sambench.adapters.weights.resolve import resolve
@@ -85,10 +86,8 @@ def import_ultralytics() -> Any:
                 for part in PARTS:
                     importlib.import_module(f"ultralytics.{part}")
     except ImportError as error:
-        raise SambenchError(
-            f"FastSAM and ultralytics:... need ultralytics (under AGPL-3.0, mind its licence): "
-            f"pip install 'sambench[yolo]' ({error})"
-        ) from None
+        licence = " (ultralytics is under AGPL-3.0, mind its licence)"
+        raise missing("FastSAM, like any ultralytics:...,", error, "yolo", licence) from None
     if version < LEAST_VERSION:
         least = ".".join(map(str, LEAST_VERSION))
         raise SambenchError(

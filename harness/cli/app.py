@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import sys
+import traceback
 from collections.abc import Callable
 from typing import Annotated
 
@@ -10,7 +12,8 @@ import typer
 from rich.text import Text
 
 from sambench.evsam.errors import SambenchError
-from sambench.harness.cli import console
+from sambench.harness.cli import console, verbosity
+from sambench.harness.cli.commands import App
 from sambench.harness.cli.data import data
 from sambench.harness.cli.detect import detect
 from sambench.harness.cli.detectors import detectors
@@ -24,24 +27,21 @@ from sambench.harness.cli.run import run
 from sambench.harness.cli.show import show
 from sambench.harness.cli.suites import suites
 from sambench.harness.cli.throughput import throughput
-from sambench.harness.cli.track import Tracking
 from sambench.harness.cli.train import train
 from sambench.harness.cli.weights import weights
+from sambench.harness.terminal import says
 
-app = typer.Typer(
+app = App(
     name="sambench",
     help="Reproducible benchmarks for the Segment Anything family.",
     epilog="Start with 'sambench data make shapes --out data/shapes', then 'sambench run configs/demo.yaml'.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
 )
 COMMANDS: tuple[Callable[..., None], ...] = (
     *(run, report, throughput, push, profile, export, show, detect),
     *(models, suites, detectors, doctor),
 )
 for command in COMMANDS:
-    app.command(cls=Tracking if command in (run, throughput, push) else None)(command)
+    app.command()(command)
 app.add_typer(data, name="data")
 app.add_typer(weights, name="weights")
 app.add_typer(train, name="train")
@@ -49,9 +49,12 @@ app.add_typer(train, name="train")
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
+        from sambench.adapters.version import version
+        from sambench.harness.newer import newer
 
-        print(version("sambench"))
+        print(version())
+        if found := newer():
+            console.err.print(f"newer than what it was tested with: {', '.join(found)}", soft_wrap=True)
         raise typer.Exit
 
 
@@ -66,8 +69,11 @@ def _options(
 
 def main() -> None:
     """Run the command line: exit code 2 where the user's input is wrong, 1 where a cell failed."""
-    try:
-        app()
-    except SambenchError as error:
-        console.err.print(Text("error: ", "bold red") + Text(str(error)), soft_wrap=True)
-        sys.exit(2)
+    with verbosity.as_asked():
+        try:
+            app(prog_name="sambench")
+        except SambenchError as error:
+            if says(logging.DEBUG):
+                console.err.print(traceback.format_exc(), soft_wrap=True)
+            console.err.print(Text("error: ", "bold red") + Text(str(error)), soft_wrap=True)
+            sys.exit(2)

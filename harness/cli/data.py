@@ -2,38 +2,42 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from sambench.evsam.errors import SambenchError, did_you_mean
-from sambench.harness.cli import console, options
+from sambench.harness.cli import complete, console, options
+from sambench.harness.cli.bars import bar
+from sambench.harness.cli.commands import App
 
 if TYPE_CHECKING:
     from sambench.suites.data.checks.verify import Report
     from sambench.suites.data.named import DatasetFile
 
-data = typer.Typer(help="Data sets.", no_args_is_help=True, rich_markup_mode="markdown")
+data = App(help="Data sets.")
 
 
 @data.command()
 def make(
-    name: Annotated[str, typer.Argument(help="Which data set: shapes.")],
+    name: Annotated[
+        str,
+        typer.Argument(autocompletion=complete.one(complete.given("shapes")), help="Which data set: shapes."),
+    ],
     out: Annotated[Path, typer.Option(help="Folder to make; must be new, or hold the same data set.")],
     images: Annotated[int, typer.Option(help="How many images.")] = 24,
     seed: Annotated[int, typer.Option(help="Another seed draws other images.")] = 0,
 ) -> None:
-    """Draw a small data set, seeded and offline: textured shapes with exact masks, COCO and LVIS style."""
+    """Draw a small data set, seeded and offline: textured shapes with exact masks, COCO and LVIS style.
+
+    **Example**: sambench data make shapes --out data/shapes
+    """
     from sambench.suites.data.shapes import make_shapes
 
     if name != "shapes":
         raise SambenchError(f"no data set {name!r} to make; there is shapes.{did_you_mean(name, ['shapes'])}")
-    with _bar("Drawing", images) as advance:
+    with bar("Drawing") as advance:
         summary = make_shapes(out, images, seed, on_image=lambda done: advance(done, images))
     what = "is there already" if summary.reused else "made"
     console.out.print(
@@ -51,7 +55,10 @@ def list_(
     ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """List the data sets that can be named with --dataset, and whether they are there."""
+    """List the data sets that can be named with --dataset, and whether they are there.
+
+    **Example**: sambench data list my.yaml
+    """
     from sambench.suites.data.named import known, read
 
     rows = [
@@ -79,6 +86,7 @@ def verify(
         str,
         typer.Argument(
             metavar="ANNOTATIONS|NAME|FILE.yaml",
+            autocompletion=complete.one(complete.datasets),
             help="JSON in COCO's or LVIS's format, or a data set; see 'sambench data list'.",
         ),
     ],
@@ -105,7 +113,7 @@ def verify(
     from sambench.suites.data.checks.verify import verify as check
 
     annotations, folder, lvis = _named(what)
-    with _bar("Checking") as advance:
+    with bar("Checking") as advance:
         report = check(
             annotations,
             images or folder,
@@ -116,7 +124,7 @@ def verify(
             on_image=advance,
         )
     if as_json:
-        print(json.dumps(_as_json(report, annotations, images or folder), indent=1))
+        console.print_json(_as_json(report, annotations, images or folder))
     else:
         _show(report, annotations, images or folder)
     if report.errors:
@@ -153,9 +161,9 @@ def _show(report: Report, annotations: Path, images: Path | None) -> None:
         soft_wrap=True,
     )
     if images is None:
-        console.out.print("Image files were not looked at; --images DIR does that.")
+        console.say("Image files were not looked at; --images DIR does that.")
     if report.looked_at < report.images:
-        console.out.print(f"Masks and files of {report.looked_at:,} images were looked at.")
+        console.say(f"Masks and files of {report.looked_at:,} images were looked at.")
 
 
 def _counted(count: int, kind: str) -> str:
@@ -174,13 +182,3 @@ def _as_json(report: Report, annotations: Path, images: Path | None) -> dict[str
         "warnings": sum(p.count for p in report.problems if p.kind.severity == "warning"),
         "problems": [p.to_json() for p in report.problems],
     }
-
-
-@contextmanager
-def _bar(title: str, total: int | None = None) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar of images where there is a terminal; give what to call with images done and their total."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    terminal = console.err.is_terminal
-    with Progress(*columns, console=console.err, disable=not terminal, transient=True) as bar:
-        task = bar.add_task(title, total=total)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sambench.evsam.errors import SambenchError
-from sambench.harness.cli import console, options
+from sambench.harness.cli import complete, console, options
+from sambench.harness.cli.bars import status
 from sambench.harness.cli.ending import interruptible
 
 if TYPE_CHECKING:
@@ -23,7 +24,12 @@ if TYPE_CHECKING:
 
 
 def detect(
-    detector: Annotated[str, typer.Argument(help="Which; see 'sambench detectors'.")],
+    detector: Annotated[
+        str,
+        typer.Argument(
+            autocompletion=complete.one(complete.detectors), help="Which; see 'sambench detectors'."
+        ),
+    ],
     images: Annotated[Path, typer.Option(help="Folder of the images.")],
     annotations: Annotated[
         Path, typer.Option(help="JSON in COCO's format: which images, and which categories.")
@@ -67,8 +73,9 @@ def detect(
     dataset.check_files(entries)
     entries = with_digests(entries)
     categories = [Category(id_, name) for id_, name in dataset.categories.items()]
-    with console.err.status(f"Loading {detector}"):
+    with status(f"Loading {detector}"):
         its = create(detector, categories=categories, weights=weights, device=device, **options)
+    console.warn_untried(device)
     result = Result(out, describe(its, dataset, entries, device))
     boxes = result.boxes()
     if boxes is None:

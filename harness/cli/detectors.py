@@ -7,7 +7,10 @@ from sambench.harness.cli.console import print_rows
 
 
 def detectors(as_json: options.Json = False) -> None:
-    """List the detectors, and the options of each."""
+    """List the detectors, and the options of each.
+
+    **Example**: sambench detectors --json
+    """
     from sambench.adapters.detectors.registry import DETECTORS
 
     rows = [

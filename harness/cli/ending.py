@@ -28,7 +28,8 @@ def interruptible() -> Iterator[None]:
 
 def foresee_report(out: Path) -> None:
     """Say before the work if there will be no report, and how to have one; the work does not depend on it."""
-    from sambench.reports.report import MissingExtraError, check_extra
+    from sambench.adapters.extras import MissingExtraError
+    from sambench.reports.report import check_extra
 
     try:
         check_extra()
@@ -44,7 +45,7 @@ def write_report(out: Path, results: ResultsFile) -> dict[str, Path]:
     Raises:
         SambenchError: ``results.json`` could not be written in the end.
     """
-    from sambench.reports.report import MissingExtraError
+    from sambench.adapters.extras import MissingExtraError
     from sambench.reports.report import write_report as write
 
     if results.error is not None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sambench.evsam.errors import SambenchError
-from sambench.harness.cli import console, options
+from sambench.harness.cli import complete, console, options
 
 if TYPE_CHECKING:
     from sambench.harness.config.export import ExportConfig
@@ -19,6 +19,7 @@ Precisions = Annotated[
     typer.Option(
         "--precision",
         "--precisions",
+        autocompletion=complete.several(complete.precisions),
         help="fp32 (default), bf16, fp16, tf32 (tensorrt) or int8 (the encoder's; calibrated on the "
         "images in $SAMBENCH_CALIBRATION).",
     ),
@@ -46,6 +47,7 @@ def export(
         str,
         typer.Argument(
             metavar="MODEL|FILE.yaml",
+            autocompletion=complete.one(complete.models),
             help="A model with SAM's encoder and decoder ('sambench models'), or a YAML file; its keys are "
             "the flags, with _ for - (docs/configuration.md).",
         ),

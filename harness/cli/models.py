@@ -10,7 +10,10 @@ OURS, LICENCE = "come with sambench", "Apache-2.0"
 
 
 def models(as_json: options.Json = False) -> None:
-    """List the models: those that come with sambench, and those of installed packages."""
+    """List the models: those that come with sambench, and those of installed packages.
+
+    **Example**: sambench models --json
+    """
     from sambench.adapters.registry import known
     from sambench.adapters.weights.shipped import shipped
     from sambench.adapters.weights.upstream import upstream

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from sambench.harness.cli import complete
+
 Config = Annotated[
     Path | None,
     typer.Argument(
@@ -16,7 +18,12 @@ Config = Annotated[
 ]
 Models = Annotated[
     str | None,
-    typer.Option("--models", "--model", help="Model names, comma-separated; see 'sambench models'."),
+    typer.Option(
+        "--models",
+        "--model",
+        autocompletion=complete.several(complete.models),
+        help="Model names, comma-separated; see 'sambench models'.",
+    ),
 ]
 Adapters = Annotated[
     list[str] | None,
@@ -41,6 +48,7 @@ Dataset = Annotated[
         "--dataset",
         "--datasets",
         metavar="NAME|FILE.yaml",
+        autocompletion=complete.several(complete.datasets),
         help="A data set of 'sambench data list' or of a YAML file (docs/data.md); or, with --images and "
         "--annotations, what to call the data. 'coco' and 'lvis' have published numbers beside them.",
     ),
@@ -55,12 +63,16 @@ Detections = Annotated[
         "and 'gdino' have published numbers beside them.",
     ),
 ]
-Device = Annotated[str | None, typer.Option(help="cpu (default), cuda or cuda:1.")]
+Device = Annotated[
+    str | None,
+    typer.Option(help="cpu (default), cuda, cuda:1; mps, xpu or what else torch has, untested."),
+]
 Engines = Annotated[
     str | None,
     typer.Option(
         "--engine",
         "--engines",
+        autocompletion=complete.several(complete.engines),
         help="What runs them, comma-separated: eager (default), compile, onnxruntime, openvino, tensorrt.",
     ),
 ]
@@ -69,11 +81,15 @@ Precisions = Annotated[
     typer.Option(
         "--precision",
         "--precisions",
+        autocompletion=complete.several(complete.precisions),
         help="What they compute in, comma-separated: fp32 (default), tf32, bf16, fp16, int8.",
     ),
 ]
 Seed = Annotated[int | None, typer.Option(help="Of what is drawn: images, shifts, orders (default 0).")]
-Out = Annotated[Path | None, typer.Option(help="Folder for records, results.json and the report.")]
+Out = Annotated[
+    Path | None,
+    typer.Option(help="Folder for records, results.json and the report; runs/ and a name by default."),
+]
 Track = Annotated[
     str | None,
     typer.Option(
@@ -87,4 +103,6 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything, show the plan, run nothing.")]
 
 # Of commands without a configuration.
-OneDevice = Annotated[str, typer.Option("--device", help="cpu, cuda or cuda:1.")]
+OneDevice = Annotated[
+    str, typer.Option("--device", help="cpu, cuda, cuda:1; mps, xpu or what else torch has, untested.")
+]

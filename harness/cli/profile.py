@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sambench.harness.cli import console, options
+from sambench.harness.cli import complete, console, options
 
 if TYPE_CHECKING:
     from sambench.adapters.profile import Module, Profile
@@ -20,7 +19,12 @@ PAPER = ("efficiency", "coco")
 
 def profile(
     models: Annotated[
-        list[str] | None, typer.Argument(metavar="[MODEL]...", help="Models; without any, those of Table 1.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[MODEL]...",
+            autocompletion=complete.one(complete.models),
+            help="Models; without any, those of Table 1.",
+        ),
     ] = None,
     depth: Annotated[
         int, typer.Option(min=0, help="Also list the encoder's modules, so many levels deep.")
@@ -40,7 +44,7 @@ def profile(
 
     profiles = [count(name) for name in models or models_of(*PAPER)]
     if as_json:
-        print(json.dumps([_as_json(p, depth) for p in profiles], indent=1))
+        console.print_json([_as_json(p, depth) for p in profiles])
         return
     _show(profiles)
     for one in profiles if depth else ():
@@ -104,9 +108,9 @@ def _show(profiles: Sequence[Profile]) -> None:
             macs,
             _giga(one.encoder.macs.plain),
         )
-    console.out.print(table)
+    console.print_table(table)
     for number, note in enumerate(notes, 1):
-        console.out.print(f"[{number}] {note}")
+        console.say(f"[{number}] {note}")
 
 
 def _show_modules(one: Profile, depth: int) -> None:
@@ -117,7 +121,7 @@ def _show_modules(one: Profile, depth: int) -> None:
         share = f"{100 * m.macs.paper / whole:.1f}%"
         table.add_row(m.name, f"{m.params / 1e6:.2f}", _giga(m.macs.paper), share, _giga(m.macs.plain))
     console.out.print()
-    console.out.print(table)
+    console.print_table(table)
 
 
 def _down_to(one: Profile, depth: int) -> list[Module]:

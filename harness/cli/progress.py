@@ -20,9 +20,8 @@ from rich.progress import (
 from rich.text import Text
 
 from sambench.harness.events import Listener
+from sambench.harness.terminal import LINE_EVERY, draws, logs
 from sambench.harness.times import in_words
-
-LINE_EVERY = 15.0  # seconds between lines where there is no terminal to draw a bar on
 
 
 class _Speed(ProgressColumn):
@@ -49,13 +48,13 @@ class RunProgress(Listener):
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=console,
-            disable=not console.is_terminal,
+            disable=not draws(console),
             speed_estimate_period=30,
         )
 
     def __enter__(self) -> RunProgress:
         self._bar.start()
-        if not self.console.is_terminal:
+        if logs(self.console):
             threading.Thread(target=self._keep_saying, daemon=True).start()
         return self
 
@@ -68,7 +67,7 @@ class RunProgress(Listener):
         self._title, self._total, self._done, self._fresh = title, images, done, 0
         self._began = self._said = time.monotonic()
         self._task = self._bar.add_task(title, total=images, completed=done)
-        if not self.console.is_terminal:
+        if logs(self.console):
             self._say()
 
     def images_done(self, images: int) -> None:
@@ -77,7 +76,7 @@ class RunProgress(Listener):
         self._fresh += images
         self._bar.advance(self._task, images)
         late = time.monotonic() - self._said > LINE_EVERY
-        if not self.console.is_terminal and (late or self._done == self._total):
+        if logs(self.console) and (late or self._done == self._total):
             self._say()
 
     def _keep_saying(self) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sambench.harness.cli import console, options
+from sambench.harness.cli.bars import bar
 from sambench.harness.cli.ending import interruptible
+
+if TYPE_CHECKING:
+    from sambench.harness.tracking.tracker import Tracker
 
 
 def push(
@@ -26,24 +31,27 @@ def push(
     **Example**: sambench push runs/coco runs/l0-finetuned --track mlflow
     """
     from sambench.harness.config.keys import split
-    from sambench.harness.tracking.push import UnreachableError
-    from sambench.harness.tracking.push import push as send
     from sambench.harness.tracking.trackers import DEFAULT, check_trackers, make_tracker
 
     names = split(track or DEFAULT)
     check_trackers(names, "--track")
-    reached = True
-    for name in names:
-        for out in runs:
-            tracker = make_tracker(name, out)
-            try:
-                with interruptible(), console.err.status(f"Sending {out}") as status:
-                    count = send(out, tracker, lambda what, _: status.update(f"Sending {what}"))
-            except UnreachableError as error:
-                console.err.print(f"{out}: not all of it arrived. {error}", soft_wrap=True)
-                reached = False
-                continue
-            said = f"sent {count} things to" if count else "nothing new for"
-            console.out.print(f"{out}: {said} {tracker.where}", soft_wrap=True)
-    if not reached:
+    reached = [_send(make_tracker(name, out), out) for name in names for out in runs]
+    if not all(reached):
         raise typer.Exit(1)
+
+
+def _send(tracker: Tracker, out: Path) -> bool:
+    """Send a folder; return whether all of it arrived."""
+    from sambench.harness.tracking.push import UnreachableError
+    from sambench.harness.tracking.push import push as send
+
+    number = itertools.count(1)
+    try:
+        with interruptible(), bar(f"sending {out}", "things") as advance:
+            count = send(out, tracker, lambda *_: advance(next(number), None))
+    except UnreachableError as error:
+        console.err.print(f"{out}: not all of it arrived. {error}. Run it again.", soft_wrap=True)
+        return False
+    said = f"sent {count} things to" if count else "nothing new for"
+    console.out.print(f"{out}: {said} {tracker.where}", soft_wrap=True)
+    return True

@@ -17,7 +17,10 @@ def report(
         Path | None, typer.Option(help="Folder for report.html and report.md; a single run's own by default.")
     ] = None,
 ) -> None:
-    """Write the report of one or several runs anew; nothing is computed."""
+    """Write the report of one or several runs anew; nothing is computed.
+
+    **Example**: sambench report runs/coco runs/speed --out runs/both
+    """
     from sambench.reports.report import write_report
 
     if out is None and len(runs) > 1:

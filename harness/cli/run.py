@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sambench.harness.cli import console, options
+from sambench.harness.cli import complete, console, options
+from sambench.harness.cli.bars import status
 from sambench.harness.cli.ending import (
     foresee_report,
     interruptible,
@@ -28,7 +29,12 @@ def run(
     weights: options.Weights = None,
     suites: Annotated[
         str | None,
-        typer.Option("--suites", "--suite", help="Suite names, comma-separated; see 'sambench suites'."),
+        typer.Option(
+            "--suites",
+            "--suite",
+            autocompletion=complete.several(complete.suites),
+            help="Suite names, comma-separated; see 'sambench suites'.",
+        ),
     ] = None,
     dataset: options.Dataset = None,
     images: options.Images = None,
@@ -36,10 +42,17 @@ def run(
     detections: options.Detections = None,
     protocol: Annotated[
         str | None,
-        typer.Option(help="'paper' does what the authors' scripts do, 'strict' (default) what is right."),
+        typer.Option(
+            autocompletion=complete.one(complete.protocols),
+            help="'paper' does what the authors' scripts do, 'strict' (default) what is right.",
+        ),
     ] = None,
     evaluator: Annotated[
-        str | None, typer.Option(help="What computes AP: hotcoco (default), pycocotools or lvis.")
+        str | None,
+        typer.Option(
+            autocompletion=complete.one(complete.given(*complete.EVALUATORS)),
+            help="What computes AP: hotcoco (default), pycocotools or lvis.",
+        ),
     ] = None,
     device: options.Device = None,
     engine: options.Engines = None,
@@ -57,6 +70,7 @@ def run(
     seed: options.Seed = None,
     track: options.Track = None,
     out: options.Out = None,
+    as_json: options.Json = False,
     dry_run: options.DryRun = False,
 ) -> None:
     """Evaluate models on data sets, and write a report.
@@ -66,24 +80,28 @@ def run(
     **Example**: sambench run --models efficientvit_sam_l0,box --suites gt_box,click --dataset coco
     --images val2017 --annotations instances_val2017.json --protocol paper --out runs/coco
     """
-    from sambench.harness.cli.tables import show_plan
+    from sambench.harness.cli.tables import plan_rows, show_plan
     from sambench.harness.config.run import load_run
     from sambench.harness.estimate import times_left
     from sambench.harness.plan import make_plan
 
     loaded, content = load_run(config, context.params)
     console.note_unread(content, "run")
+    console.note_out(content, loaded.out)
     console.warn_emulated(loaded.engines, loaded.precisions, loaded.device)
-    with console.err.status("Reading annotations, images and weights"):
+    with status("Reading annotations, images and weights"):
         plan = make_plan(loaded)
+    console.warn_untried(loaded.device)
     times = times_left(plan, unknown=dry_run)
-    if dry_run:
+    if dry_run and as_json:
+        console.print_json(plan_rows(plan))
+    elif dry_run:
         show_plan(plan, times, console.out)
-        return
-    _do(plan, times)
+    else:
+        _do(plan, times, as_json)
 
 
-def _do(plan: Plan, times: Sequence[str]) -> None:
+def _do(plan: Plan, times: Sequence[str], as_json: bool) -> None:
     """Run a plan, show and report its results; exit with 1 where a cell failed."""
     from sambench.harness.cli.progress import RunProgress
     from sambench.harness.cli.tables import show_results
@@ -95,16 +113,21 @@ def _do(plan: Plan, times: Sequence[str]) -> None:
 
     for reason in dict.fromkeys(group.variant.reason for group in plan.groups):
         if reason:
-            console.err.print(f"will have no number: {reason}", soft_wrap=True)
+            console.note(f"will have no number: {reason}")
     for line in times:
-        console.err.print(line, soft_wrap=True)
+        console.note(line)
     out: Path = plan.config.out
     foresee_report(out)
     results, command = ResultsFile(out), command_line()
     with tracked(plan.config.track, out, command, console.warn, console.note) as tracking:
         with interruptible(), RunProgress(console.err) as progress:
             cells = run_plan(plan, Events([progress, results, tracking], console.warn), command)
-        show_results(cells, console.out)
-        show_files(write_report(out, results))
+        if as_json:
+            console.print_json([cell.to_json() for cell in cells])
+        else:
+            show_results(cells, console.out)
+        files = write_report(out, results)
+        if not as_json:
+            show_files(files)
     if any(cell.status == "failed" for cell in cells):
         raise typer.Exit(1)

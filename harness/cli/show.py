@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from sambench.evsam.errors import SambenchError, did_you_mean
-from sambench.harness.cli import console, options
+from sambench.harness.cli import complete, console, options
+from sambench.harness.cli.bars import bar, status
+from sambench.harness.terminal import logs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,7 +43,13 @@ class _Request:
 
 def show(
     image: Annotated[Path, typer.Argument(help="Any image file.")],
-    models: Annotated[str, typer.Option(help="Model names, comma-separated; see 'sambench models'.")],
+    models: Annotated[
+        str,
+        typer.Option(
+            autocompletion=complete.several(complete.models),
+            help="Model names, comma-separated; see 'sambench models'.",
+        ),
+    ],
     out: Annotated[Path, typer.Option(metavar="FILE.png", help="The picture to write.")],
     weights: Annotated[
         list[str] | None,
@@ -50,7 +57,12 @@ def show(
             metavar="NAME=PATH|NAME=random", help="Checkpoint of a model, or a random one; repeatable."
         ),
     ] = None,
-    mode: Annotated[str, typer.Option(help="Columns, comma-separated.")] = ",".join(MODES),
+    mode: Annotated[
+        str,
+        typer.Option(
+            autocompletion=complete.several(complete.given(*MODES)), help="Columns, comma-separated."
+        ),
+    ] = ",".join(MODES),
     point: Annotated[
         str | None, typer.Option(metavar="X,Y", help="Pixel to click on; the image's centre by default.")
     ] = None,
@@ -72,8 +84,8 @@ def show(
     **Example**: sambench show street.jpg --models efficientvit_sam_l0,sam_vit_b --point 320,240
     --points-per-side 16 --out street.png
     """
+    from sambench.adapters.devices import check_device
     from sambench.adapters.files import write_atomic
-    from sambench.adapters.registry import check_device
     from sambench.harness.config.content import weights_of
     from sambench.reports.pictures import draw
 
@@ -83,6 +95,7 @@ def show(
     given = weights_of(names, weights or [], "command line")
     _check_models(names, given)
     check_device(device)
+    console.warn_untried(device)
     request = _request(image, mode, point, box, points_per_side)
     rows = [_row(name, given.get(name), device, request) for name in names]
     write_atomic(out, draw(request.pixels, rows))
@@ -169,7 +182,7 @@ def _row(name: str, weights: str | None, device: str, request: _Request) -> Row:
     from sambench.suites.naming import checkpoint, title
 
     watch = Stopwatch()
-    with console.err.status(f"{name}: encoding"):
+    with status(f"{name}: encoding"):
         segmenter = create(name, weights=weights, device=device)
         with watch("encode", segmenter.device):
             (embedding,) = segmenter.encode([request.pixels])
@@ -229,30 +242,16 @@ def _everything(segmenter: Segmenter, embedding: Embedding, request: _Request) -
     watch = Stopwatch()
     settings = GeneratorSettings(points_per_side=request.points_per_side)
     clicks = request.points_per_side**2
-    if not console.err.is_terminal:
-        console.err.print(f"{segmenter.name}: everything, {clicks:,} clicks", soft_wrap=True)
-    with _bar() as bar:
-        task = bar.add_task(f"{segmenter.name}: everything", total=clicks)
+    if logs(console.err):
+        console.note(f"{segmenter.name}: everything, {clicks:,} clicks")
+    with bar(f"{segmenter.name}: everything", "clicks") as advance:
         masks = generate(
             segmenter,
             request.pixels,
             settings,
             embedding=embedding,
             watch=watch,
-            on_points=lambda done, _: bar.update(task, completed=done),
+            on_points=lambda done, _: advance(done, clicks),
         )
     title = f"everything: {len(masks):,} mask{'s' * (len(masks) != 1)}, {sum(watch.seconds.values()):.1f} s"
     return Cell(title, [one.mask() for one in masks])
-
-
-def _bar() -> Progress:
-    """Return a bar of clicks, gone when it is done and where there is no terminal."""
-    return Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=30),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console.err,
-        disable=not console.err.is_terminal,
-        transient=True,
-    )

@@ -7,7 +7,10 @@ from sambench.harness.cli.console import print_rows
 
 
 def suites(as_json: options.Json = False) -> None:
-    """List the suites."""
+    """List the suites.
+
+    **Example**: sambench suites --json
+    """
     from sambench.suites.registry import SUITES
 
     print_rows([{"name": name, "measures": text} for name, (_, text) in SUITES.items()], as_json)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from sambench.harness.cli.console import plain_table
+from sambench.harness.cli.console import plain_table, print_table, stacked, table_width
 from sambench.harness.plan import Plan
+from sambench.harness.terminal import watched
 from sambench.suites.naming import checkpoint, departures, with_departures
 from sambench.suites.results import CellResult
 from sambench.suites.scoring.scores import About, Metric
@@ -25,23 +26,11 @@ def show_plan(plan: Plan, times: Sequence[str], console: Console) -> None:
     table = plain_table(
         "model", "engine", "weights", "suite", "data set", *numbers, title="Plan", right=numbers
     )
-    for group in plan.groups:
-        variant = group.variant
-        weights = variant.weights
-        source = (checkpoint(variant.model, asdict(weights)) or weights.source) if weights else "missing"
-        objects = sum(len(e.annotations) for e in group.data.entries)
-        for cell in group.cells:
-            table.add_row(
-                variant.model,
-                f"{variant.engine} {variant.precision}",
-                source,
-                cell.suite.name,
-                cell.dataset,
-                str(len(group.data.entries)),
-                str(objects),
-                f"{cell.store.finished()}/{cell.store.shards}",
-            )
-    console.print(table)
+    for row in plan_rows(plan):
+        words = (row["model"], f"{row['engine']} {row['precision']}", row["weights"] or "missing")
+        counts = (str(row["images"]), str(row["objects"]), f"{row['shards_done']}/{row['shards']}")
+        table.add_row(*words, row["suite"], row["dataset"], *counts)
+    print_table(table, console)
     config = plan.config
     console.print(f"protocol {config.protocol.preset}, {config.device}, out {config.out}", soft_wrap=True)
     for reason in dict.fromkeys(group.variant.reason for group in plan.groups):
@@ -51,41 +40,65 @@ def show_plan(plan: Plan, times: Sequence[str], console: Console) -> None:
         console.print(line, soft_wrap=True)
 
 
+def plan_rows(plan: Plan) -> list[dict[str, Any]]:
+    """Return the cells of a plan as JSON has them: what is asked, of how much, and how much of it is done."""
+    rows = []
+    for group in plan.groups:
+        variant, weights = group.variant, group.variant.weights
+        source = (checkpoint(variant.model, asdict(weights)) or weights.source) if weights else None
+        rows += [
+            {
+                "model": variant.model,
+                "engine": variant.engine,
+                "precision": variant.precision,
+                "device": plan.config.device,
+                "weights": source,
+                "suite": cell.suite.name,
+                "dataset": cell.dataset,
+                "protocol": cell.protocol.to_json(),
+                "images": len(group.data.entries),
+                "objects": sum(len(entry.annotations) for entry in group.data.entries),
+                "shards": cell.store.shards,
+                "shards_done": cell.store.finished(),
+                "reason": variant.reason,
+                "out": str(plan.config.out),
+            }
+            for cell in group.cells
+        ]
+    return rows
+
+
 def show_results(cells: Sequence[CellResult], console: Console) -> None:
     """Print the overall metrics of each cell, intervals beneath them, a table a suite; as many as fit."""
     for suite in dict.fromkeys(cell.suite for cell in cells):
         mine = [cell for cell in cells if cell.suite == suite]
         metrics = _shown(mine)
-        while len(metrics) > 1 and _width(_table(mine, metrics), console) > console.width:
+        while _is_wide(_table(mine, metrics, console), console) and len(metrics) > 1:
             metrics.pop()  # rather than to fold names letter by letter
         console.print(_title(mine, metrics), style="italic", soft_wrap=True)
-        console.print(_table(mine, metrics))
+        print_table(_table(mine, metrics, console), console)
         said = [reason(cell) for cell in mine if cell.reason] + [cell.note for cell in mine if cell.note]
         for line in dict.fromkeys(said):
             console.print(line, soft_wrap=True)
 
 
-def _width(table: Table, console: Console) -> int:
-    """Return how wide a table would be that nothing confines."""
-    return console.measure(table, options=console.options.update_width(sys.maxsize)).maximum
+def _is_wide(table: Table, console: Console) -> bool:
+    return watched(console) and table_width(table, console) > console.width
 
 
-def _table(cells: Sequence[CellResult], metrics: Sequence[Metric]) -> Table:
-    table = Table(box=None)
+def _table(cells: Sequence[CellResult], metrics: Sequence[Metric], console: Console) -> Table:
+    table = Table(box=None, pad_edge=watched(console))
     for column in ("model", "data set"):
         table.add_column(column, overflow="fold")
     for column in ("scored", *(metric.title for metric in metrics)):
         table.add_column(column, justify="right", no_wrap=True)
     for cell in cells:
-        values = [_value(cell, m.name) for m in metrics] if cell.status == "done" else [_status(cell)]
-        name = under_each_other(cell.model, departures(cell))
+        values = (
+            [_value(cell, m.name, console) for m in metrics] if cell.status == "done" else [_status(cell)]
+        )
+        name = stacked([cell.model, *departures(cell)], console)
         table.add_row(name, cell.dataset, str(cell.n_instances), *values)
     return table
-
-
-def under_each_other(model: str, departures: Sequence[str]) -> str:
-    """Return a model's name with what departs from the plain case beneath it, a line each."""
-    return "\n ".join([model, *departures])
 
 
 def reason(cell: CellResult) -> str:
@@ -112,11 +125,12 @@ def _status(cell: CellResult) -> str:
     return "n/a" if cell.status == "not_applicable" else cell.status
 
 
-def _value(cell: CellResult, name: str) -> str:
+def _value(cell: CellResult, name: str, console: Console) -> str:
     value = cell.metrics.get(name)
     if value is None:
         return "-"
     if name not in cell.intervals:
         return f"{value:.1f}"
     low, high = cell.intervals[name]
-    return f"{value:.1f}\n{low:.1f}-{high:.1f}"
+    interval = f"{low:.1f}-{high:.1f}"
+    return f"{value:.1f}\n{interval}" if watched(console) else f"{value:.1f} ({interval})"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sambench.harness.cli import console, options
+from sambench.harness.cli import complete, console, options
+from sambench.harness.cli.bars import status
 from sambench.harness.cli.ending import (
     foresee_report,
     interruptible,
@@ -27,12 +27,18 @@ Scopes = Annotated[
     typer.Option(
         "--scopes",
         "--scope",
+        autocompletion=complete.several(complete.given(*complete.SCOPES)),
         help="E, D1, D16, D64, E2E, APP, comma-separated, or all (default E,E2E).",
     ),
 ]
 Modes = Annotated[
     str | None,
-    typer.Option("--modes", "--mode", help="pipelined, serial, compute, comma-separated (default all)."),
+    typer.Option(
+        "--modes",
+        "--mode",
+        autocompletion=complete.several(complete.given(*complete.MODES)),
+        help="pipelined, serial, compute, comma-separated (default all).",
+    ),
 ]
 BatchSizes = Annotated[
     str | None,
@@ -42,7 +48,10 @@ BatchSizes = Annotated[
 ]
 Preset = Annotated[
     str | None,
-    typer.Option(help="'paper' is the full protocol (default on a GPU), 'quick' takes seconds (on a CPU)."),
+    typer.Option(
+        autocompletion=complete.one(complete.given(*complete.PRESETS)),
+        help="'paper' is the full protocol (default on a GPU), 'quick' takes seconds (on a CPU).",
+    ),
 ]
 
 
@@ -92,13 +101,14 @@ def throughput(
 
     loaded, content = load_throughput(config, context.params)
     console.note_unread(content, "throughput")
+    console.note_out(content, loaded.out)
     console.warn_emulated(loaded.engines, loaded.precisions, loaded.device)
     if explain:
         _explain(loaded)
         return
     plan, uuid = _plan(loaded)
     if dry_run:
-        _show_plan(plan)
+        _show_plan(plan, as_json)
         return
     _do(plan, uuid, as_json)
 
@@ -107,13 +117,13 @@ def _explain(config: ThroughputConfig) -> None:
     from sambench.harness.throughput.explain import explain
 
     for paragraph in explain(config):
-        console.out.print(paragraph + "\n")
+        console.say(paragraph + "\n")
 
 
 def _plan(config: ThroughputConfig) -> tuple[Plan, str | None]:
     from sambench.harness.throughput.plan import make_plan
 
-    with console.err.status("Reading data and weights"):
+    with status("Reading data and weights"):
         name, uuid = _device(config.device)
         return make_plan(config, name), uuid
 
@@ -139,7 +149,7 @@ def _do(plan: Plan, uuid: str | None, as_json: bool) -> None:
             cells = run(plan, progress, events, command, cooling(uuid))
         files = write_report(out, results)
     if as_json:
-        print(json.dumps([cell.to_json() for cell in cells], indent=1))
+        console.print_json([cell.to_json() for cell in cells])
     else:
         _show(cells)
         show_files(files)
@@ -149,7 +159,7 @@ def _do(plan: Plan, uuid: str | None, as_json: bool) -> None:
 
 def _device(device: str) -> tuple[str, str | None]:
     """Name the hardware, and a GPU's identity; a GPU is asked by a process that ends again."""
-    from sambench.adapters.registry import check_device
+    from sambench.adapters.devices import check_device
     from sambench.harness.provenance import device_name
     from sambench.harness.throughput.worker_process import ask_device
 
@@ -159,22 +169,45 @@ def _device(device: str) -> tuple[str, str | None]:
     return found["device"], found["uuid"]
 
 
-def _show_plan(plan: Plan) -> None:
-    from sambench.harness.throughput.schedule import finished
+def _show_plan(plan: Plan, as_json: bool) -> None:
     from sambench.harness.throughput.verdict import before
 
+    rows = _plan_rows(plan)
+    if as_json:
+        console.print_json(rows)
+        return
     columns = ("model", "engine", "precision", "scope", "batch", "modes", "rounds done")
     table = console.plain_table(*columns, title="Plan")
-    rounds = plan.config.rule.rounds
-    for m in plan.measurements:
-        v = m.variant
-        done = f"{len(finished(m, rounds))}/{rounds}"
-        table.add_row(v.model, v.engine, v.precision, m.scope.name, str(m.batch), ", ".join(m.modes), done)
-    console.out.print(table)
+    for row in rows:
+        modes, done = ", ".join(row["modes"]), f"{row['rounds_done']}/{row['rounds']}"
+        table.add_row(*(str(row[key]) for key in columns[:-2]), modes, done)
+    console.print_table(table)
     console.out.print(f"{plan.device}; a process a line and round, {plan.config.out}", soft_wrap=True)
     verdicts = (before(variant, scope) for variant in plan.variants for scope in plan.config.scopes)
     for reason in dict.fromkeys(verdict[1] for verdict in verdicts if verdict):
         console.out.print(f"will have no number: {reason}", soft_wrap=True)
+
+
+def _plan_rows(plan: Plan) -> list[dict[str, Any]]:
+    """Return what a plan measures as JSON has it: a row for each variant, scope and batch size."""
+    from sambench.harness.throughput.schedule import finished
+
+    rounds = plan.config.rule.rounds
+    return [
+        {
+            "model": m.variant.model,
+            "engine": m.variant.engine,
+            "precision": m.variant.precision,
+            "device": plan.device,
+            "scope": m.scope.name,
+            "batch": m.batch,
+            "modes": list(m.modes),
+            "rounds": rounds,
+            "rounds_done": len(finished(m, rounds)),
+            "out": str(plan.config.out),
+        }
+        for m in plan.measurements
+    ]
 
 
 COLUMNS = ("model", "img/s", "low-high", "p50 ms", "p99 ms", "of ceiling", "marks")
@@ -182,7 +215,7 @@ COLUMNS = ("model", "img/s", "low-high", "p50 ms", "p99 ms", "of ceiling", "mark
 
 def _show(cells: Sequence[CellResult]) -> None:
     """Print a table for each scope, mode and batch size, models beneath each other; then what went wrong."""
-    from sambench.harness.cli.tables import reason, under_each_other
+    from sambench.harness.cli.tables import reason
     from sambench.suites.naming import beside_speed
 
     places: dict[tuple[str, str, int], list[CellResult]] = {}
@@ -194,9 +227,9 @@ def _show(cells: Sequence[CellResult]) -> None:
         table = console.plain_table(*COLUMNS, title=title, right=COLUMNS[1:-1])
         for cell in its:
             marks = dict.fromkeys(mark.partition(":")[0] for mark in cell.provenance.get("marks", []))
-            name = under_each_other(cell.model, beside_speed(cell))
+            name = console.stacked([cell.model, *beside_speed(cell)])
             table.add_row(name, *_values(cell), ", ".join(marks))
-        console.out.print(table)
+        console.print_table(table)
         console.out.print()
     for text in dict.fromkeys(reason(cell) for cell in cells if cell.reason):
         console.out.print(text, soft_wrap=True)

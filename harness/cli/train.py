@@ -9,13 +9,11 @@ from typing import Annotated, Any
 import typer
 
 from sambench.harness.cli import console, options
+from sambench.harness.cli.commands import App
 from sambench.harness.cli.ending import interruptible
-from sambench.harness.cli.track import Tracking
 
-train = typer.Typer(
+train = App(
     help="Train a model of our own code: distill an encoder, finetune end to end (docs/training.md).",
-    no_args_is_help=True,
-    rich_markup_mode="markdown",
 )
 
 File = Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="Its keys: docs/training.md.")]
@@ -27,7 +25,7 @@ Workers = Annotated[int | None, typer.Option(help="Processes that read images.")
 DeviceBatch = Annotated[int | None, typer.Option(help="Images a forward pass.")]
 
 
-@train.command(cls=Tracking)
+@train.command()
 def finetune(
     context: typer.Context,
     config: File,
@@ -53,7 +51,7 @@ def finetune(
     _run(run, read_training(Finetuning, config, _flags(context)))
 
 
-@train.command(cls=Tracking)
+@train.command()
 def distill(
     context: typer.Context,
     config: File,
@@ -103,6 +101,7 @@ def embed(
     flags = {"embeddings": out, "device": device, "workers": workers, "device_batch": device_batch}
     found = read_training(Distilling, config, flags)
     with joined(found.device) as ranks, interruptible():
+        console.warn_untried(found.device)
         shown = RunProgress(console.err) if ranks.first else contextlib.nullcontext(Listener())
         with shown as progress:
             folders = run(found, ranks, progress, console.warn)
@@ -138,6 +137,7 @@ def _run(run: Any, config: Any) -> None:
             stack.enter_context(locked(config.out))
             sending = tracked(trackers, config.out, command_line(), console.warn, console.note)
             watchers.append(stack.enter_context(sending))
+            console.warn_untried(config.device)
         stack.enter_context(progress)
         found = run(config, ranks, Watchers(watchers))
     if not ranks.first:

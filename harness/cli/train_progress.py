@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Mapping
@@ -11,10 +12,10 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from sambench.harness.terminal import LINE_EVERY, draws, logs, says
 from sambench.harness.times import in_words
 from sambench.harness.train.loop import Watcher
 
-LINE_EVERY = 15.0  # seconds between lines where there is no terminal to draw a bar on
 SMOOTH = 0.9  # of the numbers shown, a step; the log has them as they are
 
 
@@ -35,7 +36,7 @@ class TrainProgress(Watcher):
             *columns,
             TextColumn("{task.description}", markup=False),
             console=console,
-            disable=not (shown and console.is_terminal),
+            disable=not (shown and draws(console)),
         )
         self._task = self._bar.add_task("")
 
@@ -52,8 +53,8 @@ class TrainProgress(Watcher):
         self._steps = steps
         self._bar.update(self._task, total=steps, completed=done)
         self._began = time.monotonic()
-        if self.shown and done:
-            self.console.print(f"goes on after step {done} of {steps}")
+        if self.shown and done and says(logging.INFO):
+            self.console.print(f"goes on after step {done} of {steps}", soft_wrap=True)
 
     def stepped(self, line: Mapping[str, Any]) -> None:
         now = time.monotonic()
@@ -66,7 +67,7 @@ class TrainProgress(Watcher):
             f"waiting {numbers['wait_share']:.0%}  {left} left"
         )
         self._bar.update(self._task, completed=line["step"], description=text)
-        if self.shown and not self.console.is_terminal and now - self._said > LINE_EVERY:
+        if self.shown and logs(self.console) and now - self._said > LINE_EVERY:
             self.console.print(f"step {line['step']}/{self._steps}  {text}", soft_wrap=True)
             self._said = now
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,19 +19,20 @@ from rich.progress import (
 )
 
 from sambench.evsam.errors import SambenchError, did_you_mean
-from sambench.harness.cli import console, options
+from sambench.harness.cli import complete, console, options
+from sambench.harness.cli.bars import Lines, status
+from sambench.harness.cli.commands import App
+from sambench.harness.terminal import draws, logs, watched
 
 if TYPE_CHECKING:
     from sambench.adapters.weights.fetch import OnProgress
     from sambench.adapters.weights.upstream import RemoteFile, Upstream
     from sambench.adapters.weights.verify import State
 
-weights = typer.Typer(
+weights = App(
     help="Checkpoints of the models, as their authors publish them. They are looked for in "
     "**$SAMBENCH_WEIGHTS**, or else in your data folder for sambench, under the names that their authors "
     "gave them; a file that you put there by hand is as good.",
-    no_args_is_help=True,
-    rich_markup_mode="markdown",
 )
 
 
@@ -42,6 +42,8 @@ def list_(as_json: options.Json = False) -> None:
 
     Nothing is hashed, so **there** means that the size fits; 'sambench weights verify' looks closer.
     **partly** is a folder with files missing, or a download to go on with.
+
+    **Example**: sambench weights list --json
     """
     from sambench.adapters.weights.upstream import upstreams, weights_folder
     from sambench.adapters.weights.verify import verify as look
@@ -49,7 +51,8 @@ def list_(as_json: options.Json = False) -> None:
     folder = weights_folder()
     rows: list[dict[str, Any]] = []
     table = console.plain_table("model", "file", "size", "licence", "state", right=("size",))
-    table.columns[3].max_width = 12
+    if watched(console.out):
+        table.columns[3].max_width = 12
     for model, upstream in upstreams().items():
         states = look(upstream, folder, hashing=False)
         location, state, size = str(upstream.location), _summary(states), upstream.files[-1].bytes
@@ -57,16 +60,21 @@ def list_(as_json: options.Json = False) -> None:
         facts = {"model": model, "location": location, "state": state, "licence": upstream.licence}
         rows.append({**facts, "page": upstream.page, "note": upstream.note, "files": _as_json(states)})
     if as_json:
-        print(json.dumps(rows, indent=1))
+        console.print_json(rows)
         return
-    console.out.print(table)
+    console.print_table(table)
     console.out.print(f"folder: {folder}", soft_wrap=True)
 
 
 @weights.command()
 def verify(
     models: Annotated[
-        list[str] | None, typer.Argument(metavar="[MODEL]...", help="Which; all that are there by default.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[MODEL]...",
+            autocompletion=complete.one(complete.models_with_weights),
+            help="Which; all that are there by default.",
+        ),
     ] = None,
     as_json: options.Json = False,
 ) -> None:
@@ -82,13 +90,13 @@ def verify(
 
     folder, found = weights_folder(), {}
     for model, upstream in (_chosen(models) if models else upstreams()).items():
-        with console.err.status(f"Reading {model}"):
+        with status(f"Reading {model}"):
             states = compare(upstream, folder)
         if models or any(state.status != "missing" for state in states):
             found[model] = states
     if as_json:
         rows = [{"model": model, **row} for model, states in found.items() for row in _as_json(states)]
-        print(json.dumps(rows, indent=1))
+        console.print_json(rows)
     else:
         for model, states in found.items():
             for state in states:
@@ -102,7 +110,12 @@ def verify(
 @weights.command()
 def fetch(
     models: Annotated[
-        list[str] | None, typer.Argument(metavar="[MODEL]...", help="Which; see 'sambench weights list'.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[MODEL]...",
+            autocompletion=complete.one(complete.models_with_weights),
+            help="Which; see 'sambench weights list'.",
+        ),
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="All models that have weights.")] = False,
 ) -> None:
@@ -147,6 +160,7 @@ class _Downloads:
 
     def __init__(self) -> None:
         self._tasks: dict[str, TaskID] = {}
+        self._lines = Lines()
         self._bar = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=20),
@@ -154,7 +168,7 @@ class _Downloads:
             TransferSpeedColumn(),
             TimeRemainingColumn(),
             console=console.err,
-            disable=not console.err.is_terminal,
+            disable=not draws(console.err),
         )
 
     def __enter__(self) -> _Downloads:
@@ -170,9 +184,10 @@ class _Downloads:
         def advance(file: RemoteFile, done: int, total: int | None) -> None:
             if file.name not in self._tasks:
                 self._tasks[file.name] = self._bar.add_task(model, total=total, completed=done)
-                if not console.err.is_terminal:
-                    console.err.print(f"{model}: {_size(total)} from {file.url}", soft_wrap=True)
+                if logs(console.err):
+                    console.note(f"{model}: {_size(total)} from {file.url}")
             self._bar.update(self._tasks[file.name], completed=done, total=total)
+            self._lines.say(lambda: f"{model}: {_size(done)} of {_size(total)}")
 
         return advance
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sambench.adapters.devices import kind_of
 from sambench.adapters.engines import ENGINES, PRECISIONS
 from sambench.adapters.plugins import AdapterSpec, parse_adapter
 from sambench.adapters.registry import add, entry
 from sambench.harness.config.content import Content, weights_of
 from sambench.harness.tracking.trackers import check_trackers
 from sambench.suites.files import expanded
-
-DEVICES = ("cpu", "cuda")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,20 +33,15 @@ class Config:
 
     @property
     def kind(self) -> str:
-        """``cpu`` or ``cuda``."""
+        """``cpu``, ``cuda``, or that of another accelerator."""
         return kind_of(self.device)
 
 
-def kind_of(device: str) -> str:
-    """Return ``cpu`` or ``cuda`` of a device such as ``cuda:1``."""
-    return device.partition(":")[0]
-
-
 def read_common(content: Content) -> dict[str, Any]:
-    """Read the fields of `Config`; models of the user's own become known, and join those named.
+    """Read the fields of `Config` but ``out``; models of the user's own become known, and join those named.
 
     Raises:
-        SambenchError: a value is wrong, or models or the output folder are missing.
+        SambenchError: a value is wrong, or models are missing.
     """
     adapters = tuple(parse_adapter(spec) for spec in content.listed("adapter"))
     own = [add(spec, check=False) for spec in adapters]  # its process imports it: `harness.variants`
@@ -57,17 +53,31 @@ def read_common(content: Content) -> dict[str, Any]:
         raise content.wrong("no models. Name some with --models a,b ('sambench models' lists them).")
     for model in models:
         entry(model)
-    if not content.values.get("out"):
-        raise content.wrong("no output folder. Give it with --out.")
     return {
         "models": models,
-        "out": content.path("out"),
         "adapters": adapters,
         "weights": _weights(content, models),
         "device": _device(content),
         "engines": content.names("engine", tuple(ENGINES), ("eager",)),
         "precisions": content.names("precision", PRECISIONS, ("fp32",)),
     }
+
+
+def read_out(content: Content, names: Sequence[str]) -> Path:
+    """Read the folder to write to; by default one in ``runs``, the same for the same command.
+
+    Args:
+        content: what file and flags say.
+        names: of the data sets, which name the folder where no file does.
+
+    Raises:
+        SambenchError: a folder is given that is no path.
+    """
+    if content.has("out"):
+        if not content.values["out"]:
+            raise content.wrong("no output folder. Give it with --out.", "out")
+        return content.path("out")
+    return Path("runs") / (content.file.stem if content.file else "-".join(names))
 
 
 def read_track(content: Content) -> tuple[str, ...]:
@@ -88,6 +98,6 @@ def _weights(content: Content, models: tuple[str, ...]) -> dict[str, str]:
 
 def _device(content: Content) -> str:
     device = str(content.values.get("device", "cpu"))
-    if kind_of(device) not in DEVICES:
-        raise content.wrong(f"device {device!r}; say cpu, cuda or cuda:1.")
+    if not re.fullmatch(r"[a-z]+(:\d+)?", device):  # whether there is one, torch says when it is asked
+        raise content.wrong(f"device {device!r}; say cpu, cuda or cuda:1, or mps or xpu.")
     return device

@@ -28,6 +28,7 @@ class Content:
     """Keys of the file that are another command's."""
     flags: frozenset[str] = frozenset()
     """Keys whose values are the command line's."""
+    file: Path | None = None
 
     def has(self, key: str) -> bool:
         """Tell whether a key has a value."""
@@ -136,7 +137,7 @@ def read(path: Path | None, flags: Mapping[str, Any], command: str) -> Content:
     if "weights" in below and "weights" in values:
         values["weights"] = _weights_over(below, above, where)
     unread = tuple(spelling for spelling in file if command not in BY_SPELLING[spelling].commands)
-    return Content(values, where, unread, frozenset(above))
+    return Content(values, where, unread, frozenset(above), path)
 
 
 def _by_key(given: Mapping[str, Any], where: str, command: str) -> dict[str, Any]:

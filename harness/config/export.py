@@ -40,8 +40,12 @@ def load_export(path: Path | None, flags: Mapping[str, Any]) -> tuple[ExportConf
     content = read(path, flags, EXPORT)
     if (batch := content.whole("batch_size") or 1) > MOST_IMAGES:
         raise content.wrong(f"batch_size must be at most {MOST_IMAGES}, not {batch}.", "batch_size")
+    common = read_common(content)
+    if not content.values.get("out"):
+        raise content.wrong("no output folder. Give it with --out.")
     config = ExportConfig(
-        **read_common(content),
+        **common,
+        out=content.path("out"),
         format=str(content.values.get("format", "onnx")),
         batch_size=content.whole("batch_size"),
         masks=content.one_of("masks", MASKS, "best"),

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
-from sambench.harness.config.common import Config, kind_of, read_common, read_track
+from sambench.adapters.devices import by_kind, kind_of
+from sambench.harness.config.common import Config, read_common, read_out, read_track
 from sambench.harness.config.content import SEED, Content, read
 from sambench.harness.config.datasets import DatasetConfig, read_datasets
 from sambench.harness.config.keys import RUN
@@ -53,15 +54,17 @@ def load_run(path: Path | None, flags: Mapping[str, Any]) -> tuple[RunConfig, Co
         raise content.wrong("no suites. Name some with --suites a,b ('sambench suites' lists them).")
     if not content.values.get("dataset"):
         raise content.wrong("no data set. Give --dataset NAME --images DIR --annotations FILE.")
+    datasets = read_datasets(content.values["dataset"], content.where)
     config = RunConfig(
         **common,
+        out=read_out(content, [dataset.name for dataset in datasets]),
         suites=suites,
-        datasets=read_datasets(content.values["dataset"], content.where),
+        datasets=datasets,
         protocol=make_protocol(content.values.get("protocol", "strict")),
         evaluator=content.one_of("evaluator", EVALUATORS, "hotcoco"),
         limit=content.whole("limit"),
         seed=int(content.number("seed", SEED)),
         track=read_track(content),
-        batch_size=content.whole("batch_size") or DEFAULT_BATCH[kind_of(common["device"])],
+        batch_size=content.whole("batch_size") or by_kind(DEFAULT_BATCH, kind_of(common["device"])),
     )
     return config, content

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shlex
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +15,7 @@ from sambench.adapters.files import write_atomic, writing
 from sambench.adapters.weights.resolve import sha256_of
 from sambench.evsam.errors import SambenchError
 from sambench.harness.detect.shards import Shards
-from sambench.harness.provenance import cpu_capability, device_name, versions
+from sambench.harness.provenance import command_line, cpu_capability, device_name, versions
 from sambench.harness.sources import code_digest
 from sambench.suites.data.coco import CocoDataset, Entry
 from sambench.suites.data.fingerprints import images_sha256
@@ -68,7 +66,7 @@ def describe(
             "of": len(dataset),
             "image_ids": [e.record.id for e in entries] if len(entries) < len(dataset) else "all",
         },
-        "command": shlex.join(["sambench", *sys.argv[1:]]),
+        "command": command_line(),
     }
 
 
@@ -98,7 +96,8 @@ class Result:
             boxes, sha256 = int(found["boxes"]), found["result_sha256"]
         except (OSError, ValueError, TypeError, KeyError):
             raise self._refused(f"is there, and no {beside.name} says what made it") from None
-        different = ", ".join(key for key, value in self._made_by().items() if found.get(key) != value)
+        before = _deciding(found)
+        different = ", ".join(key for key, value in self._made_by().items() if before[key] != value)
         if different:
             raise self._refused(f"is there, made with other {different} ({beside.name} says which)")
         if sha256_of(self.out) != sha256:
@@ -132,5 +131,12 @@ class Result:
 
     def _made_by(self) -> dict[str, Any]:
         """Return what decides the boxes, in JSON's types."""
-        made_by: dict[str, Any] = json.loads(json.dumps({key: self.provenance[key] for key in MADE_BY}))
+        made_by: dict[str, Any] = json.loads(json.dumps(_deciding(self.provenance)))
         return made_by
+
+
+def _deciding(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of a provenance decides the boxes; of sambench that is ``code``, not the version."""
+    found = {key: provenance.get(key) for key in MADE_BY}
+    versions = found["versions"] or {}
+    return found | {"versions": {k: v for k, v in versions.items() if k != "sambench"}}

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sambench.harness.config.common import Config, kind_of, read_common, read_track
+from sambench.adapters.devices import TRIED, kind_of
+from sambench.harness.config.common import Config, read_common, read_out, read_track
 from sambench.harness.config.content import SEED, Content, read
 from sambench.harness.config.datasets import DatasetConfig, read_datasets
 from sambench.harness.config.keys import THROUGHPUT
@@ -51,10 +52,11 @@ def load_throughput(path: Path | None, flags: Mapping[str, Any]) -> tuple[Throug
     """
     content = read(path, flags, THROUGHPUT)
     common = read_common(content)
-    kind = kind_of(common["device"])
+    kind = _kind(content, common["device"])
     data = _data(content)
     config = ThroughputConfig(
         **common,
+        out=read_out(content, [data.name]),
         dataset=data.name,
         images=data.images,
         annotations=data.annotations,
@@ -68,6 +70,17 @@ def load_throughput(path: Path | None, flags: Mapping[str, Any]) -> tuple[Throug
         track=read_track(content),
     )
     return config, content
+
+
+def _kind(content: Content, device: str) -> str:
+    """Return the kind of device, one that there is a clock for."""
+    kind = kind_of(device)
+    if kind not in TRIED:
+        raise content.wrong(
+            f"device {device!r}: speeds are measured on {' and '.join(TRIED)}, whose clocks were proven; "
+            f"there is none for {kind}. 'sambench run' takes it, and says how many images a second it did."
+        )
+    return kind
 
 
 def _scopes(content: Content) -> tuple[Scope, ...]:

@@ -7,6 +7,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from sambench.harness.terminal import draws, logs
 from sambench.harness.times import in_words
 
 
@@ -21,7 +22,7 @@ class ThroughputProgress:
             TimeElapsedColumn(),
             TextColumn("{task.description}", markup=False),
             console=console,
-            disable=not console.is_terminal,
+            disable=not draws(console),
         )
 
     def __enter__(self) -> ThroughputProgress:
@@ -40,7 +41,7 @@ class ThroughputProgress:
         """Say what runs now, and about how many seconds are left with it, where that is known."""
         line = title if left is None else f"{title}, about {in_words(left)} left"
         self._bar.update(self._task, description=line)
-        if not self.console.is_terminal:
+        if logs(self.console):
             self.console.print(f"{self._done + 1}/{self._total} {line}", soft_wrap=True)
 
     def end(self) -> None:

@@ -81,6 +81,7 @@ def _parent(
         plural: ", ".join(dict.fromkeys(str(getattr(cell, one)) for cell in cells))
         for plural, one in (("suites", "suite"), ("datasets", "dataset"), ("models", "model"))
     }
+    spans = [span for cell in cells if (span := _span(out, cell))]
     git = flat(cells[-1].provenance.get("git") or {}, "git.")
     tags = {"command": command, "folder": out.name, **git}
     return Entry(
@@ -91,11 +92,14 @@ def _parent(
         files={} if running else shared,
         texts={} if running else {place: content.decode() for place, content in made.items()},
         status="running" if running else status,
+        began=min((began for began, _ in spans), default=None),
+        ended=max((ended for _, ended in spans), default=None),
     )
 
 
 def _child(out: Path, parent: str, cell: CellResult) -> Entry:
     records = out / cell.records if cell.records else None
+    began, ended = _span(out, cell) or (None, None)
     return Entry(
         key=key_of(cell),
         name=", ".join([f"{cell.model} {cell.suite} {cell.dataset}", *departures(cell), *_place(cell)]),
@@ -106,7 +110,16 @@ def _child(out: Path, parent: str, cell: CellResult) -> Entry:
         files=files_under(records, "records") if records and records.is_dir() else {},
         texts={"cell.json": json.dumps(without_secrets(cell.to_json()), indent=1, allow_nan=False) + "\n"},
         status=STATUS.get(cell.status, "finished"),
+        began=began,
+        ended=ended,
     )
+
+
+def _span(out: Path, cell: CellResult) -> tuple[float, float] | None:
+    """When a cell was computed: until its last record was written, for as long as its timing says."""
+    shards = (out / cell.records).glob("*.parquet") if cell.records else ()
+    ended = max((shard.stat().st_mtime for shard in shards), default=None)
+    return None if ended is None else (ended - cell.timing.get("seconds", 0.0), ended)
 
 
 def key_of(cell: CellResult) -> str:

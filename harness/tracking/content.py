@@ -51,6 +51,10 @@ class Entry:
     texts: Mapping[str, str] = field(default_factory=dict)
     """Files that are made on the way, likewise."""
     status: Status = "finished"
+    began: float | None = None
+    """Seconds of `time.time`; ``None`` where nobody knows, ..."""
+    ended: float | None = None
+    """... and the time of sending counts."""
     model: Model | None = None
     grows: bool = False
     """Whether its numbers come one after the other, by steps; else one replaces an earlier one."""

@@ -143,8 +143,8 @@ def tracked(names: Sequence[str], out: Path, command: str, warn: Say, note: Say)
         names: of the trackers; without any, nothing is done.
         out: the folder.
         command: what works on it.
-        warn: is told what goes wrong.
-        note: is told what is waited for, and how what did not arrive is sent later.
+        warn: is told what goes wrong, and how what did not arrive is sent later.
+        note: is told where it all is.
     """
     senders = [Sender(name, out, command, warn) for name in names]
     try:
@@ -155,4 +155,4 @@ def tracked(names: Sequence[str], out: Path, command: str, warn: Say, note: Say)
                 note(f"{sender.name}: {sender.where}")
             else:
                 rest = shlex.join(["sambench", "push", str(out), "--track", sender.name])
-                note(f"{sender.name}: not everything arrived ({sender.failed}). To send the rest: {rest}")
+                warn(f"{sender.name}: not everything arrived ({sender.failed}). To send the rest: {rest}")

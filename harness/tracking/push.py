@@ -151,7 +151,7 @@ class _Sender:
             sent.version = self.tracker.register(sent.run, entry.model)
             self._keep()
         if sent.status != entry.status:
-            self.tracker.end(sent.run, entry.status, time.time())
+            self.tracker.end(sent.run, entry.status, entry.ended or time.time())
             sent.status = entry.status
             self._keep()
 
@@ -160,7 +160,8 @@ class _Sender:
         identity = self.ledger.identity(entry.key)
         parent = self.sent[entry.parent].run if entry.parent else None
         self.say(entry.name, 0)
-        run = self.tracker.find(identity) or self.tracker.create(entry, identity, sent.began, parent)
+        began = entry.began or sent.began
+        run = self.tracker.find(identity) or self.tracker.create(entry, identity, began, parent)
         self.tracker.describe(run, entry.params)
         sent.run = run
         self._keep()

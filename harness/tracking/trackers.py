@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from sambench.adapters.extras import missing
 from sambench.evsam.errors import SambenchError, did_you_mean
 from sambench.harness.tracking.tracker import Tracker
 
@@ -45,7 +46,7 @@ def check_trackers(names: Sequence[str], where: str) -> None:
             near = did_you_mean(name, TRACKERS)
             raise SambenchError(f"{where}: no tracker {name!r}; there are {', '.join(TRACKERS)}.{near}")
         if find_spec(TRACKERS[name].package) is None:
-            raise SambenchError(f"{where}: {name} needs the extra '{name}': pip install 'sambench[{name}]'")
+            raise missing(f"{where}: tracker {name}", TRACKERS[name].package, extra=name)
 
 
 def make_tracker(name: str, out: Path) -> Tracker:

@@ -47,6 +47,8 @@ def entries_of_training(out: Path, running: bool) -> list[Entry]:
         tags=without_secrets(flat(tags) | flat({"best": best or {}}) | {"folder": out.name}),
         files=files,
         status="running" if running else ("finished" if whole else "killed"),
+        began=about.get("began"),
+        ended=lines[-1].get("time") if lines else None,
         model=model,
         grows=True,
     )

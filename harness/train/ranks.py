@@ -12,7 +12,8 @@ from typing import TypeVar, cast
 import torch
 import torch.distributed as dist
 
-from sambench.adapters.registry import check_device
+from sambench.adapters.devices import TRIED, check_device
+from sambench.evsam.errors import SambenchError
 
 T = TypeVar("T")
 
@@ -75,6 +76,8 @@ def joined(device: str) -> Iterator[Ranks]:
     if ranks > 1 and device == "cuda":
         device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
     found = check_device(device)
+    if ranks > 1 and found.type not in TRIED:
+        raise SambenchError(f"device {device!r}: trains in one process; several take {' or '.join(TRIED)}.")
     if found.type == "cuda":
         torch.cuda.set_device(found)
     if ranks == 1:

@@ -49,12 +49,12 @@ SCHEMA = pa.schema(
         # An object: as in the tables of other suites; at how many of the ten thresholds it was matched, among
         # the objects of each size that it has.
         pa.field("area", pa.float64()),
-        pa.field("bbox", pa.list_(pa.int32(), 4)),
+        pa.field("bbox", pa.list_(pa.int32())),
         pa.field("segmentation", pa.string()),
         pa.field("predicted_iou", pa.float32()),
         pa.field("stability_score", pa.float32()),
-        pa.field("point", pa.list_(pa.float64(), 2)),
-        pa.field("crop_box", pa.list_(pa.int32(), 4)),
+        pa.field("point", pa.list_(pa.float64())),
+        pa.field("crop_box", pa.list_(pa.int32())),
         pa.field("ann_id", pa.int64()),
         pa.field("category_id", pa.int64()),
         pa.field("category", pa.string()),

@@ -14,6 +14,8 @@ from typing import Any
 
 import torch
 
+from sambench.adapters.extras import install
+
 EVERY = 0.1
 """Seconds between samples (protocol 4.3.8: 10 Hz)."""
 
@@ -151,7 +153,7 @@ def sensors(device: torch.device) -> Sensors:
     try:
         import pynvml
     except ImportError:
-        return NoSensors("no pynvml (pip install 'sambench[gpu]'): clocks and other processes are not known")
+        return NoSensors(f"no pynvml ({install('gpu')}): clocks and other processes are not known")
     uuid = f"GPU-{torch.cuda.get_device_properties(device).uuid}"
     try:
         pynvml.nvmlInit()

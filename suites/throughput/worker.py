@@ -24,8 +24,8 @@ import pyarrow.parquet as pq
 import torch
 
 from sambench.adapters.base import Prompts, Segmenter, described
+from sambench.adapters.devices import check_device
 from sambench.adapters.files import write_atomic
-from sambench.adapters.registry import check_device
 from sambench.adapters.weights.resolve import plain
 from sambench.evsam.errors import NotApplicableError
 from sambench.evsam.memory import keep_freed_memory

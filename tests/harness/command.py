@@ -43,6 +43,13 @@ class Done:
     err: str
 
 
+class Screen(io.StringIO):
+    """A terminal; ``Console(file=Screen(), color_system=None)`` shows what one would, without colours."""
+
+    def isatty(self) -> bool:
+        return True
+
+
 def call(*arguments: object) -> Done:
     """Run the command in this process, as its entry point does, up to the exit code."""
     out, err = io.StringIO(), io.StringIO()

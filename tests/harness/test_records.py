@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.dataset as ds
 import pytest
 from command import call, cell_of, cells_of, rows_of, shards_of
@@ -129,6 +130,13 @@ def by_duckdb(folder: Path) -> list[str]:
 def by_pandas(folder: Path) -> list[str]:
     found: list[str] = pytest.importorskip("pandas").read_parquet(folder)["file_name"].tolist()
     return found
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_what_may_be_missing_can_be_read_by_every_pyarrow(suite: str) -> None:
+    """25 cannot read a null of a list of fixed size."""
+    fixed = [field for field in suite_class(suite).schema if pa.types.is_fixed_size_list(field.type)]
+    assert not [field.name for field in fixed if field.nullable]
 
 
 def test_what_is_no_record_has_a_name_that_readers_skip(root: Path) -> None:

@@ -143,7 +143,7 @@ def test_other_data_names_another_folder(tiny: TinyCoco, change: Callable[[TinyC
     ("what", "value"),
     [
         ("key.code_digest", lambda *modules, **scoring: "other code"),
-        ("key.versions", lambda: {"torch": "0.1"}),
+        ("key.libraries", lambda: {"torch": "0.1"}),
         ("plan.device_name", lambda device: f"another {device}"),
         ("plan.SHARD_IMAGES", 2),
     ],

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import logging
 import sys
 import tarfile
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ from numpy.lib.recfunctions import repack_fields
 from sambench.adapters.engines.cache import cache_folder
 from sambench.adapters.files import write_atomic
 from sambench.evsam.errors import SambenchError
+from sambench.harness.terminal import says
 from sambench.harness.train.sources.pairs import NAME, Pair, Pairs
 
 ROW = np.dtype([("id", "<i8"), ("jpg", "<u4"), ("jpg_bytes", "<u4"), ("json", "<u4"), ("json_bytes", "<u4")])
@@ -108,7 +110,7 @@ def _indices(files: Sequence[Path]) -> list[np.ndarray]:
     """Return the indices of tar files, and make those that are missing."""
     kept = [_kept(_place(file)) for file in files]
     missing = [i for i, index in enumerate(kept) if index is None]
-    if missing:
+    if missing and says(logging.INFO):
         print(f"{files[0].parent}: indexing {len(missing)} tar files, once", file=sys.stderr)
     with ThreadPoolExecutor(THREADS) as pool:
         made = iter(pool.map(lambda i: _make(files[i]), missing))

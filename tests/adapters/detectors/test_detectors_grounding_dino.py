@@ -356,7 +356,7 @@ def test_a_library_that_is_missing_is_named(vocabulary, monkeypatch):
     given = {"categories": named("cat"), "weights": "random", "tokenizer": str(vocabulary)}
     monkeypatch.setitem(sys.modules, "groundingdino", None)
     monkeypatch.setitem(sys.modules, "groundingdino.models", None)
-    with pytest.raises(SambenchError, match="pip install --no-deps groundingdino-py"):
+    with pytest.raises(SambenchError, match=r"'sambench\[groundingdino\]'.*pip install --no-deps"):
         registry.create("grounding_dino_t", **given, implementation="groundingdino-py")
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(SambenchError, match=r"pip install 'sambench\[hf\]'"):

@@ -55,5 +55,5 @@ def test_a_file_that_is_no_graph_is_refused(rtx, tmp_path):
 
 def test_a_missing_library_is_named(monkeypatch):
     monkeypatch.setattr(tensorrt, "MODULES", ("no_such_tensorrt",))
-    with pytest.raises(SambenchError, match="TensorRT is not installed"):
+    with pytest.raises(SambenchError, match=r"pip install 'sambench\[tensorrt\]'"):
         tensorrt.library()

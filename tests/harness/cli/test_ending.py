@@ -20,7 +20,7 @@ def test_a_run_without_the_extra_is_done_and_says_how_to_have_its_report(
     done = call("run", "--models", "box", "--suites", "gt_box", *tiny.flags, "--out", out)
     assert done.code == 0, done.err
     line = (
-        f"warning: report: needs {library}. Install it by: pip install 'sambench[report]'; "
+        f"warning: report needs {library}, which is not installed. Say: pip install 'sambench[report]'; "
         f"then 'sambench report {out}' writes it. Results and records do not need it."
     )
     assert [one for one in done.err.splitlines() if "needs" in one] == [line, line]  # before, and at the end

@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 import pytest
-from command import call
+from command import Screen, call
 from rich.console import Console
 from tiny_coco import TinyCoco
 
@@ -53,9 +53,15 @@ CELLS = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Someone sits at the terminal."""
+    monkeypatch.delenv("CI", raising=False)
+
+
 def shown(cells: list[CellResult], width: int) -> list[str]:
-    out = io.StringIO()
-    show_results(cells, Console(file=out, width=width))
+    out = Screen()
+    show_results(cells, Console(file=out, width=width, color_system=None))
     return [line.rstrip() for line in out.getvalue().splitlines()]
 
 
@@ -106,6 +112,23 @@ def test_a_run_of_random_weights_on_a_sample_says_both(tiny: TinyCoco, tmp_path)
     assert re.search(r"^efficientvit_sam_l0 +eager fp32 +random weights ", plan, re.MULTILINE)
     done = call(*run, "--out", tmp_path / "run")
     assert done.code == 0, done.err
-    lines = names(done.out.splitlines())
-    first = lines.index("efficientvit_sam_l0")
-    assert lines[first + 1 : first + 3] == ["random weights", "1 of 4 images"]
+    assert re.search("^efficientvit_sam_l0, random weights, 1 of 4 images  ", done.out, re.MULTILINE)
+
+
+def test_a_pipe_has_a_row_for_each_cell_with_all_metrics_however_narrow() -> None:
+    about = DetBox.about()
+    metrics = {m.name: 44.4 for m in about.metrics}
+    changes = {"suite": "det_box", "about": about, "metrics": metrics, "intervals": {"ap": [44.0, 45.0]}}
+    cells = [dataclasses.replace(c, **changes) for c in CELLS]
+    out = io.StringIO()
+    show_results(cells, Console(file=out, width=20))
+    _, header, *rows = out.getvalue().splitlines()
+    assert [re.split(r"\s{2,}", row)[0] for row in rows] == [
+        "efficientvit_sam_l0",
+        "efficientvit_sam_l0, random weights, 3 of 64 images",
+        "efficientvit_sam_l0, epoch_3.pt 33333333",
+        "efficientvit_sam_l0, epoch_9.pt 99999999",
+        "efficientvit_sam_l0, onnxruntime int8",
+    ]
+    assert "Frequent" in header
+    assert all("44.4 (44.0-45.0)" in row for row in rows)

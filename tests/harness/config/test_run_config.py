@@ -37,12 +37,14 @@ FULL: dict[str, Any] = {
     "limit": 7,
     "seed": 3,
     "batch_size": 2,
+    "track": "tensorboard",
 }
 SAME_BY_FLAGS = shlex.split(
     "--models box,efficientvit_sam_l0 --suites gt_box,click --dataset coco --images val2017 "
     "--annotations instances.json --detections vitdet=boxes.json --evaluator pycocotools --out runs/here "
     "--weights efficientvit_sam_l0=l0.pt --protocol paper "
-    "--device cuda:1 --engine eager,openvino --precision fp32 --limit 7 --seed 3 --batch-size 2"
+    "--device cuda:1 --engine eager,openvino --precision fp32 --limit 7 --seed 3 --batch-size 2 "
+    "--track tensorboard"
 )
 LEAST = {key: FULL[key] for key in ("models", "suites", "datasets", "out")}
 
@@ -103,6 +105,7 @@ def test_file_and_flags_give_the_same_configuration(tmp_path: Path, recorder: Re
         limit=7,
         seed=3,
         batch_size=2,
+        track=("tensorboard",),
     )
 
 
@@ -196,12 +199,22 @@ def test_a_misspelt_word_is_named_with_the_right_one(
 
 @pytest.mark.parametrize(
     ("missing", "remedy"),
-    [("models", "--models"), ("suites", "--suites"), ("datasets", "--annotations"), ("out", "--out")],
+    [("models", "--models"), ("suites", "--suites"), ("datasets", "--annotations")],
 )
 def test_a_missing_key_is_named_with_its_flag(tmp_path: Path, missing: str, remedy: str) -> None:
     message = refused(tmp_path, {key: value for key, value in LEAST.items() if key != missing})
     assert remedy in message
     assert str(tmp_path / "run.yaml") in message
+
+
+def test_a_folder_that_is_not_named_is_called_after_the_file_or_else_the_data_sets(tmp_path: Path) -> None:
+    least = {key: value for key, value in LEAST.items() if key != "out"}
+    loaded, content = load_run(written(tmp_path, least), {})
+    assert loaded.out == Path("runs/run")
+    assert not content.has("out")
+    assert load_run(None, least)[0].out == Path("runs") / FULL["datasets"][0]["name"]
+    two = [FULL["datasets"][0] | {"name": name} for name in ("mine", "yours")]
+    assert load_run(None, least | {"datasets": two})[0].out == Path("runs/mine-yours")
 
 
 @pytest.mark.parametrize("missing", ["name", "images", "annotations"])
@@ -235,7 +248,7 @@ def test_an_incomplete_data_set_says_what_it_lacks(tmp_path: Path, missing: str)
         ({"evaluator": "cocoeval"}, "no evaluator 'cocoeval'; there is hotcoco, pycocotools, lvis"),
         ({"datasets": [{"name": "a/b", "images": "c", "annotations": "d"}]}, "data set name 'a/b'"),
         ({"out": 5}, "out must be a path, not 5"),
-        ({"device": "gpu"}, "device 'gpu'; say cpu, cuda or cuda:1"),
+        ({"device": "cuda:one"}, "device 'cuda:one'; say cpu, cuda or cuda:1"),
         ({"engine": None}, "engine has no value"),
         ({"protocol": {"crowd": "maybe"}}, "crowd is 'maybe'; it can be 'keep', 'drop'"),
         ({"datasets": 5}, "a data set has name, images and annotations; 5 has not"),

@@ -31,6 +31,13 @@ def test_a_changed_rule_is_no_longer_the_preset():
     assert (changed.rounds, changed.min_seconds, changed.preset) == (2, 0.5, "quick, changed")
 
 
+def test_a_folder_that_is_not_named_is_called_after_the_file_or_else_the_data(tmp_path):
+    flags = BASE | {"out": None}
+    assert str(load_throughput(None, flags | {"dataset": "mine"})[0].out) == "runs/mine"
+    (file := tmp_path / "speed.yaml").write_text("scopes: E\n")
+    assert str(load_throughput(file, flags)[0].out) == "runs/speed"
+
+
 def test_lists_may_be_text_or_lists_and_flags_win_over_the_file(tmp_path):
     file = tmp_path / "speed.yaml"
     file.write_text("models: [sam_vit_b, sam_vit_h]\nscopes: E,d7\nbatch_sizes: [2, 1]\nout: x\nimages: a\n")
@@ -47,7 +54,7 @@ def test_lists_may_be_text_or_lists_and_flags_win_over_the_file(tmp_path):
     ("flags", "words"),
     [
         ({"models": None}, "no models"),
-        ({"out": None}, "no output folder"),
+        ({"out": ""}, "no output folder"),
         ({"models": "sam_vit_x"}, "no model 'sam_vit_x'"),
         ({"models": "box,box"}, "one twice"),
         ({"scopes": "E3"}, "scope 'E3'"),

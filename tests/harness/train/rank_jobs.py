@@ -1,4 +1,7 @@
-"""What `trainings.in_ranks` runs in each process: ``rank_jobs.py JOB OUT``. The first leaves files."""
+"""What `trainings.in_ranks` runs in each process: ``rank_jobs.py OUT``. The first leaves files in OUT/JOB.
+
+All jobs run in the same processes, for to start them takes longer than most jobs.
+"""
 
 from __future__ import annotations
 
@@ -47,6 +50,7 @@ def whole_training(out: Path, ranks: Ranks) -> None:
     for shard, clip in [(False, "norm"), (True, "value"), (True, "norm")]:
         settings: dict[str, Any] = {
             "shard": shard,
+            "steps": 3,
             "save_every": 2,
             "optimiser": {"average": 0.9, "clip": clip, "clip_at": 0.1, "norms": "frozen"},
         }
@@ -151,5 +155,9 @@ JOBS = {
 
 if __name__ == "__main__":
     with joined("cpu") as ranks:
-        for job in JOBS[sys.argv[1]]:
-            job(Path(sys.argv[2]), ranks)
+        for name, parts in JOBS.items():
+            out = Path(sys.argv[1]) / name
+            out.mkdir(exist_ok=True)
+            for part in parts:
+                part(out, ranks)
+            (out / f"done-{ranks.rank}").touch()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,20 @@ from trainings import Heard, Lacking, assert_close, gradients, in_ranks, logged,
 from sambench.harness.train.ranks import Ranks
 
 FROZEN = {"norms": "frozen"}
+LeftBy = Callable[[str], Path]
+
+
+@pytest.fixture(scope="module")
+def left_by_two(tmp_path_factory: pytest.TempPathFactory) -> LeftBy:
+    """What tells where a job of two processes left its files; each job ended well in both."""
+    out = tmp_path_factory.mktemp("two")
+    said = in_ranks(2, out)
+
+    def folder(job: str) -> Path:
+        assert len(list((out / job).glob("done-*"))) == 2, said
+        return out / job
+
+    return folder
 
 
 def test_one_process_is_everybody() -> None:
@@ -23,12 +38,12 @@ def test_one_process_is_everybody() -> None:
 
 
 @pytest.mark.slow
-def test_two_processes_have_the_gradients_of_one_with_all_images(tmp_path: Path) -> None:
+def test_two_processes_have_the_gradients_of_one_with_all_images(left_by_two: LeftBy, tmp_path: Path) -> None:
     config = training(tmp_path, batch=4, device_batch=4, optimiser=FROZEN)
-    in_ranks(2, "gradients", tmp_path)
+    left = left_by_two("gradients")
     for missing, files, count in [([], "all", 6), ([1], "one", 2), ([1, 3], "both", 2)]:
         alone = gradients(trainer(config, source=Lacking(config, empty=missing)))
-        found = sorted(tmp_path.glob(f"{files}-*.pt"))
+        found = sorted(left.glob(f"{files}-*.pt"))
         assert len(found) == count
         for file in found:
             assert_close(alone, torch.load(file, weights_only=True), 1e-5)
@@ -36,26 +51,27 @@ def test_two_processes_have_the_gradients_of_one_with_all_images(tmp_path: Path)
     alone = gradients(trainer(still))
     assert not any(name.startswith("image_encoder") for name in alone)
     for shard in (False, True):
-        assert_close(alone, torch.load(tmp_path / f"head-{shard}.pt", weights_only=True), 1e-5)
+        assert_close(alone, torch.load(left / f"head-{shard}.pt", weights_only=True), 1e-5)
 
 
 @pytest.mark.slow
-def test_two_processes_go_on_to_the_bit_and_leave_what_one_would(tmp_path: Path) -> None:
-    in_ranks(2, "training", tmp_path)
+def test_two_processes_go_on_to_the_bit_and_leave_what_one_would(left_by_two: LeftBy, tmp_path: Path) -> None:
+    left = left_by_two("training")
     for name, clip in [("False-norm", "norm"), ("True-norm", "norm"), ("True-value", "value")]:
         optimiser = {"average": 0.9, "clip": clip, "clip_at": 0.1, **FROZEN}
-        alone = training(tmp_path / f"alone-{clip}", device_batch=2, save_every=2, optimiser=optimiser)
+        settings = {"steps": 3, "device_batch": 2, "save_every": 2, "optimiser": optimiser}
+        alone = training(tmp_path / f"alone-{clip}", **settings)
         assert trainer(alone).run(Heard())
-        here, there = logged(alone.out), logged(tmp_path / name)
-        assert [line["step"] for line in there] == [1, 2, 3, 4]
+        here, there = logged(alone.out), logged(left / name)
+        assert [line["step"] for line in there] == [1, 2, 3]
         for key in ("loss", "dice_loss", "iou", "grad_norm"):
             assert there[0][key] == pytest.approx(here[0][key], rel=1e-5)
         # later AdamW has made steps of gradients' rounding errors, where these are near zero
         assert [line["loss"] for line in there] == pytest.approx([line["loss"] for line in here], rel=1e-3)
         # a checkpoint of two is one of one
         heard = Heard()
-        config = training(tmp_path / name, device_batch=2, save_every=2, optimiser=optimiser)
-        (tmp_path / name / "checkpoints" / "step-00000004.pt").unlink()
+        config = training(left / name, **settings)
+        (left / name / "checkpoints" / "step-00000003.pt").unlink()
         assert trainer(config).run(heard)
         assert heard.done == 2
         assert [line["loss"] for line in heard.lines] == pytest.approx(
@@ -64,13 +80,13 @@ def test_two_processes_go_on_to_the_bit_and_leave_what_one_would(tmp_path: Path)
 
 
 @pytest.mark.slow
-def test_two_processes_meet_trouble_together(tmp_path: Path) -> None:
-    in_ranks(2, "trouble", tmp_path)
-    notes = json.loads((tmp_path / "notes.json").read_text())
+def test_two_processes_meet_trouble_together(left_by_two: LeftBy) -> None:
+    left = left_by_two("trouble")
+    notes = json.loads((left / "notes.json").read_text())
     assert notes[0].endswith(": torn")
     assert notes[1:] == ["step 1: box 1", "step 2: box 2"]
-    assert [line["skipped"] for line in logged(tmp_path) if "loss" in line] == [2, 1]
+    assert [line["skipped"] for line in logged(left) if "loss" in line] == [2, 1]
     for name in ("bad-False", "bad-True"):
-        lines = logged(tmp_path / name)
+        lines = logged(left / name)
         assert [line["bad"] for line in lines] == [False, True, False, True, True]
         assert [line["loss"] is None for line in lines] == [line["bad"] for line in lines]

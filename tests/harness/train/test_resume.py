@@ -5,17 +5,19 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import yaml
+from command import call
 from trainings import ROOT, Heard, Lacking, assert_same, logged, trainer, training
 
 from sambench.harness.train.config import Data, Validation
@@ -157,7 +159,7 @@ def _by_hand(order: Order, step: int) -> list[tuple[int, Any, int]]:
     return [(p // 10, order.permutation(p // 10), p % 10) for p in range(4 * step, 4 * step + 4)]
 
 
-# The command itself, in processes of its own.
+# The command itself: in processes of its own where it is stopped, in this one where it goes on.
 
 PATIENCE = 500.0  # seconds for what takes ten
 STEPS = 6
@@ -171,17 +173,20 @@ SETTINGS: dict[str, Any] = {
     "steps": STEPS,
     "batch": 2,
     "device_batch": 1,
-    "workers": 1,
+    "workers": 0,
     "save_every": 2,
 }
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 
 
-def started(settings: Path, out: Path, *before: str) -> subprocess.Popen[str]:
+def command(settings: Path, out: Path) -> list[str]:
+    return ["train", "finetune", str(settings), "--out", str(out)]
+
+
+def started(settings: Path, out: Path, *more: str, before: Sequence[str] = ()) -> subprocess.Popen[str]:
     """Start the command, in a process group of its own, as a scheduler does."""
-    command = ["-m", "sambench.harness", "train", "finetune", str(settings), "--out", str(out)]
     return subprocess.Popen(
-        [sys.executable, *before, *command],
+        [sys.executable, *before, "-m", "sambench.harness", *command(settings, out), *more],
         cwd=ROOT,
         env=os.environ | {"NO_COLOR": "1"},
         stdout=subprocess.PIPE,
@@ -217,9 +222,24 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def unbroken(settings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("unbroken")
-    code, said = ended(started(settings, out))
-    assert code == 0, said
+    goes_on(settings, out)
     return out
+
+
+def goes_on(settings: Path, out: Path) -> str:
+    """Run the command again, to its end; return all that it said."""
+    done = call(*command(settings, out))
+    assert done.code == 0, done.err
+    return done.out + done.err
+
+
+@pytest.fixture(scope="module")
+def stopped(settings: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int, str]:
+    """A training that was told to stop, it and its loader: its folder, exit code, and what it said."""
+    out = tmp_path_factory.mktemp("stopped")
+    process = started(settings, out, "--workers", "1")
+    when_at(1, out, process, lambda: os.killpg(process.pid, signal.SIGTERM))
+    return out, *ended(process)
 
 
 @pytest.mark.slow
@@ -227,29 +247,25 @@ def test_killed_the_same_command_goes_on(settings: Path, unbroken: Path, tmp_pat
     process = started(settings, tmp_path)
     when_at(3, tmp_path, process, lambda: os.killpg(process.pid, signal.SIGKILL))
     assert ended(process)[0] == -signal.SIGKILL
-    code, said = ended(started(settings, tmp_path))
-    assert code == 0, said
-    assert f"goes on after step 2 of {STEPS}" in said
+    assert f"goes on after step 2 of {STEPS}" in goes_on(settings, tmp_path)
     assert_same_end(unbroken, tmp_path, STEPS)
-    code, said = ended(started(settings, tmp_path))
-    assert (code, f"goes on after step {STEPS} of {STEPS}" in said) == (0, True)
+    said = goes_on(settings, tmp_path)
+    assert f"goes on after step {STEPS} of {STEPS}" in said
     assert f"weights  {tmp_path / 'model.safetensors'}" in said
 
 
 @pytest.mark.slow
 def test_a_signal_to_all_its_processes_saves_and_ends_well(
-    settings: Path, unbroken: Path, tmp_path: Path
+    settings: Path, unbroken: Path, stopped: tuple[Path, int, str], tmp_path: Path
 ) -> None:
-    process = started(settings, tmp_path)
-    when_at(3, tmp_path, process, lambda: os.killpg(process.pid, signal.SIGTERM))  # the loaders too
-    code, said = ended(process)
+    left, code, said = stopped
     assert (code, "Stopped and saved" in said) == (0, True), said
     assert "Traceback" not in said
-    assert not (tmp_path / "model.safetensors").exists()
-    assert max(weights_of(tmp_path)) >= 3
-    code, said = ended(started(settings, tmp_path))
-    assert code == 0, said
-    assert_same_end(unbroken, tmp_path, STEPS)
+    assert not (left / "model.safetensors").exists()
+    assert 1 <= max(weights_of(left)) < STEPS
+    out = shutil.copytree(left, tmp_path / "out")
+    assert f"goes on after step {max(weights_of(left))} of {STEPS}" in goes_on(settings, out)
+    assert_same_end(unbroken, out, STEPS)
 
 
 def weights_of(out: Path) -> list[int]:
@@ -257,23 +273,22 @@ def weights_of(out: Path) -> list[int]:
 
 
 @pytest.mark.slow
-def test_two_processes_go_on_where_one_was_stopped(settings: Path, unbroken: Path, tmp_path: Path) -> None:
-    process = started(settings, tmp_path)
-    when_at(1, tmp_path, process, lambda: process.send_signal(signal.SIGTERM))
-    assert ended(process)[0] == 0
-    done = max(weights_of(tmp_path))
-    process = started(settings, tmp_path, *TORCHRUN)
-    when_at(done + 1, tmp_path, process, lambda: process.send_signal(signal.SIGTERM))
+def test_two_processes_go_on_where_one_was_stopped_and_one_where_two_were(
+    settings: Path, unbroken: Path, stopped: tuple[Path, int, str], tmp_path: Path
+) -> None:
+    out = shutil.copytree(stopped[0], tmp_path / "out")
+    done = max(weights_of(out))
+    process = started(settings, out, before=TORCHRUN)
+    when_at(done + 1, out, process, lambda: process.send_signal(signal.SIGTERM))
     said = ended(process)[1]  # torchrun itself ends with 1 when it is told to end
     assert "Stopped and saved" in said
     assert "exitcode" not in said, said  # and would tell of a process that ended badly
-    assert max(weights_of(tmp_path)) > done
-    code, said = ended(started(settings, tmp_path, *TORCHRUN))
-    assert code == 0, said
-    here, there = logged(tmp_path), logged(unbroken)
+    assert done < max(weights_of(out)) < STEPS
+    assert f"goes on after step {max(weights_of(out))} of {STEPS}" in goes_on(settings, out)
+    here, there = logged(out), logged(unbroken)
     assert [line["step"] for line in here] == list(range(1, STEPS + 1))
     assert [line["skipped"] for line in here] == [line["skipped"] for line in there]
     assert [line["loss"] for line in here] == pytest.approx([line["loss"] for line in there], rel=0.02)
-    assert json.dumps(weights(tmp_path, STEPS)["totals"]["skipped"]) == json.dumps(
+    assert json.dumps(weights(out, STEPS)["totals"]["skipped"]) == json.dumps(
         weights(unbroken, STEPS)["totals"]["skipped"]
     )
