@@ -77,12 +77,15 @@ class MlflowServer:
         if self.process is not None:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
+            self.process = None
 
     def runs(self, folder: str) -> list[Any]:
         """The runs of a folder of results or a training, parents first."""
         found = self.client.get_experiment_by_name("sambench")
         runs = list(self.client.search_runs([found.experiment_id])) if found else []
-        parents = [run for run in runs if run.data.tags.get("folder") == folder or run.info.run_name == folder]
+        parents = [
+            run for run in runs if run.data.tags.get("folder") == folder or run.info.run_name == folder
+        ]
         ids = {run.info.run_id for run in parents}
         return parents + [run for run in runs if run.data.tags.get("mlflow.parentRunId") in ids]
 
@@ -99,8 +102,12 @@ class MlflowServer:
         found = self.client.get_experiment_by_name("sambench")
         runs = {}
         for run in self.client.search_runs([found.experiment_id]):
-            history = {name: self.client.get_metric_history(run.info.run_id, name) for name in run.data.metrics}
-            numbers = {name: [(m.step, m.value, m.timestamp) for m in points] for name, points in history.items()}
+            history = {
+                name: self.client.get_metric_history(run.info.run_id, name) for name in run.data.metrics
+            }
+            numbers = {
+                name: [(m.step, m.value, m.timestamp) for m in points] for name, points in history.items()
+            }
             runs[run.info.run_id] = (dict(run.info), run.data.params, run.data.tags, numbers)
         disk = self.folder / "artifacts"
         files = {str(file.relative_to(disk)): file.read_bytes() for file in disk.rglob("*") if file.is_file()}
