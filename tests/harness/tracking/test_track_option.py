@@ -110,7 +110,8 @@ def test_a_missing_package_ends_with_2_and_the_extra(
     for command in commands(tiny, tmp_path):
         done = call(*command, "--track", name)
         assert done.code == 2, done
-        assert f"{name} needs the extra '{name}': pip install 'sambench[{name}]'" in done.err
+        assert f"{name} needs" in done.err
+        assert f"pip install 'sambench[{name}]'" in done.err
     assert {path.name for path in tmp_path.iterdir()} == {"data", "t.yaml", "trained"}
 
 
