@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from memory_tracker import DiedError, MemoryTracker, Server, silent
 from tiny_coco import make_tiny
 
 from sambench.adapters.base import Segmenter
+from sambench.adapters.files import locked
 from sambench.adapters.registry import create
 from sambench.evsam.errors import SambenchError
 from sambench.harness.tracking.content import Point
@@ -261,6 +263,32 @@ def test_a_folder_that_is_moved_or_copied_stays_what_it_was(
     assert "create" not in tracker.changed
     assert "log" not in tracker.changed
     assert len(server.runs) == 3
+
+
+def test_one_that_waited_for_another_sends_what_the_folder_has_become(
+    folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, server = copied(folders[0], tmp_path / "run"), Server()
+
+    @contextlib.contextmanager
+    def waited(path: Path) -> Iterator[None]:
+        """The lock, when another command has finished the run and sent it."""
+        monkeypatch.setattr("sambench.harness.tracking.push.locked", locked)
+        sent(copied(folders[1], out), server)
+        with locked(path):
+            yield
+
+    sent(out, server)
+    monkeypatch.setattr("sambench.harness.tracking.push.locked", waited)
+    tracker = sent(out, server, cells_of(out)[0]["provenance"]["command"])
+    assert tracker.changed == ["end"]  # for it is at work
+    sent(out, server)
+    untouched = Server()
+    sent(copied(folders[1], tmp_path / "untouched" / "run"), untouched)
+    counts = ("cells_done", 0, 1.0)  # when it was stopped
+    parent = next(iter(server.runs.values()))
+    parent.points = [point for point in parent.points if point[:3] != counts]
+    assert server.content() == untouched.content()
 
 
 def test_a_folder_of_nothing_is_said_and_left_alone(tmp_path: Path) -> None:

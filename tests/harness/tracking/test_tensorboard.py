@@ -108,9 +108,11 @@ def test_what_the_ledger_says_is_on_the_disk_if_the_process_is_killed(tmp_path: 
     out = write_training(tmp_path / "training", [step(1), step(2)], whole=False)
     tracker = TensorboardTracker(out)
     tracker.close = lambda: None  # type: ignore[method-assign]
-    push(out, tracker, silent)
-    (run,) = runs_of(out).values()
-    assert [n for n, *_ in scalars(run)["loss"]] == [1, 2]
+    for last in (2, 3, 4):
+        write_training(out, [step(n) for n in range(1, last + 1)], whole=False)
+        push(out, tracker, silent)
+        (run,) = runs_of(out).values()
+        assert [n for n, *_ in scalars(run)["loss"]] == list(range(1, last + 1))
     assert words(run, "tags")
 
 
