@@ -17,6 +17,9 @@ from sambench.reports.report import check_extra
 from sambench.reports.speed_figures import draw_speed
 from sambench.reports.tables import build_tables
 
+LONGEST = 100
+"""Letters of a table's name in the names of its files."""
+
 
 def pieces(runs: Sequence[Path]) -> dict[str, bytes]:
     """Return ``tables/*.csv`` and ``figures/*.svg`` of one or several runs, by path.
@@ -50,7 +53,7 @@ def pieces(runs: Sequence[Path]) -> dict[str, bytes]:
 
 def _slug(text: str, taken: Collection[str]) -> str:
     """Return a name for a table's files which no other has, though it had the same letters."""
-    slug = re.sub(r"[^a-z0-9_.]+", "-", text.lower()).strip("-.")
+    slug = re.sub(r"[^a-z0-9_.]+", "-", text.lower())[:LONGEST].strip("-.")
     names = itertools.chain([slug], (f"{slug}-{n}" for n in itertools.count(2)))
     return next(name for name in names if f"tables/{name}.csv" not in taken)
 

@@ -79,9 +79,9 @@ class Sender:
                 self._warned = True
                 self.warn(f"{self.name}: {self.failed}. The work goes on, and the folder keeps everything.")
 
-    def tell(self) -> None:
-        """Say that something is new, if that was not said just now."""
-        if time.monotonic() - self._told >= EVERY:
+    def tell(self, often: bool = False) -> None:
+        """Say that something is new; what is new often goes unsaid where that was said just now."""
+        if not often or time.monotonic() - self._told >= EVERY:
             self._told = time.monotonic()
             self._write("new")
 
@@ -118,18 +118,21 @@ class Tracking(Listener, Watcher):
     def __init__(self, senders: Sequence[Sender]) -> None:
         self.senders = senders
 
-    def cells_so_far(self, cells: Sequence[CellResult]) -> None:
+    def run_started(self, cells: Sequence[CellResult]) -> None:
         self._tell()
+
+    def cells_so_far(self, cells: Sequence[CellResult]) -> None:
+        self._tell(often=True)
 
     def cell_done(self, cell: CellResult) -> None:
         self._tell()
 
     def stepped(self, line: Mapping[str, Any]) -> None:
-        self._tell()
+        self._tell(often=True)
 
-    def _tell(self) -> None:
+    def _tell(self, often: bool = False) -> None:
         for sender in self.senders:
-            sender.tell()
+            sender.tell(often)
 
 
 @contextmanager

@@ -37,7 +37,7 @@ ENVIRONMENT = {
 
 # What MLflow takes at most (mlflow.utils.validation).
 MOST_ENTRIES, LONGEST_PARAM, LONGEST_TAG, LONGEST_NAME = 100, 6000, 8000, 250
-MOST_LETTERS = 100_000
+MOST_LETTERS = 80_000
 """Of a call's texts: a call has at most a million bytes, and a letter up to twelve of them."""
 STATUS = {"running": "RUNNING", "finished": "FINISHED", "failed": "FAILED", "killed": "KILLED"}
 SOON = 5.0
@@ -80,11 +80,16 @@ class MlflowTracker(Tracker):
             ) from None
 
     def reach(self) -> None:
-        """Ask a server for anything, with less patience than MLflow has.
+        """Ask a server for anything, with less patience than MLflow has, and for the experiment.
 
         Raises:
             OSError: it does not answer.
+            SambenchError: the experiment was deleted.
         """
+        self._hear()
+        self._experiment = self._experiment or self._find_experiment()
+
+    def _hear(self) -> None:
         if self._address.startswith(("http://", "https://")):
             try:
                 urlopen(f"{plain_address(self._address).rstrip('/')}/health", timeout=SOON).close()
@@ -95,21 +100,20 @@ class MlflowTracker(Tracker):
                 if not isinstance(reason, ssl.SSLError):  # which is MLflow's to judge: it has settings for it
                     raise OSError(f"does not answer ({reason})") from None
 
+    def _find_experiment(self) -> str:
+        """Return the experiment's identity; it is made where it is missing."""
+        found = self._client.get_experiment_by_name(self._named)
+        if found and found.lifecycle_stage == "deleted":
+            raise SambenchError(
+                f"{self.where}: was deleted there. Choose another by MLFLOW_EXPERIMENT_NAME, or restore it: "
+                f"mlflow experiments restore --experiment-id {found.experiment_id}"
+            )
+        return str(found.experiment_id) if found else self._new_experiment()
+
     @property
     def experiment(self) -> str:
-        """The experiment's identity; it is made where it is missing.
-
-        Raises:
-            SambenchError: it was deleted, which keeps its name taken.
-        """
-        if self._experiment is None:
-            found = self._client.get_experiment_by_name(self._named)
-            if found and found.lifecycle_stage == "deleted":
-                raise SambenchError(
-                    f"{self.where}: was deleted there. Choose another by MLFLOW_EXPERIMENT_NAME, or restore "
-                    f"it: mlflow experiments restore --experiment-id {found.experiment_id}"
-                )
-            self._experiment = found.experiment_id if found else self._new_experiment()
+        """The experiment's identity, after `reach`."""
+        assert self._experiment is not None
         return self._experiment
 
     def _new_experiment(self) -> str:

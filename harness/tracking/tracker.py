@@ -21,7 +21,7 @@ class Tracker(ABC):
     """Which place it is, to be read by people and written down: without secrets."""
 
     def reach(self) -> None:  # noqa: B027
-        """See quickly whether the place answers at all."""
+        """See quickly whether the place answers at all, before anything else is asked of it."""
 
     @abstractmethod
     def find(self, identity: str) -> str | None:
