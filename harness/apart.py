@@ -6,7 +6,9 @@ What such a model sets or patches in its process ends with it, and so does what 
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
@@ -87,12 +89,21 @@ def _main(
     import torch
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is told, and closes the pipe
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     if torch.get_num_threads() != threads:
         torch.set_num_threads(threads)
     try:
         target(connection, *arguments)
     except BrokenPipeError:
         return
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it has: killed, it could not say so."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _call(connection: Connection, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:

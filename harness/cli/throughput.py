@@ -142,8 +142,8 @@ def _do(plan: Plan, uuid: str | None, as_json: bool) -> None:
     out, command = plan.config.out, command_line()
     foresee_report(out)
     results = ResultsFile(out)
-    with tracked(plan.config.track, out, command, console.warn, console.note) as tracking:
-        events = Events([results, tracking], console.warn)
+    with tracked(plan.config.track, out, command, console.warn, console.note, meanwhile=False):
+        events = Events([results], console.warn)
         measured = out / "records" / "throughput"
         with interruptible(), locked(measured), ThroughputProgress(console.err) as progress:
             cells = run(plan, progress, events, command, cooling(uuid))

@@ -113,16 +113,16 @@ class Sender:
 
 
 class Tracking(Listener, Watcher):
-    """Tells senders what happens in a run, a throughput or a training."""
+    """Tells senders what happens in a run or a training.
+
+    A throughput is left alone: whatever works beside it is measured with it.
+    """
 
     def __init__(self, senders: Sequence[Sender]) -> None:
         self.senders = senders
 
     def run_started(self, cells: Sequence[CellResult]) -> None:
         self._tell()
-
-    def cells_so_far(self, cells: Sequence[CellResult]) -> None:
-        self._tell(often=True)
 
     def cell_done(self, cell: CellResult) -> None:
         self._tell()
@@ -136,7 +136,9 @@ class Tracking(Listener, Watcher):
 
 
 @contextmanager
-def tracked(names: Sequence[str], out: Path, command: str, warn: Say, note: Say) -> Iterator[Tracking]:
+def tracked(
+    names: Sequence[str], out: Path, command: str, warn: Say, note: Say, *, meanwhile: bool = True
+) -> Iterator[Tracking]:
     """Send a folder to trackers while the block lasts, and the rest at its end.
 
     Args:
@@ -145,12 +147,13 @@ def tracked(names: Sequence[str], out: Path, command: str, warn: Say, note: Say)
         command: what works on it.
         warn: is told what goes wrong, and how what did not arrive is sent later.
         note: is told where it all is.
+        meanwhile: whether anything is sent before the end.
     """
-    senders = [Sender(name, out, command, warn) for name in names]
+    senders = [Sender(name, out, command, warn) for name in names if meanwhile]
     try:
         yield Tracking(senders)
     finally:
-        for sender in senders:
+        for sender in senders or [Sender(name, out, command, warn) for name in names]:
             if sender.end():
                 note(f"{sender.name}: {sender.where}")
             else:

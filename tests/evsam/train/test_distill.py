@@ -192,7 +192,7 @@ def test_every_trainable_model_is_a_student(name):
 @pytest.mark.parametrize("name", SMALL)
 def test_small_students_learn(name):
     torch.manual_seed(0)
-    model, side = create_module(name), 256  # their encoders take any size; their own would take minutes
+    model, side = create_module(name), 128  # their encoders take any size; their own would take minutes
     with torch.no_grad():
         shape = model.image_encoder(torch.zeros(1, 3, side, side)).shape
     coarse = torch.randn(1, shape[1], 8, 8)

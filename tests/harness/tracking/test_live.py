@@ -134,7 +134,6 @@ def test_words_are_said_now_and_then(sender: Callable[[str], Sender], clock: Clo
     tracking = Tracking([one])
     for _ in range(100):
         tracking.stepped({})
-        tracking.cells_so_far([])
     clock.now += EVERY
     for _ in range(100):
         tracking.stepped({})

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from trainings import Heard, assert_close, assert_same, gradients, logged, state, trainer, training
+import trainings
+from trainings import TINY, Heard, assert_close, assert_same, gradients, logged, state, trainer, training
 
+from sambench.evsam.backbone import Stage
 from sambench.evsam.errors import SambenchError
 
 
@@ -36,6 +38,11 @@ def test_activations_are_made_again_without_a_gradient_too(tmp_path: Path) -> No
         trained.phase.model.image_encoder(torch.zeros(1, 3, 128, 128))
 
 
+STAGES = (Stage(8, 0, "res"), Stage(8, 1, "res"), Stage(32, 1, "att", expand=2))
+SHALLOW = replace(TINY, stages=STAGES, neck_depth=0)
+"""What a compiler makes of each operation takes it a second."""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("backend", "again"), [("aot_eager", False), ("aot_eager", True), ("inductor", False)]
@@ -44,6 +51,7 @@ def test_compiled_or_not_the_losses_are_the_same(
     tmp_path: Path, backend: str, again: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend=backend))
+    monkeypatch.setattr(trainings, "TINY", SHALLOW)
     losses = []
     for name in ("plain", "compiled"):
         config = training(tmp_path / name, steps=3, optimiser={"average": 0.9})
