@@ -273,7 +273,7 @@ def weights_of(out: Path) -> list[int]:
 
 
 @pytest.mark.slow
-def test_two_processes_go_on_where_one_was_stopped_and_one_where_two_were(
+def test_two_processes_go_on_where_one_was_stopped(
     settings: Path, unbroken: Path, stopped: tuple[Path, int, str], tmp_path: Path
 ) -> None:
     out = shutil.copytree(stopped[0], tmp_path / "out")
@@ -283,8 +283,9 @@ def test_two_processes_go_on_where_one_was_stopped_and_one_where_two_were(
     said = ended(process)[1]  # torchrun itself ends with 1 when it is told to end
     assert "Stopped and saved" in said
     assert "exitcode" not in said, said  # and would tell of a process that ended badly
-    assert done < max(weights_of(out)) < STEPS
-    assert f"goes on after step {max(weights_of(out))} of {STEPS}" in goes_on(settings, out)
+    assert max(weights_of(out)) > done
+    code, said = ended(started(settings, out, before=TORCHRUN))
+    assert code == 0, said
     here, there = logged(out), logged(unbroken)
     assert [line["step"] for line in here] == list(range(1, STEPS + 1))
     assert [line["skipped"] for line in here] == [line["skipped"] for line in there]
