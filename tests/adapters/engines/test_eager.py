@@ -5,6 +5,7 @@ import torch
 
 from sambench import adapters
 from sambench.adapters.base import Prompts, best_of
+from sambench.adapters.devices import OTHER, TRIED
 from sambench.adapters.engines import ENGINES, PRECISIONS, check
 from sambench.evsam.errors import SambenchError
 from sambench.suites.data.coco import CocoDataset
@@ -35,7 +36,7 @@ def plain():
 def test_every_engine_names_precisions_that_there_are():
     for engine in ENGINES.values():
         for device, precisions in engine.precisions.items():
-            assert device in ("cpu", "cuda")
+            assert device in (*TRIED, OTHER)
             assert set(precisions) <= set(PRECISIONS)
             assert len(precisions) > 0
 
