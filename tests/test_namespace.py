@@ -2,34 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+from fresh import python
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("evsam", "adapters", "suites", "reports", "harness")
 BUILD = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
 
 FAILS = "raise ImportError('this is not the package of sambench')\n"
-
-
-def python(*arguments: str, cwd: Path, path: Path) -> str:
-    """Run Python in a folder, with another folder first on its path; return what it prints."""
-    done = subprocess.run(
-        [sys.executable, *arguments],
-        cwd=cwd,
-        env=os.environ | {"PYTHONPATH": str(path), "COLUMNS": "200", "NO_COLOR": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def test_the_build_lists_every_package() -> None:

@@ -12,26 +12,13 @@ from email.message import Message
 from pathlib import Path
 
 import pytest
+from fresh import python
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("adapters", "evsam", "harness", "reports", "suites")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
 VERSION = "7.8.9.dev1"
-
-
-def python(*arguments: str, cwd: Path, path: Path) -> str:
-    """Run Python in a folder, with another folder first on its path; return what it prints."""
-    done = subprocess.run(
-        [sys.executable, *arguments],
-        cwd=cwd,
-        env=os.environ | {"PYTHONPATH": str(path), "COLUMNS": "200", "NO_COLOR": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def sources(folder: Path) -> Path:
