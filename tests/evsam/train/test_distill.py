@@ -201,7 +201,7 @@ def test_small_students_learn(name):
     step = DistillStep(model, Distill()).train()
     optimiser = torch.optim.AdamW((p for p in step.parameters() if p.requires_grad), lr=1e-3)
     losses = []
-    for _ in range(4):
+    for _ in range(3):
         optimiser.zero_grad()
         loss = step(views).images.sum()
         loss.backward()

@@ -148,7 +148,7 @@ def trainer(
 
 
 def gradients(trained: Trainer, step: int = 0) -> dict[str, Tensor]:
-    """Take one step; return the gradients of which it is made, by parameter, and its loss.
+    """Take one step, but for the last of it; return the gradients of which it is made, and its loss.
 
     Those that are zero are left out: with FSDP2 there is none in their place.
     """
@@ -162,11 +162,10 @@ def gradients(trained: Trainer, step: int = 0) -> dict[str, Tensor]:
             del found[name]
         return clip(*given)
 
-    clip, step_module.clip = step_module.clip, look
-    try:
+    clip = step_module.clip
+    scaler = trained.stepper.scaler
+    with mock.patch.object(step_module, "clip", look), mock.patch.object(scaler, "step"):
         taken = trained.stepper.take(step, trained._passes())
-    finally:
-        step_module.clip = clip
     return found | {"loss": torch.tensor(taken.seen.means["loss"])}
 
 
