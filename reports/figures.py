@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 # Drawn in these colours, which become CSS variables of the page (see `_themed`).
 INK, MUTED, GRID = "#1f2328", "#656d76", "#d8dee4"
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#a6478f", "#b07d00", "#2a9fd6", "#6b5b95", "#7a7a7a")
+VARIABLES = {"ink": INK, "muted": MUTED, "grid": GRID} | {f"series-{n}": c for n, c in enumerate(SERIES)}
+"""The page's names for them."""
 Colors = dict[str, str]
 """Model to colour."""
 
@@ -261,15 +263,11 @@ def _themed(svg: str, label: str) -> str:
     """Make matplotlib's file fit for a page: no header, no fixed identifiers, colours as variables."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r'<g id="[^"]*"', "<g", svg)
-    for name, color in {"ink": INK, "muted": MUTED, "grid": GRID}.items():
+    for name, color in VARIABLES.items():
         svg = svg.replace(color, f"var(--{name})")
-    for place, color in enumerate(SERIES):
-        svg = svg.replace(color, f"var(--series-{place})")
     return svg.replace("<svg ", f'<svg role="img" aria-label="{html.escape(label)}" ', 1)
 
 
 def without_theme(svg: str) -> str:
     """Return a figure of the page as a file of its own: with colours instead of the page's variables."""
-    colors = {"ink": INK, "muted": MUTED, "grid": GRID}
-    colors |= {f"series-{place}": color for place, color in enumerate(SERIES)}
-    return re.sub(r"var\(--([\w-]+)\)", lambda found: colors.get(found[1], found[0]), svg)
+    return re.sub(r"var\(--([\w-]+)\)", lambda found: VARIABLES.get(found[1], found[0]), svg)

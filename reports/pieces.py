@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from sambench.adapters.extras import MissingExtraError
-from sambench.reports import cells, speed
-from sambench.reports.figures import Figure, draw_figures, model_colors, without_theme
-from sambench.reports.report import check_extra
-from sambench.reports.speed_figures import draw_speed
-from sambench.reports.tables import build_tables
+from sambench.reports import cells
+from sambench.reports.figures import Figure, without_theme
+from sambench.reports.report import check_extra, draw_tables, split
+from sambench.reports.speed import SpeedTable
+from sambench.reports.tables import Table
 
 LONGEST = 100
 """Letters of a table's name in the names of its files."""
@@ -33,21 +33,15 @@ def pieces(runs: Sequence[Path]) -> dict[str, bytes]:
         check_extra()
     except MissingExtraError:
         return {}
-    entries = cells.read_runs(runs)
-    speeds = [entry for entry in entries if entry.cell.suite == speed.SUITE]
-    others = [entry for entry in entries if entry.cell.suite != speed.SUITE]
-    tables, speed_tables = build_tables(others), speed.speed_tables(speeds)
-    shown = [row.model for table in tables for row in table.done]
-    colors = model_colors(shown + [row.model for fast in speed_tables for row in fast.done])
+    sections, speeds = draw_tables(*split(cells.read_runs(runs)))
+    drawn: list[tuple[str, Table | SpeedTable, list[Figure]]] = []
+    drawn += [(f"{table.suite} {table.dataset}", table, figures) for table, figures in sections]
+    drawn += [(f"throughput {table.title} {table.device}", table, figures) for table, figures in speeds]
     found: dict[str, bytes] = {}
-    for n, table in enumerate(tables, start=1):
-        stem = _slug(f"{table.suite} {table.dataset}", found)
+    for name, table, figures in drawn:
+        stem = _slug(name, found)
         found[f"tables/{stem}.csv"] = _csv(table.columns, table.rows)
-        found |= _figures(stem, draw_figures(table, f"t{n}", colors))
-    for n, fast in enumerate(speed_tables, start=1):
-        stem = _slug(f"throughput {fast.title} {fast.device}", found)
-        found[f"tables/{stem}.csv"] = _csv(fast.columns, fast.rows)
-        found |= _figures(stem, draw_speed(fast, others, f"s{n}", colors))
+        found |= _figures(stem, figures)
     return found
 
 

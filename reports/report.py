@@ -13,9 +13,10 @@ from sambench.adapters.files import locked, write_atomic
 from sambench.evsam.errors import SambenchError
 from sambench.reports import cells, made, speed, speed_made, warnings, words
 from sambench.reports.cells import Entry
-from sambench.reports.figures import draw_figures, model_colors
+from sambench.reports.figures import Figure, draw_figures, model_colors
+from sambench.reports.speed import SpeedTable
 from sambench.reports.speed_figures import draw_speed
-from sambench.reports.tables import build_tables
+from sambench.reports.tables import Table, build_tables
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -55,23 +56,37 @@ def write_report(runs: Sequence[Path], out: Path) -> ReportFiles:
     return files
 
 
-def _content(entries: Sequence[Entry]) -> dict[str, Any]:
-    """Return what the templates show."""
+def split(entries: Sequence[Entry]) -> tuple[list[Entry], list[Entry]]:
+    """Return the cells of throughputs, and the others."""
     speeds = [entry for entry in entries if entry.cell.suite == speed.SUITE]
-    others = [entry for entry in entries if entry.cell.suite != speed.SUITE]
+    return speeds, [entry for entry in entries if entry.cell.suite != speed.SUITE]
+
+
+def draw_tables(
+    speeds: Sequence[Entry], others: Sequence[Entry]
+) -> tuple[list[tuple[Table, list[Figure]]], list[tuple[SpeedTable, list[Figure]]]]:
+    """Return the tables of what `split` gives, each with its figures: suites', and speeds'."""
     tables, speed_tables = build_tables(others), speed.speed_tables(speeds)
     shown = [row.model for table in tables for row in table.done]
     colors = model_colors(shown + [row.model for table in speed_tables for row in table.done])
-    return {
-        "facts": _facts(entries),
-        "warnings": [*warnings.warnings(others), *speed.warnings(speeds)],
-        "speeds": [
+    return (
+        [(table, draw_figures(table, f"t{n}", colors)) for n, table in enumerate(tables, start=1)],
+        [
             (table, draw_speed(table, others, f"s{n}", colors))
             for n, table in enumerate(speed_tables, start=1)
         ],
-        "sections": [
-            (table, draw_figures(table, f"t{n}", colors)) for n, table in enumerate(tables, start=1)
-        ],
+    )
+
+
+def _content(entries: Sequence[Entry]) -> dict[str, Any]:
+    """Return what the templates show."""
+    speeds, others = split(entries)
+    sections, fast = draw_tables(speeds, others)
+    return {
+        "facts": _facts(entries),
+        "warnings": [*warnings.warnings(others), *speed.warnings(speeds)],
+        "speeds": fast,
+        "sections": sections,
         "grids": [*made.describe(entries), *speed_made.describe(speeds)],
         "commands": made.commands(entries),
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -65,7 +64,8 @@ def status(text: str) -> Iterator[None]:
         while not ended.wait(LINE_EVERY):
             console.note(f"{text}, {in_words(time.monotonic() - began)} so far")
 
-    with contextlib.ExitStack() as stack:
-        stack.callback(ended.set)
-        threading.Thread(target=keep_saying, daemon=True).start()
+    threading.Thread(target=keep_saying, daemon=True).start()
+    try:
         yield
+    finally:
+        ended.set()

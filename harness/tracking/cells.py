@@ -108,7 +108,7 @@ def _child(out: Path, parent: str, cell: CellResult) -> Entry:
         points=tuple(_points(cell)),
         tags=_said(_tags(cell)),
         files=files_under(records, "records") if records and records.is_dir() else {},
-        texts={"cell.json": json.dumps(without_secrets(cell.to_json()), indent=1, allow_nan=False) + "\n"},
+        texts={"cell.json": json.dumps(cell.to_json(), indent=1, allow_nan=False) + "\n"},
         status=STATUS.get(cell.status, "finished"),
         began=began,
         ended=ended,

@@ -16,6 +16,11 @@ FOLDER = "tracking"
 """In a run's folder."""
 
 
+def path_of(out: Path, tracker: str) -> Path:
+    """Return where a folder's ledger for a tracker is."""
+    return out / FOLDER / f"{tracker}.json"
+
+
 @dataclass
 class Sent:
     """What a tracker has of one entry."""
@@ -68,7 +73,7 @@ class Ledger:
         Raises:
             SambenchError: it is damaged.
         """
-        path = out / FOLDER / f"{tracker}.json"
+        path = path_of(out, tracker)
         if not path.exists():
             return cls(path)
         try:

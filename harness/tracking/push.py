@@ -16,7 +16,7 @@ from sambench.evsam.errors import SambenchError
 from sambench.harness.secrets import redacted
 from sambench.harness.tracking.cells import entries_of_cells
 from sambench.harness.tracking.content import Entry, Point
-from sambench.harness.tracking.ledger import Ledger, Place, Sent
+from sambench.harness.tracking.ledger import Ledger, Place, Sent, path_of
 from sambench.harness.tracking.tracker import Tracker
 from sambench.harness.tracking.trainings import entries_of_training
 from sambench.harness.train.result import ABOUT
@@ -79,7 +79,7 @@ def push(out: Path, tracker: Tracker, say: Say, running: str | None = None) -> i
     """
     if not _has_something(out, running):
         return 0
-    with locked(Ledger.open(out, tracker.name).path):
+    with locked(path_of(out, tracker.name)):
         entries = entries_of(out, running)  # as it is now, for another command may have sent it meanwhile
         ledger = Ledger.open(out, tracker.name)
         place = ledger.places.setdefault(tracker.where, Place())
