@@ -17,6 +17,7 @@ from sambench.suites.base import Suite
 from sambench.suites.failures import Failure
 from sambench.suites.registry import suite_class
 from sambench.suites.results import CellResult, Status
+from sambench.suites.scoring.evidence import encode
 from sambench.suites.scoring.scores import Scores
 
 
@@ -55,6 +56,7 @@ def finish(state: CellState, group: Group, plan: Plan, command: str) -> CellResu
         note=scored["note"],
         provenance=result.provenance | {"evaluator": scored["evaluator"]},
         records=cell.store.folder.relative_to(plan.config.out).as_posix(),
+        evidence=scored["evidence"],
         timing=_timing(cell.store.sessions()),
     )
 
@@ -69,6 +71,7 @@ def _scores(cell: Cell) -> dict[str, Any]:
     records, left_out = cell.store.read(suite.scored)
     scores = _checked(suite, suite.score(records, cell.protocol))
     suite.export(records, cell.store.folder)
+    evidence = scores.evidence and cell.store.keep_evidence(digest, encode(scores.evidence))
     found = {
         "metrics": scores.metrics,
         "intervals": scores.intervals,
@@ -76,6 +79,7 @@ def _scores(cell: Cell) -> dict[str, Any]:
         "n_instances": scores.counts.get("all", records.num_rows),
         "evaluator": scores.evaluator,
         "note": scores.note,
+        "evidence": evidence,
     }
     cell.store.keep_scores(digest, found)
     return found

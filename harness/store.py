@@ -114,7 +114,14 @@ class CellStore:
         if found is None or found.get("shards") != self._facts():
             return None
         scores: dict[str, Any] = found["scores"]
-        return scores
+        evidence = scores.get("evidence")
+        return None if evidence and not (self.folder / evidence).exists() else scores
+
+    def keep_evidence(self, digest: str, content: bytes) -> str:
+        """Keep what the scores are made of (`suites.scoring.evidence`), and return the file's name."""
+        name = f"_evidence-{digest}.npz"
+        write_atomic(self.folder / name, content)
+        return name
 
     def keep_session(self, name: str, session: Mapping[str, Any]) -> None:
         """Keep what a command that computes some of the records says of itself (see `session_name`)."""

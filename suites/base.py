@@ -18,9 +18,8 @@ from sambench.adapters.devices import wait_for
 from sambench.suites.metrics.sizes import size_of
 from sambench.suites.protocol import Protocol
 from sambench.suites.scoring.average_precision import Evaluator
-from sambench.suites.scoring.bootstrap import ImageSums
 from sambench.suites.scoring.ground_truth import Style
-from sambench.suites.scoring.means import mean_iou, sums_by_size
+from sambench.suites.scoring.means import mean_iou
 from sambench.suites.scoring.scores import About, Metric, Scores
 
 if TYPE_CHECKING:
@@ -49,6 +48,9 @@ INSTANCE_COLUMNS = [
     pa.field("iscrowd", pa.bool_(), nullable=False),
 ]
 """What the records of every suite say of an annotated object: docs/records.md has each in words."""
+
+SCORED = ("image_id", "ann_id", "category_id", "area", "mask_area")
+"""Those of these that `score_instances` reads."""
 
 
 class Stopwatch:
@@ -151,15 +153,7 @@ class Suite(ABC):
 
     @abstractmethod
     def score(self, records: pa.Table, protocol: Protocol) -> Scores:
-        """Compute metrics (those declared), intervals and counts of all records of a cell."""
-
-    def per_image(self, records: pa.Table, protocol: Protocol) -> ImageSums | None:
-        """Return image by image what `score` averages over objects, to compare models on the same images.
-
-        ``None`` where the score is no such mean.
-        """
-        del records, protocol
-        return None
+        """Compute metrics (those declared), intervals, counts and evidence of all records of a cell."""
 
     def export(self, records: pa.Table, folder: Path) -> None:
         """Write what else a finished cell's records are good for, such as a submission."""
@@ -193,20 +187,32 @@ def left_out(target: Target, protocol: Protocol) -> str | None:
     return "empty_dropped" if target.mask.area == 0 else None
 
 
-def score_instances(iou: Mapping[str, np.ndarray], records: pa.Table, protocol: Protocol) -> Scores:
-    """Average IoUs (n,) by metric name over the objects that n records describe."""
-    return mean_iou(iou, *_image_and_area(records, protocol), protocol)
+def score_instances(
+    iou: Mapping[str, np.ndarray],
+    records: pa.Table,
+    protocol: Protocol,
+    *,
+    others: Mapping[str, np.ndarray] | None = None,
+    scales: Mapping[str, float] | None = None,
+) -> Scores:
+    """Average IoUs (n,) by metric name over the objects that n records describe.
+
+    Args:
+        iou: averaged over objects, over those of each size, over images and over categories.
+        records: with the columns `SCORED`.
+        protocol: says what decides a size.
+        others: averaged over objects alone, (n,) each.
+        scales: what the mean of some is multiplied by, where that is not 100.
+    """
+    columns = {name: records[name].to_numpy() for name in ("image_id", "ann_id", "category_id")}
+    area = records[area_column(protocol)].to_numpy()
+    image_id = columns.pop("image_id")
+    return mean_iou(iou, image_id, area, protocol, **columns, others=others, scales=scales)
 
 
-def sum_instances(shares: Mapping[str, np.ndarray], records: pa.Table, protocol: Protocol) -> ImageSums:
-    """Add up shares (n,) by metric name over the objects that n records describe, by image and by size."""
-    return sums_by_size(shares, *_image_and_area(records, protocol), protocol)
-
-
-def _image_and_area(records: pa.Table, protocol: Protocol) -> tuple[np.ndarray, np.ndarray]:
-    """The objects' images, and the areas that decide their size, each (n,)."""
-    area = "area" if protocol.area_source == "ann" else "mask_area"
-    return records["image_id"].to_numpy(), records[area].to_numpy()
+def area_column(protocol: Protocol) -> str:
+    """Name the column of the records that decides an object's size."""
+    return "area" if protocol.area_source == "ann" else "mask_area"
 
 
 def describe_image(sample: Sample) -> Record:

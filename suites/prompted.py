@@ -12,25 +12,26 @@ import pyarrow as pa
 from sambench.adapters.base import Embedding, Prompts, Segmenter
 from sambench.suites.base import (
     INSTANCE_COLUMNS,
+    SCORED,
     InstanceSuite,
     Record,
     Stopwatch,
     describe,
     kept,
     score_instances,
-    sum_instances,
 )
 from sambench.suites.data.rle import encode_text
 from sambench.suites.data.sample import Sample, Target
+from sambench.suites.further import averages, boundaries, calibration, calibrations
+from sambench.suites.metrics.boundary import boundary, boundary_iou
 from sambench.suites.metrics.iou import mask_iou
 from sambench.suites.metrics.sizes import SIZES, sized
 from sambench.suites.predict import predict
 from sambench.suites.protocol import Protocol
-from sambench.suites.scoring.bootstrap import ImageSums
 from sambench.suites.scoring.scores import Metric, Scores
 
 PROMPT = ("box", "points", "labels")
-ANSWER = ("segmentation", "iou", "pred_iou", "choice")
+ANSWER = ("segmentation", "iou", "boundary_iou", "pred_iou", "choice")
 
 SCHEMA = pa.schema(
     [
@@ -40,6 +41,7 @@ SCHEMA = pa.schema(
         pa.field("labels", pa.list_(pa.int8())),
         pa.field("segmentation", pa.string(), nullable=False),
         pa.field("iou", pa.float64(), nullable=False),
+        pa.field("boundary_iou", pa.float64(), nullable=False),
         pa.field("pred_iou", pa.float32(), nullable=False),
         pa.field("choice", pa.int8(), nullable=False),
     ]
@@ -51,16 +53,19 @@ Lists that may be missing are of no fixed size: pyarrow 25 cannot read the null 
 
 
 class PromptedSuite(InstanceSuite):
-    """One prompt an object; metrics ``miou``, ``miou_small``, ``miou_medium``, ``miou_large``.
+    """One prompt an object; metrics ``miou``, ``miou_small``, ``miou_medium``, ``miou_large`` and `further`.
 
     A suite of this kind has a name and a title, says which models cannot take part, and makes the prompts.
     """
 
     schema: ClassVar[pa.Schema] = SCHEMA
     record_axes: ClassVar[tuple[str, ...]] = ("crowd", "leave_out", "select", "threshold")
-    scored: ClassVar[tuple[str, ...]] = ("image_id", "area", "mask_area", "iou")
-    metrics: ClassVar[tuple[Metric, ...]] = tuple(
-        Metric(sized("miou", size), objects, brief=size == "all") for size, objects in SIZES.items()
+    scored: ClassVar[tuple[str, ...]] = (*SCORED, "iou", "boundary_iou", "pred_iou")
+    metrics: ClassVar[tuple[Metric, ...]] = (
+        *(Metric(sized("miou", size), objects, brief=size == "all") for size, objects in SIZES.items()),
+        *averages("miou"),
+        *boundaries({"boundary_iou": "Boundary IoU"}),
+        *calibrations({"": ""}),
     )
 
     @abstractmethod
@@ -86,8 +91,10 @@ class PromptedSuite(InstanceSuite):
             batch = slice(len(records), len(records) + len(chosen.masks))
             with watch("score", segmenter.device):
                 iou = mask_iou(chosen.masks, [t.mask for t in targets[batch]])
-                masks = encode_text(np.asarray(chosen.masks.cpu()))
-            answers = zip(masks, iou, chosen.pred_iou.tolist(), chosen.choice.tolist(), strict=True)
+                pixels = np.asarray(chosen.masks.cpu())
+                near = boundary_iou(pixels, [boundary(t.mask) for t in targets[batch]])
+                masks = encode_text(pixels)
+            answers = zip(masks, iou, near, chosen.pred_iou.tolist(), chosen.choice.tolist(), strict=True)
             for target, prompt, answer in zip(targets[batch], given[batch], answers, strict=True):
                 scored = dict(zip(ANSWER, answer, strict=True))
                 records.append(describe(sample, target) | prompt | scored)
@@ -95,11 +102,10 @@ class PromptedSuite(InstanceSuite):
 
     def score(self, records: pa.Table, protocol: Protocol) -> Scores:
         """Average over objects."""
-        return score_instances(_iou(records), records, protocol)
-
-    def per_image(self, records: pa.Table, protocol: Protocol) -> ImageSums:
-        """Return the sums behind every metric."""
-        return sum_instances(_iou(records), records, protocol)
+        iou, near, own = (records[name].to_numpy() for name in ("iou", "boundary_iou", "pred_iou"))
+        return score_instances(
+            {"miou": iou, "boundary_iou": near}, records, protocol, others=calibration("", own, iou)
+        )
 
 
 def _rows(prompts: Prompts) -> list[Record]:
@@ -107,7 +113,3 @@ def _rows(prompts: Prompts) -> list[Record]:
     given = (prompts.boxes, prompts.points, prompts.labels)
     columns = [[None] * len(prompts) if part is None else part.tolist() for part in given]
     return [dict(zip(PROMPT, row, strict=True)) for row in zip(*columns, strict=True)]
-
-
-def _iou(records: pa.Table) -> dict[str, np.ndarray]:
-    return {"miou": records["iou"].to_numpy()}

@@ -47,6 +47,8 @@ class CellResult:
     """``{"limit", "of", "seed"}`` when only a seeded sample of the images was evaluated."""
     records: str | None = None
     """Folder of this cell's Parquet shards, relative to the run's folder."""
+    evidence: str | None = None
+    """File in that folder: what the numbers are made of, image by image (`suites.scoring.evidence`)."""
     timing: dict[str, float] = field(default_factory=dict)
     """Seconds by stage, of the last command that computed something; never part of a record."""
     provenance: dict[str, Any] = field(default_factory=dict)

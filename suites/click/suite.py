@@ -13,25 +13,29 @@ from torch import Tensor
 from sambench.adapters.base import Capabilities, Embedding, Prompts, Segmenter
 from sambench.suites.base import (
     INSTANCE_COLUMNS,
+    SCORED,
     InstanceSuite,
     Record,
     Stopwatch,
     describe,
     kept,
     score_instances,
-    sum_instances,
 )
 from sambench.suites.click.clicker import Clicker
+from sambench.suites.data.masks import WindowMask
 from sambench.suites.data.rle import encode_text
 from sambench.suites.data.sample import Sample, Target
+from sambench.suites.further import averages, boundaries, calibration, calibrations
+from sambench.suites.metrics.boundary import boundary, boundary_iou
+from sambench.suites.metrics.clicks import QUALITIES, number_of_clicks
 from sambench.suites.metrics.iou import mask_iou
 from sambench.suites.metrics.sizes import SIZES, sized
 from sambench.suites.predict import ChosenMasks, predict
 from sambench.suites.protocol import Protocol
-from sambench.suites.scoring.bootstrap import ImageSums
 from sambench.suites.scoring.scores import Metric, Scores
 
 CLICKS = 5
+TO_A_QUALITY = f"Clicks to a quality, of {CLICKS}"
 REPORTED = {1: "1 click", 3: "3 clicks", 5: "5 clicks"}  # the rounds that the paper's Table 2 prints
 
 SCHEMA = pa.schema(
@@ -41,6 +45,7 @@ SCHEMA = pa.schema(
         pa.field("labels", pa.list_(pa.int8()), nullable=False),
         pa.field("segmentation", pa.list_(pa.string()), nullable=False),
         pa.field("iou", pa.list_(pa.float64()), nullable=False),
+        pa.field("boundary_iou", pa.list_(pa.float64()), nullable=False),
         pa.field("pred_iou", pa.list_(pa.float32()), nullable=False),
         pa.field("choice", pa.list_(pa.int8()), nullable=False),
     ]
@@ -54,6 +59,8 @@ class _Session:
 
     target: Target
     clicker: Clicker
+    boundary: WindowMask
+    """Of the object's mask."""
     rounds: list[Record] = field(default_factory=list)
     """The mask of each round, and what it is worth."""
     logits: Tensor | None = None
@@ -62,7 +69,7 @@ class _Session:
 
 
 class Click(InstanceSuite):
-    """Five rounds of clicks; metrics ``miou_1``, ``miou_3``, ``miou_5`` and the same by size.
+    """Five rounds of clicks; metrics ``miou_1``, ``miou_3``, ``miou_5`` and the same by size, and further.
 
     All clicks so far go into each prompt. The objects of an image take each round together.
     """
@@ -73,12 +80,25 @@ class Click(InstanceSuite):
         *("crowd", "leave_out", "select", "threshold"),
         *("perfect", "mask_feedback", "click_rule"),
     )
-    scored: ClassVar[tuple[str, ...]] = ("image_id", "area", "mask_area", "iou")
+    scored: ClassVar[tuple[str, ...]] = (*SCORED, "iou", "boundary_iou", "pred_iou")
     title: ClassVar[str] = "Clicks, mIoU"
-    metrics: ClassVar[tuple[Metric, ...]] = tuple(
-        Metric(sized(f"miou_{k}", size), clicks, group=objects, brief=size == "all")
-        for size, objects in SIZES.items()
-        for k, clicks in REPORTED.items()
+    metrics: ClassVar[tuple[Metric, ...]] = (
+        *(
+            Metric(sized(f"miou_{k}", size), clicks, group=objects, brief=size == "all")
+            for size, objects in SIZES.items()
+            for k, clicks in REPORTED.items()
+        ),
+        *(
+            Metric(f"noc_{quality}", f"NoC@{quality}", "clicks", higher_is_better=False, part=TO_A_QUALITY)
+            for quality in QUALITIES
+        ),
+        *(
+            Metric(f"never_{quality}", f"Never {quality}%", higher_is_better=False, part=TO_A_QUALITY)
+            for quality in QUALITIES
+        ),
+        *(metric for k, clicks in REPORTED.items() for metric in averages(f"miou_{k}", clicks)),
+        *boundaries({f"boundary_iou_{k}": clicks for k, clicks in REPORTED.items()}),
+        *calibrations({f"_{k}": clicks for k, clicks in REPORTED.items()}),
     )
 
     def refusal(self, capabilities: Capabilities, protocol: Protocol) -> str | None:
@@ -102,7 +122,7 @@ class Click(InstanceSuite):
         watch: Stopwatch,
     ) -> list[Record]:
         """Click on all objects of the image, round by round; a record an object."""
-        sessions = [_Session(t, Clicker(t.mask)) for t in kept(sample.targets, protocol)]
+        sessions = [_Session(t, Clicker(t.mask), boundary(t.mask)) for t in kept(sample.targets, protocol)]
         with watch("click"):
             for session in sessions:
                 session.clicker.click()
@@ -118,18 +138,22 @@ class Click(InstanceSuite):
         return [_record(sample, s) for s in sessions]
 
     def score(self, records: pa.Table, protocol: Protocol) -> Scores:
-        """Average over objects after 1, 3 and 5 clicks."""
-        return score_instances(_iou(records), records, protocol)
+        """Average over objects after 1, 3 and 5 clicks, and count the clicks to a quality."""
+        iou, near, own = (_rounds(records[name]) for name in ("iou", "boundary_iou", "pred_iou"))
+        shares = {f"miou_{k}": iou[:, k - 1] for k in REPORTED}
+        shares |= {f"boundary_iou_{k}": near[:, k - 1] for k in REPORTED}
+        others: dict[str, np.ndarray] = {}
+        for quality in QUALITIES:
+            others[f"noc_{quality}"], others[f"never_{quality}"] = number_of_clicks(iou, quality / 100)
+        for k in REPORTED:
+            others |= calibration(f"_{k}", own[:, k - 1], iou[:, k - 1])
+        scales = {f"noc_{quality}": 1.0 for quality in QUALITIES}
+        return score_instances(shares, records, protocol, others=others, scales=scales)
 
-    def per_image(self, records: pa.Table, protocol: Protocol) -> ImageSums:
-        """Return the sums behind every metric."""
-        return sum_instances(_iou(records), records, protocol)
 
-
-def _iou(records: pa.Table) -> dict[str, np.ndarray]:
-    """The objects' IoU after the rounds that are reported, each (n,)."""
-    rounds = records["iou"].combine_chunks().flatten().to_numpy().reshape(-1, CLICKS)
-    return {f"miou_{k}": rounds[:, k - 1] for k in REPORTED}
+def _rounds(column: pa.ChunkedArray) -> np.ndarray:
+    """Return a column of lists, a number a round, as (n, `CLICKS`)."""
+    return column.combine_chunks().flatten().to_numpy().reshape(-1, CLICKS)
 
 
 def _prompts(sessions: list[_Session]) -> Prompts:
@@ -148,10 +172,12 @@ def _take_round(
     with watch("score", chosen.masks.device):
         iou = mask_iou(chosen.masks, [s.target.mask for s in sessions])
         masks = np.asarray(chosen.masks.cpu())
+        near = boundary_iou(masks, [s.boundary for s in sessions])
         texts = encode_text(masks)
     pred_iou, choice = chosen.pred_iou.tolist(), chosen.choice.tolist()
     for i, session in enumerate(sessions):
-        answer = {"iou": float(iou[i]), "pred_iou": pred_iou[i], "choice": choice[i]}
+        answer = {"iou": float(iou[i]), "boundary_iou": float(near[i])}
+        answer |= {"pred_iou": pred_iou[i], "choice": choice[i]}
         session.rounds.append({"segmentation": texts[i]} | answer)
         if protocol.mask_feedback == "previous":
             session.logits = chosen.logits[i]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -23,7 +24,6 @@ from sambench.suites.base import (
     describe,
     describe_image,
     kept,
-    sum_instances,
 )
 from sambench.suites.data.rle import as_text
 from sambench.suites.data.sample import Sample
@@ -31,7 +31,7 @@ from sambench.suites.everything.generator import GeneratedMask, GeneratorSetting
 from sambench.suites.metrics.recall import THRESHOLDS, match
 from sambench.suites.metrics.sizes import SIZES, sized
 from sambench.suites.protocol import Protocol
-from sambench.suites.scoring.bootstrap import ImageSums, side_by_side
+from sambench.suites.scoring.objects import Column, Objects
 from sambench.suites.scoring.scores import Metric, Scores
 
 MOST_MASKS = 1000
@@ -73,7 +73,14 @@ class Everything(InstanceSuite):
     name: ClassVar[str] = "everything"
     schema: ClassVar[pa.Schema] = SCHEMA
     record_axes: ClassVar[tuple[str, ...]] = ("crowd", "leave_out", "bins", "area_source", "threshold")
-    scored: ClassVar[tuple[str, ...]] = ("image_id", "kind", "masks", "area", "mask_area", *MATCHED.values())
+    scored: ClassVar[tuple[str, ...]] = (
+        "image_id",
+        "ann_id",
+        "category_id",
+        "kind",
+        "masks",
+        *MATCHED.values(),
+    )
     title: ClassVar[str] = "Everything mode, average recall of 1,000 masks"
     metrics: ClassVar[tuple[Metric, ...]] = (
         *(Metric(sized("ar_1000", size), objects, brief=size == "all") for size, objects in SIZES.items()),
@@ -111,31 +118,35 @@ class Everything(InstanceSuite):
 
     def score(self, records: pa.Table, protocol: Protocol) -> Scores:
         """Average recall over objects (percent), and masks over images."""
-        images = records.filter(pc.equal(records["kind"], "image"))
-        metrics: dict[str, float | None] = {"masks_per_image": pc.mean(images["masks"]).as_py()}
-        intervals: dict[str, list[float]] = {}
-        counts: dict[str, int] = {}
-        for size, summed in _recall(records, protocol).items():
-            name = sized("ar_1000", size)
-            metrics[name], counts[size] = summed.means()["ar"], int(summed.counts[:, 0].sum())
-            if interval := summed.intervals().get("ar"):
-                intervals[name] = interval
-        return Scores(metrics, intervals, counts)
-
-    def per_image(self, records: pa.Table, protocol: Protocol) -> ImageSums:
-        """Return the sums behind the recalls."""
-        recall = _recall(records, protocol)
-        return side_by_side([summed.column("ar", sized("ar_1000", size)) for size, summed in recall.items()])
+        del protocol  # which decided the records
+        evidence = _evidence(records)
+        objects = evidence.counts()
+        counts = {size: objects[sized("ar_1000", size)] for size in SIZES}
+        return Scores(evidence.numbers(), evidence.intervals(), counts, evidence=evidence)
 
 
-def _recall(records: pa.Table, protocol: Protocol) -> dict[str, ImageSums]:
-    """Add up the objects' recall by image: for each size the column ``ar``, over its own objects alone."""
-    found = {}
-    for size, column in MATCHED.items():
-        objects = records.filter(pc.is_valid(records[column]))
-        recall = objects[column].to_numpy() / len(THRESHOLDS)
-        found[size] = sum_instances({"ar": recall}, objects, protocol)
-    return found
+def _evidence(records: pa.Table) -> Objects:
+    """Put together what the numbers are means of: each object's recalls, and each image's masks."""
+    rows = records.filter(pc.not_equal(records["kind"], "mask"))
+    is_image = pc.equal(rows["kind"], "image").to_numpy()
+    recalls = [_filled(rows[column], 0) / len(THRESHOLDS) for column in MATCHED.values()]
+    bins = [pc.is_valid(rows[column]).to_numpy() for column in MATCHED.values()]
+    return Objects(
+        columns=(
+            *(Column(sized("ar_1000", size), i, i) for i, size in enumerate(SIZES)),
+            Column("masks_per_image", len(SIZES), len(SIZES), scale=1.0),
+        ),
+        image=rows["image_id"].to_numpy(),
+        ann_id=_filled(rows["ann_id"], -1).astype(np.int64),
+        category=_filled(rows["category_id"], -1).astype(np.int64),
+        values=np.stack([*recalls, _filled(rows["masks"], 0)], axis=1),
+        groups=np.stack([*bins, is_image], axis=1),
+    )
+
+
+def _filled(column: pa.ChunkedArray, value: int) -> np.ndarray:
+    """Return a column with a value where it is null, (n,)."""
+    return pc.fill_null(column, value).to_numpy().astype(np.float64)
 
 
 def _describe_mask(sample: Sample, mask: GeneratedMask) -> Record:

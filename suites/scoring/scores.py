@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+from sambench.suites.scoring.evidence import Evidence
+
 
 @dataclass(frozen=True)
 class Scores:
@@ -22,6 +24,8 @@ class Scores:
     """Which library computed it, where it is average precision; several, joined by a comma, by alphabet."""
     note: str | None = None
     """What a reader must know of the numbers, such as why another library computed than was asked for."""
+    evidence: Evidence | None = None
+    """What the numbers are made of, by which two models are compared; ``None`` where a suite has none."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,8 @@ class Metric:
     """Left out where no row has it, as the rare categories outside of LVIS."""
     brief: bool = False
     """Whether a terminal shows it, which has not room for all."""
+    part: str = ""
+    """The title of the table of its own in which it stands, beside the suite's; empty for that one."""
 
 
 @dataclass(frozen=True)

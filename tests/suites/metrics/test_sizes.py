@@ -4,7 +4,7 @@ import numpy as np
 
 from sambench.suites.metrics.sizes import SIZES, size_bins, size_of, sized
 from sambench.suites.protocol import make_protocol
-from sambench.suites.scoring.means import sums_by_size
+from sambench.suites.scoring.means import objects_by_size
 
 PAPER, STRICT = make_protocol("paper"), make_protocol("strict")
 EDGES = np.array([0.0, 1023.999, 1024.0, 1024.001, 9215.999, 9216.0, 9216.001, 1e9])
@@ -43,8 +43,8 @@ def test_one_object_has_the_size_of_the_half_open_bins():
 def test_a_metric_of_a_size_is_named_after_it_and_summed_over_its_objects_alone():
     assert [sized("miou", size) for size in SIZES] == ["miou", "miou_small", "miou_medium", "miou_large"]
     area, image = np.array([10.0, 1024.0, 20000.0]), np.array([4, 4, 1])
-    found = sums_by_size({"a": np.array([0.5, 0.25, 1.0])}, image, area, STRICT)
+    found = objects_by_size({"a": np.array([0.5, 0.25, 1.0])}, image, area, STRICT)
     assert found.names == ("a", "a_small", "a_medium", "a_large")
     assert found.image_ids.tolist() == [1, 4]
-    assert found.sums.tolist() == [[1, 0, 0, 1], [0.75, 0.5, 0.25, 0]]
-    assert found.counts.tolist() == [[1, 0, 0, 1], [2, 1, 1, 0]]
+    assert found.numbers() == pytest.approx({"a": 175 / 3, "a_small": 50, "a_medium": 25, "a_large": 100})
+    assert found.counts() == {"a": 3, "a_small": 1, "a_medium": 1, "a_large": 1}
