@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sambench.reports.model import Row, Table, Value
 from sambench.reports.records import read_iou
-from sambench.reports.tables import Row, Table, Value
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -73,6 +73,11 @@ class Figure:
     svg: str = ""
     missing: str = ""
     """What was left out for want of records."""
+
+    def file(self, form: str) -> bytes:
+        """Return it as a file of its own."""
+        assert form == "svg"
+        return without_theme(self.svg).encode()
 
 
 def draw_figures(table: Table, salt: str, colors: Colors) -> list[Figure]:

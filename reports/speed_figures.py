@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from sambench.reports import published
 from sambench.reports.cells import Entry
 from sambench.reports.figures import INK, MUTED, Colors, Figure, render
-from sambench.reports.speed import PAPER, SpeedTable
+from sambench.reports.model import Table
+from sambench.reports.speed import PAPER
 from sambench.reports.speed_points import Point, Points, find_points
 from sambench.suites import naming
 
@@ -27,7 +28,7 @@ class Mark:
     accuracy: float
 
 
-def draw_speed(table: SpeedTable, entries: Sequence[Entry], salt: str, colors: Colors) -> list[Figure]:
+def draw_speed(table: Table, entries: Sequence[Entry], salt: str, colors: Colors) -> list[Figure]:
     """Draw accuracy against the throughput of a headline table.
 
     Args:
@@ -151,7 +152,7 @@ def _short(name: str) -> str:
     return name.removeprefix("EfficientViT-SAM-")
 
 
-def _caption(table: SpeedTable, points: Points, paper: Sequence[Mark]) -> str:
+def _caption(table: Table, points: Points, paper: Sequence[Mark]) -> str:
     common = _common(points.shown)
     how = f" ({', '.join(common)})" if common else ""
     parts = [f"Each checkpoint's fastest way{how} on {table.device}; bars span its rounds."]

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from sambench.reports import comparable, published
 from sambench.reports.cells import Entry, provenance
-from sambench.reports.speed import PAPER, Row, SpeedTable
+from sambench.reports.model import Row, Table
+from sambench.reports.speed import PAPER
 from sambench.suites import naming
 from sambench.suites.protocol import PRESETS
 
@@ -46,7 +47,7 @@ class Points:
     """Rows of speeds whose accuracy is neither measured nor the paper's."""
 
 
-def find_points(table: SpeedTable, entries: Sequence[Entry]) -> Points:
+def find_points(table: Table, entries: Sequence[Entry]) -> Points:
     """Give the rows of a table their accuracy.
 
     Of each checkpoint the fastest is shown that has one; a measured accuracy comes before the paper's.

@@ -1,0 +1,80 @@
+"""What a report says, before it is drawn as a page, as Markdown, or as files of tables and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from sambench.reports import made, speed, speed_made, warnings
+from sambench.reports.cells import Entry
+from sambench.reports.figures import Figure, draw_figures, model_colors
+from sambench.reports.made import Grid
+from sambench.reports.model import Table
+from sambench.reports.paper import paper_tables, unmeasured
+from sambench.reports.speed_figures import draw_speed
+from sambench.reports.tables import build_tables
+
+
+@dataclass(frozen=True)
+class Section:
+    """A table and its figures."""
+
+    table: Table
+    figures: tuple[Figure, ...] = ()
+
+
+@dataclass(frozen=True)
+class Content:
+    """All of a report but pictures of the data."""
+
+    entries: tuple[Entry, ...]
+    sections: tuple[Section, ...]
+    """The paper's tables first, then the suites', then speeds."""
+    warnings: tuple[str, ...]
+    """What a reader must know before any number."""
+    facts: dict[str, list[str]]
+    """The summary of the header: a word to its distinct values."""
+    grids: tuple[Grid, ...]
+    """How the numbers were made."""
+    commands: tuple[str, ...]
+    """That make the numbers again."""
+    unmeasured: tuple[str, ...]
+    """Tables of the paper of which nothing was measured."""
+
+
+def content_of(entries: Sequence[Entry]) -> Content:
+    """Return what a report of some cells says."""
+    speeds = [entry for entry in entries if entry.cell.suite == speed.SUITE]
+    others = [entry for entry in entries if entry.cell.suite != speed.SUITE]
+    return Content(
+        entries=tuple(entries),
+        sections=tuple(_sections(entries, speeds, others)),
+        warnings=(*warnings.warnings(others), *speed.warnings(speeds)),
+        facts=_facts(entries),
+        grids=(*made.describe(entries), *speed_made.describe(speeds)),
+        commands=tuple(made.commands(entries)),
+        unmeasured=tuple(unmeasured(entries)),
+    )
+
+
+def _sections(entries: Sequence[Entry], speeds: Sequence[Entry], others: Sequence[Entry]) -> list[Section]:
+    names: set[str] = set()
+    paper = paper_tables(entries)
+    names.update(table.name for table in paper)
+    suites, fast = build_tables(others, names), speed.speed_tables(speeds, names)
+    colors = model_colors(row.model for table in (*suites, *fast) for row in table.done)
+    sections = [Section(table) for table in paper]
+    sections += [Section(table, tuple(draw_figures(table, table.name, colors))) for table in suites]
+    sections += [Section(table, tuple(draw_speed(table, others, table.name, colors))) for table in fast]
+    return sections
+
+
+def _facts(entries: Sequence[Entry]) -> dict[str, list[str]]:
+    facts: dict[str, Callable[[Entry], str]] = {
+        "Models": lambda entry: entry.name,
+        "Suites": lambda entry: entry.cell.suite,
+        "Data sets": lambda entry: entry.cell.dataset,
+        "Protocol": lambda entry: entry.protocol,
+        "Device": lambda entry: str(entry.cell.provenance.get("device") or entry.cell.device),
+    }
+    return {name: list(dict.fromkeys(map(value, entries))) for name, value in facts.items()}
