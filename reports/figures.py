@@ -82,7 +82,7 @@ class Figure:
 
 def draw_figures(table: Table, salt: str, colors: Colors) -> list[Figure]:
     """Draw the figures of a table. ``salt`` keeps the identifiers of one page apart."""
-    if not table.done or table.suite not in ("gt_box", "click"):
+    if not table.done or table.part or table.suite not in ("gt_box", "click"):
         return []
     if table.suite == "click":
         return [_clicks_figure(table, f"{salt}-clicks", colors)]

@@ -5,16 +5,19 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
+import json
 import re
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sambench.reports import words
 from sambench.reports.content import Content, Section
 from sambench.reports.gallery import Shown
-from sambench.reports.model import Column, Table
+from sambench.reports.model import Column, Table, Value
 from sambench.reports.page_data import VERDICTS, data_of
+from sambench.reports.page_pairs import pairs_of
 from sambench.reports.renderers import csv_file, latex, markdown
 
 if TYPE_CHECKING:
@@ -30,11 +33,14 @@ GROUPS = {"paper": "The paper's tables", "suite": "Suites", "speed": "Throughput
 MARKS = {"reproduced": "=", "differs": "\u2260", "not comparable": "\u2241"}
 """What stands for a verdict where there is no room for the word."""
 
-ROOMY = 8
+ROOMY = 7
 """Most columns of a table whose cells have room for the verdict as a word."""
 
 TEXT = 1.25
 """Pixels of a figure's unit at least, so that its smallest text, of 8.5 units, is not below 10 pixels."""
+
+FINEST = 4
+"""Decimals of a difference at most."""
 
 KINDS = {
     "worst": "Worst objects",
@@ -57,8 +63,10 @@ def render(content: Content, shown: Sequence[Shown], comparison: Comparison | No
     return environment.get_template("page.html.j2").render(
         content=content,
         groups=_groups(content.sections),
-        data=data_of(content, shown, comparison),
-        copies=copies(content),
+        data=data_of(content, shown),
+        packed=packed(
+            {"copies": copies(content), "pairs": pairs_of(content, comparison) if comparison else None}
+        ),
         comparison=comparison,
         gallery=_gallery(shown),
         pictures=list(dict.fromkeys(one.picture for one in shown)),
@@ -75,6 +83,12 @@ def copies(content: Content) -> list[dict[str, str]]:
         {"latex": latex.render(table), "markdown": markdown.render(table), "csv": csv_file.render(table)}
         for table in tables
     ]
+
+
+def packed(found: dict[str, Any]) -> str:
+    """Return what the page needs on demand as JSON, deflated, in base64: a tenth of its length."""
+    text = json.dumps(found, separators=(",", ":"), allow_nan=False)
+    return base64.b64encode(zlib.compress(text.encode(), 9)).decode()
 
 
 def _groups(sections: Sequence[Section]) -> list[tuple[str, str, list[tuple[int, Section]]]]:
@@ -115,8 +129,9 @@ def _environment() -> Environment:
     environment.filters.update(
         anchor=_anchor,
         brief=_brief,
-        minus=_minus,
+        difference=_difference,
         numbered=_numbered,
+        slim=_slim,
         spread=_spread,
         verdicts=_verdicts,
         width=_width,
@@ -127,8 +142,10 @@ def _environment() -> Environment:
 
 
 def _brief(table: Table) -> str:
-    """Return a title for the list of contents; the paper's tables by their number alone."""
-    return _numbered(table.title) if table.kind == "paper" else table.title.removeprefix("Throughput: ")
+    """Return a title for the list of contents; the paper's tables by their number, parts by their own."""
+    if table.kind == "paper":
+        return _numbered(table.title)
+    return table.part or table.title.removeprefix("Throughput: ")
 
 
 def _numbered(title: str) -> str:
@@ -141,7 +158,15 @@ def _anchor(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
-def _minus(text: str) -> str:
+def _difference(value: Value, column: Column) -> str:
+    """Write measured minus published: of two that differ, with as many decimals as show it."""
+    if value.delta is None:
+        return ""
+    text = column.difference(value.delta)
+    digits = 1
+    while value.verdict == "differs" and not float(text) and digits < FINEST:
+        digits += 1
+        text = f"{value.delta:+.{digits}f}"
     return text.replace("-", "\u2212")
 
 
@@ -155,6 +180,19 @@ def _verdicts(table: Table) -> dict[str, int]:
     """Count the verdicts of a table's measured numbers."""
     given = [v.verdict for row in table.rows for v in row.values if v.measured is not None]
     return {word: given.count(word) for word in VERDICTS if word in MARKS and word in given}
+
+
+def _slim(svg: str) -> str:
+    """Return a figure in fewer letters: coordinates to a tenth of a unit, no white space between tags."""
+    svg = re.sub(r' transform="rotate\(-0 [^"]*"', "", svg)
+    svg = svg.replace("font-family: 'DejaVu Sans'; ", "")  # the page sets its own
+    svg = re.sub(r'(?<= )(d|x|y|transform|points)="([^"]*)"', _shorter, svg)
+    return re.sub(r">\s+<", "><", re.sub(r"<g>\s*</g>|<g/>", "", svg))
+
+
+def _shorter(attribute: re.Match[str]) -> str:
+    numbers = re.sub(r"(\.\d)\d+", r"\1", " ".join(attribute[2].split()))
+    return f'{attribute[1]}="{numbers}"'
 
 
 def _width(svg: str) -> float:

@@ -1,13 +1,10 @@
-"""What the page holds as JSON: its tables, where each number was measured, and the paired differences.
-
-Keys are documented in docs/report.md.
-"""
+"""What the page holds as JSON: its tables and where each number was measured (keys: docs/report.md)."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Sequence
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 from sambench.reports import words
 from sambench.reports.cells import Entry, provenance
@@ -16,19 +13,10 @@ from sambench.reports.gallery import Shown
 from sambench.reports.model import Column, Row, Table, Value, Verdict
 from sambench.suites import naming
 
-if TYPE_CHECKING:
-    from sambench.reports.compare import Comparison
-
 SCHEMA = 1
 
 FIELDS = ("measured", "low", "high", "published", "difference", "verdict", "why", "exact", "cell")
 """What a value's list has, in this order; what is empty at its end is left out."""
-
-PAIR_FIELDS = (
-    *("a", "b", "metric", "value_a", "value_b", "difference", "low", "high", "p", "p_holm"),
-    *("better", "worse", "within", "n_images", "n_instances"),
-)
-"""The same of a paired difference."""
 
 VERDICTS: tuple[str, ...] = get_args(Verdict)
 
@@ -49,9 +37,12 @@ class Names:
         return self._places[key]
 
 
-def data_of(content: Content, shown: Sequence[Shown], comparison: Comparison | None) -> dict[str, Any]:
+def data_of(content: Content, shown: Sequence[Shown]) -> dict[str, Any]:
     """Return what the page's script reads, and whoever wants the page's numbers."""
-    whys, shared = Names(), {name: Names() for name in ("protocols", "commands", "versions")}
+    whys, shared = (
+        Names(),
+        {name: Names() for name in ("protocols", "weights", "devices", "commands", "versions")},
+    )
     cells = {id(entry): place for place, entry in enumerate(content.entries)}
     tables = [_table(section.table, cells, whys) for section in content.sections]
     return {
@@ -62,12 +53,11 @@ def data_of(content: Content, shown: Sequence[Shown], comparison: Comparison | N
         "cells": [_cell(entry, shared) for entry in content.entries],
         "whys": whys.texts,
         **{name: names.texts for name, names in shared.items()},
-        "pairs": _pairs(comparison, content) if comparison else None,
         "gallery": [_object(one) for one in shown],
     }
 
 
-def short(value: float | None, digits: int = 7) -> float | int | None:
+def short(value: float | None, digits: int = 6) -> float | int | None:
     """Return a number with so many figures at most; ``None`` for one that JSON has not."""
     if value is None or not math.isfinite(value):
         return None
@@ -140,7 +130,7 @@ def trimmed(fields: list[Any]) -> list[Any]:
 def _cell(entry: Entry, shared: dict[str, Names]) -> dict[str, Any]:
     """Return where a number was measured, and of what."""
     cell = entry.cell
-    weights = provenance(cell, "weights")
+    said, sha256 = _weights(entry), provenance(cell, "weights").get("sha256")
     versions = ", ".join(f"{name} {version}" for name, version in provenance(cell, "versions").items())
     command = cell.provenance.get("command")
     found = {
@@ -151,11 +141,10 @@ def _cell(entry: Entry, shared: dict[str, Names]) -> dict[str, Any]:
         "dataset": cell.dataset,
         "status": cell.status,
         "protocol": shared["protocols"].place(*_protocol(entry)),
-        "weights": _weights(entry),
-        "sha256": weights.get("sha256"),
+        "weights": shared["weights"].place({"text": said, "sha256": sha256}, (said, sha256)),
         "engine": cell.engine,
         "precision": cell.precision,
-        "device": str(cell.provenance.get("device") or cell.device),
+        "device": shared["devices"].place(str(cell.provenance.get("device") or cell.device)),
         "images": cell.n_images,
         "objects": cell.n_instances,
         "command": shared["commands"].place(str(command)) if command else None,
@@ -186,62 +175,6 @@ def _protocol(entry: Entry) -> tuple[dict[str, Any], Hashable]:
         if axis != "preset"
     }
     return {"name": entry.protocol, "axes": axes}, (entry.protocol, tuple(axes.items()))
-
-
-def compared_metrics(content: Content) -> list[str]:
-    """Return the metrics of the main tables: of these the page has all models' paired differences."""
-    tables = [s.table for s in content.sections if s.table.kind != "paper" and not s.table.part]
-    return list(dict.fromkeys(column.metric for table in tables for column in table.columns))
-
-
-def _pairs(comparison: Comparison, content: Content) -> dict[str, Any]:
-    """Return the paired differences, as lists that name models and metrics by their place."""
-    labels, metrics = Names(), Names()
-    headings = {
-        (s.table.suite, column.metric): (s.table.title, column.heading)
-        for s in content.sections
-        if s.table.kind != "paper"
-        for column in s.table.columns
-    }
-    rows = []
-    for row in comparison.rows:
-        if row.difference is None:
-            continue
-        key = (row.suite, row.dataset, row.protocol, row.metric)
-        title, heading = headings.get((row.suite, row.metric), (row.suite, row.title))
-        metric = {
-            "suite": row.suite,
-            "dataset": row.dataset,
-            "protocol": row.protocol,
-            "metric": row.metric,
-            "title": title if row.suite != "throughput" else "Throughput",
-            "heading": heading,
-            "unit": row.unit,
-            "higher_is_better": row.higher_is_better,
-        }
-        low, high = row.interval or (None, None)
-        numbers = [row.a, row.b, row.difference, low, high]
-        fields = [
-            labels.place(row.label_a),
-            labels.place(row.label_b),
-            metrics.place(metric, key),
-            *(None if n is None or not math.isfinite(n) else short(round(n, 3)) for n in numbers),
-            *(short(p, 2) for p in (row.p, row.p_holm)),
-            *(row.better, row.worse, row.within, row.n_images, row.n_instances),
-        ]
-        rows.append(trimmed(fields))
-    refused = [
-        [labels.place(one.label_a), labels.place(one.label_b), one.suite, one.dataset, one.reason]
-        for one in comparison.refused
-    ]
-    return {
-        "fields": PAIR_FIELDS,
-        "labels": labels.texts,
-        "metrics": metrics.texts,
-        "rows": rows,
-        "refused": refused,
-        "unpaired": comparison.unpaired,
-    }
 
 
 def _object(shown: Shown) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 "use strict";
-// The page works on what is inside it: #data has every number, #copies the tables as text.
-(() => {
+// The page works on what is inside it: #data has every number, #packed the tables as text and the paired differences.
+(async () => {
   const byId = (id) => document.getElementById(id);
   const data = JSON.parse(byId("data").textContent);
   const tables = [...document.querySelectorAll("table.results[data-table]")].map((element) => {
@@ -21,6 +21,11 @@
     const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
     for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
     return element;
+  }
+
+  function unpack() {
+    const bytes = Uint8Array.from(atob(byId("packed").textContent), (letter) => letter.charCodeAt(0));
+    return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"))).json();
   }
 
   const minus = (text) => text.replace("-", "\u2212");
@@ -133,9 +138,10 @@
     if (source && value.measured !== null) {
       const protocol = data.protocols[source.protocol];
       add("protocol", protocol.name);
-      add("weights", source.weights + (source.sha256 ? `, SHA-256 ${source.sha256.slice(0, 12)}\u2026` : ""));
+      const {text, sha256} = data.weights[source.weights];
+      add("weights", text + (sha256 ? `, SHA-256 ${sha256.slice(0, 16)}\u2026` : ""));
       add("engine", `${source.engine} ${source.precision}`);
-      add("device", source.device);
+      add("device", data.devices[source.device]);
       add("of", source.objects ? `${source.objects.toLocaleString("en-US")} objects, ${source.images.toLocaleString("en-US")} images`
         : `${source.images.toLocaleString("en-US")} images`);
       add("run", source.run);
@@ -271,8 +277,7 @@
     setTimeout(() => { button.textContent = before; button.classList.remove("done"); }, 1600);
   }
 
-  function startCopies() {
-    const copies = JSON.parse(byId("copies").textContent);
+  function startCopies(copies) {
     for (const button of document.querySelectorAll("[data-copy]")) {
       const number = button.closest(".part").querySelector("table").dataset.table;
       button.addEventListener("click", () => copy(button, copies[number][button.dataset.copy]));
@@ -281,6 +286,7 @@
 
   // --- Two models -----------------------------------------------------------------------------------------------
 
+  let pairs = null;
   const pairOf = (fields, names) => Object.fromEntries(names.map((name, i) => [name, fields[i] ?? null]));
 
   function turned(row) {  // the same difference, the other way round
@@ -321,19 +327,19 @@
     head.append(...titles.map((title) => title ? make("th", title, {scope: "col"}) : make("td")));
     table.createTHead().append(head);
     const body = table.createTBody();
-    const groups = Map.groupBy ? Map.groupBy(found, (row) => placeOf(row)) : grouped(found);
+    const groups = grouped(found);
     for (const [place, rows] of groups) {
       const line = make("tr", undefined, {class: "under"});
       line.append(make("th", place, {scope: "rowgroup", colspan: titles.length}));
       body.append(line);
       const reach = Math.max(...rows.flatMap((row) => [row.low, row.high, row.difference].map(Math.abs)));
-      body.append(...rows.map((row) => pairRow(row, data.pairs.metrics[row.metric], reach)));
+      body.append(...rows.map((row) => pairRow(row, pairs.metrics[row.metric], reach)));
     }
     return table;
   }
 
   const placeOf = (row) => {
-    const about = data.pairs.metrics[row.metric];
+    const about = pairs.metrics[row.metric];
     return `${about.title} on ${about.dataset}, ${about.protocol}`;
   };
 
@@ -345,7 +351,7 @@
 
   function showPair() {
     const [a, b] = ["pair-a", "pair-b"].map((id) => Number(byId(id).value));
-    const {labels, rows, refused, fields} = data.pairs;
+    const {labels, rows, refused, fields} = pairs;
     const found = rows.map((row) => pairOf(row, fields)).flatMap((row) =>
       row.a === a && row.b === b ? [row] : row.a === b && row.b === a ? [turned(row)] : []);
     const reasons = refused.filter(([x, y]) => (x === a && y === b) || (x === b && y === a));
@@ -364,11 +370,12 @@
     measure();
   }
 
-  function startPairs() {
-    if (!data.pairs || !byId("pair")) return;
+  function startPairs(found) {
+    pairs = found;
+    if (!pairs) return;
     const [a, b] = ["pair-a", "pair-b"].map(byId);
-    for (const select of [a, b]) select.append(...data.pairs.labels.map((label, i) => make("option", label, {value: i})));
-    const first = data.pairs.rows[0] ?? data.pairs.refused[0] ?? [0, 0];
+    for (const select of [a, b]) select.append(...pairs.labels.map((label, i) => make("option", label, {value: i})));
+    const first = pairs.rows[0] ?? pairs.refused[0] ?? [0, 0];
     [a.value, b.value] = first;
     for (const select of [a, b]) select.addEventListener("change", showPair);
     byId("swap").addEventListener("click", () => { [a.value, b.value] = [b.value, a.value]; showPair(); });
@@ -397,7 +404,7 @@
   function startTheme() {
     const dark = matchMedia("(prefers-color-scheme: dark)"), root = document.documentElement, button = byId("theme");
     const isDark = () => root.dataset.theme ? root.dataset.theme === "dark" : dark.matches;
-    const show = () => button.setAttribute("aria-pressed", isDark());
+    const show = () => { button.textContent = isDark() ? "Light" : "Dark"; };
     button.addEventListener("click", () => { root.dataset.theme = isDark() ? "light" : "dark"; show(); });
     dark.addEventListener("change", show);
     show();
@@ -419,11 +426,13 @@
   startKeys();
   startFilter();
   startPop();
-  startCopies();
-  startPairs();
   startGallery();
   startTheme();
   startPrint();
   measure();
   addEventListener("resize", measure);
+  const packed = await unpack();
+  startCopies(packed.copies);
+  startPairs(packed.pairs);
+  document.documentElement.classList.add("ready");
 })();
