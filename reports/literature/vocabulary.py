@@ -17,6 +17,7 @@ DATASETS = {
     "sa1b": "images of SA-1B",
     "sa1k": "1,000 images of SA-1B (EdgeSAM)",
     "sa23": "the 23 data sets of the SAM paper",
+    "sa37": "those 23 and the 14 that the SAM 2 paper added",
     "sa23_image": "those of the 23 that are images",
     "four_hq": "DIS, ThinObject-5K, COIFT and HR-SOD",
 }
