@@ -109,8 +109,8 @@ class Reader:
         cell = entry.cell
         if not cell.records or not cell.evidence:
             raise SambenchError(
-                f"what the numbers of {cell.model} in {entry.run} are made of was not kept, as in runs of "
-                "before. Run the same command again; it only scores."
+                f"what numbers of {entry.run} are made of was not kept, as in runs of before. Run the same "
+                "command again; it only scores."
             )
         file = entry.folder / cell.records / cell.evidence
         if file not in self._read:
