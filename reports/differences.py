@@ -227,16 +227,20 @@ def _instances(evidence: Evidence, name: str) -> int:
 
 
 def _note(a: Entry, b: Entry, whole: tuple[Evidence, Evidence], paired: Paired) -> str | None:
-    """Say what only one of the two has, and that their images are not the same files."""
+    """Say how much of each the other has not, and that their images are not the same files."""
     found = []
-    for entry, evidence in zip((a, b), whole, strict=True):
+    for label, evidence in zip(labels(a, b), whole, strict=True):
         images = len(evidence.image_ids) - len(paired.a.image_ids)
         objects = evidence.instances - paired.a.instances
         if images or objects:
-            found.append(f"{objects:,} objects and {images:,} images that only {entry.run} has are left out")
+            found.append(f"left out of {label}: {_many(objects, 'object')} and {_many(images, 'image')}")
     if not found and a.cell.partial == b.cell.partial and _images(a) != _images(b):
         found.append("the files of the images differ")
     return "; ".join(found) or None
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _images(entry: Entry) -> Any:
