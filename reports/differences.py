@@ -173,10 +173,9 @@ def _seconds(cell: CellResult) -> float | None:
 
 def _values(metric: Metric, a: float | None, b: float | None) -> dict[str, Any]:
     """Return what a row says of a number."""
-    title = ", ".join(filter(None, (metric.part, metric.group, metric.title)))
     return {
         "metric": metric.name,
-        "title": title,
+        "title": metric.full_title,
         "unit": metric.unit,
         "higher_is_better": metric.higher_is_better,
         "a": a,
