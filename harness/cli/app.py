@@ -14,6 +14,7 @@ from rich.text import Text
 from sambench.evsam.errors import SambenchError
 from sambench.harness.cli import console, verbosity
 from sambench.harness.cli.commands import App
+from sambench.harness.cli.compare import compare
 from sambench.harness.cli.data import data
 from sambench.harness.cli.detect import detect
 from sambench.harness.cli.detectors import detectors
@@ -38,7 +39,7 @@ app = App(
     epilog="Start with 'sambench data make shapes --out data/shapes', then 'sambench run configs/demo.yaml'.",
 )
 COMMANDS: tuple[Callable[..., None], ...] = (
-    *(run, report, throughput, push, profile, export, show, detect),
+    *(run, report, compare, throughput, push, profile, export, show, detect),
     *(models, suites, detectors, published, doctor),
 )
 for command in COMMANDS:

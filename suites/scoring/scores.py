@@ -47,6 +47,11 @@ class Metric:
     part: str = ""
     """The title of the table of its own in which it stands, beside the suite's; empty for that one."""
 
+    @property
+    def full_title(self) -> str:
+        """Its title with those of its table and group, where it stands alone."""
+        return ", ".join(filter(None, (self.part, self.group, self.title)))
+
 
 @dataclass(frozen=True)
 class About:
