@@ -14,6 +14,7 @@ from rich.text import Text
 from sambench.evsam.errors import SambenchError
 from sambench.harness.cli import console, verbosity
 from sambench.harness.cli.commands import App
+from sambench.harness.cli.compare import compare
 from sambench.harness.cli.data import data
 from sambench.harness.cli.detect import detect
 from sambench.harness.cli.detectors import detectors
@@ -21,6 +22,7 @@ from sambench.harness.cli.doctor import doctor
 from sambench.harness.cli.export import export
 from sambench.harness.cli.models import models
 from sambench.harness.cli.profile import profile
+from sambench.harness.cli.published import published
 from sambench.harness.cli.push import push
 from sambench.harness.cli.report import report
 from sambench.harness.cli.run import run
@@ -37,8 +39,8 @@ app = App(
     epilog="Start with 'sambench data make shapes --out data/shapes', then 'sambench run configs/demo.yaml'.",
 )
 COMMANDS: tuple[Callable[..., None], ...] = (
-    *(run, report, throughput, push, profile, export, show, detect),
-    *(models, suites, detectors, doctor),
+    *(run, report, compare, throughput, push, profile, export, show, detect),
+    *(models, suites, detectors, published, doctor),
 )
 for command in COMMANDS:
     app.command()(command)

@@ -11,6 +11,7 @@ import io
 import json
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -61,7 +62,10 @@ class Evidence(ABC):
 
     @abstractmethod
     def shared(self, other: Self) -> Self:
-        """Return this without what the other has not: its images, and where there are objects, those."""
+        """Return this without what the other has not: its images, and where there are objects, those.
+
+        Itself where the other has all, so that its `samples` are drawn once for many others.
+        """
 
     @abstractmethod
     def arrays(self) -> dict[str, np.ndarray]:
@@ -72,17 +76,26 @@ class Evidence(ABC):
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> Self:
         """Return what `arrays` was taken of."""
 
+    def only(self, names: Collection[str]) -> Self:
+        """Return this with the numbers of some names at least, where fewer numbers are less work."""
+        del names
+        return self
+
     def numbers(self) -> dict[str, float | None]:
         """Return the numbers of the images as they are; ``None`` where there is nothing to make one of."""
         (row,) = self.resampled(np.ones((1, len(self.image_ids))))
         return {name: float(v) if math.isfinite(v) else None for name, v in zip(self.names, row, strict=True)}
 
+    @cached_property
+    def samples(self) -> np.ndarray:
+        """The numbers of all draws, (draws, K): kept, for a model is paired with many."""
+        return np.concatenate([self.resampled(drawn) for drawn in draws(self.strata)])
+
     def intervals(self) -> dict[str, list[float]]:
         """Return the 95% interval of each number that there is; none of a single image."""
         if len(self.image_ids) < 2:
             return {}
-        samples = np.concatenate([self.resampled(drawn) for drawn in draws(self.strata)])
-        found = {name: percentile_interval(samples[:, k]) for k, name in enumerate(self.names)}
+        found = {name: percentile_interval(self.samples[:, k]) for k, name in enumerate(self.names)}
         return {name: ends for name, ends in found.items() if ends is not None}
 
 
@@ -119,14 +132,9 @@ class Paired:
 
     @cached_property
     def _samples(self) -> np.ndarray:
-        """Differences, b minus a, of (R, names)."""
+        """Differences, b minus a, of (draws, names): the images are the same, so the draws are too."""
         ours, theirs = ([one.names.index(name) for name in self.names] for one in (self.a, self.b))
-        return np.concatenate(
-            [
-                self.b.resampled(drawn)[:, theirs] - self.a.resampled(drawn)[:, ours]
-                for drawn in draws(self.a.strata)
-            ]
-        )
+        return self.b.samples[:, theirs] - self.a.samples[:, ours]
 
     def intervals(self) -> dict[str, list[float]]:
         """Return the 95% interval of each difference, b minus a; none of a single image."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar, Self
@@ -10,6 +11,9 @@ from typing import ClassVar, Self
 import numpy as np
 
 from sambench.suites.scoring.evidence import Evidence, as_text, from_text
+
+AVERAGED = ("image", "category")
+"""What a mean may be taken over beside objects."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,7 @@ class Objects(Evidence):
     def names(self) -> tuple[str, ...]:
         """The means over objects, then the others."""
         own = tuple(column.name for column in self.columns)
-        return own + tuple(f"{name}_per_{what}" for name in self.averaged for what in ("image", "category"))
+        return own + tuple(f"{name}_per_{what}" for name in self.averaged for what in AVERAGED)
 
     @property
     def instances(self) -> int:
@@ -87,12 +91,21 @@ class Objects(Evidence):
 
     def shared(self, other: Self) -> Self:
         """Return this with the objects alone that the other has too, in the order of both."""
+        if np.array_equal(self.image, other.image) and np.array_equal(self.ann_id, other.ann_id):
+            return self
         own, its = (np.stack([one.image, one.ann_id], axis=1) for one in (self, other))
         known = {tuple(row) for row in its.tolist()}
         kept = np.array([tuple(row) in known for row in own.tolist()], bool)
         order = np.flatnonzero(kept)[np.lexsort((self.ann_id[kept], self.image[kept]))]
         parts = ("image", "ann_id", "category", "values", "groups")
         return dataclasses.replace(self, **{part: getattr(self, part)[order] for part in parts})
+
+    def only(self, names: Collection[str]) -> Self:
+        """Return this with these numbers; the first stays, for its objects are those that are counted."""
+        averaged = tuple(name for name in self.averaged if any(f"{name}_per_{x}" in names for x in AVERAGED))
+        wanted = {self.columns[0].name, *names, *averaged}
+        columns = tuple(column for column in self.columns if column.name in wanted)
+        return dataclasses.replace(self, columns=columns, averaged=averaged)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the fields, those that are no arrays as JSON."""

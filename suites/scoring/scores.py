@@ -24,7 +24,7 @@ class Scores:
     """Which library computed it, where it is average precision; several, joined by a comma, by alphabet."""
     note: str | None = None
     """What a reader must know of the numbers, such as why another library computed than was asked for."""
-    evidence: Evidence | None = None
+    evidence: Evidence | None = dataclasses.field(default=None, compare=False)
     """What the numbers are made of, by which two models are compared; ``None`` where a suite has none."""
 
 
@@ -46,6 +46,11 @@ class Metric:
     """Whether a terminal shows it, which has not room for all."""
     part: str = ""
     """The title of the table of its own in which it stands, beside the suite's; empty for that one."""
+
+    @property
+    def full_title(self) -> str:
+        """Its title with those of its table and group, where it stands alone."""
+        return ", ".join(filter(None, (self.part, self.group, self.title)))
 
 
 @dataclass(frozen=True)

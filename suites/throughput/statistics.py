@@ -99,5 +99,11 @@ def paired_ratio(ours: Sequence[float], theirs: Sequence[float]) -> Spread:
     mean = float(logs.mean())
     if len(logs) < 2:
         return Spread(math.exp(mean), math.exp(mean), math.exp(mean))
-    reach = _STUDENT[min(len(logs) - 1, len(_STUDENT)) - 1] * float(logs.std(ddof=1)) / math.sqrt(len(logs))
-    return Spread(math.exp(mean), math.exp(mean - reach), math.exp(mean + reach))
+    off = reach(logs)
+    return Spread(math.exp(mean), math.exp(mean - off), math.exp(mean + off))
+
+
+def reach(values: np.ndarray) -> float:
+    """Return half the width of Student's 95% interval of the mean of (n,) values, at least two."""
+    n = len(values)
+    return _STUDENT[min(n - 1, len(_STUDENT)) - 1] * float(values.std(ddof=1)) / math.sqrt(n)

@@ -89,7 +89,8 @@ def mini(model: str, suite: str = "gt_box", source: str = "random", **changes: A
 
 def write_run(folder: Path, cells: list[CellResult]) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    content = {"schema": SCHEMA, "cells": [c.to_json() for c in cells]}
+    about = {c.suite: c.about.to_json() for c in cells if c.about is not None}
+    content = {"schema": SCHEMA, "suites": about, "cells": [c.to_json() for c in cells]}
     (folder / "results.json").write_text(json.dumps(content), encoding="utf-8")
     return folder
 
