@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from sambench.reports.compare import Comparison, compare
 from sambench.reports.content import Content
+from sambench.reports.differences import Difference
 from sambench.reports.page_data import Names, short, trimmed
-
-if TYPE_CHECKING:
-    from sambench.reports.compare import Comparison
-    from sambench.reports.differences import Difference
 
 PAIR_FIELDS = (
     *("a", "b", "metric", "value_a", "value_b", "difference", "low", "high", "p", "p_holm"),
@@ -19,10 +17,22 @@ PAIR_FIELDS = (
 """What a difference's list has, in this order; what is empty at its end is left out."""
 
 
-def compared_metrics(content: Content) -> list[str]:
-    """Return the metrics of the main tables: of these the page has all models' paired differences."""
-    tables = [s.table for s in content.sections if s.table.kind != "paper" and not s.table.part]
-    return list(dict.fromkeys(column.metric for table in tables for column in table.columns))
+SPEEDS = ("img_s", "prompts_s")
+"""Of a throughput, what two models are compared by."""
+
+
+def compared(content: Content) -> Comparison | None:
+    """Compare all pairs of models by each suite's main numbers; ``None`` where there is no pair."""
+    there = {metric for entry in content.entries for metric in entry.cell.metrics}
+    found = compare(content.entries, metrics=[name for name in _asked(content) if name in there])
+    return found if found.rows or found.refused else None
+
+
+def _asked(content: Content) -> list[str]:
+    """Return the metrics that the page has paired differences of."""
+    first = {(t.suite, t.on): t for s in reversed(content.sections) if (t := s.table).kind == "suite"}
+    columns = [column.metric for table in first.values() for column in table.columns]
+    return list(dict.fromkeys([*columns, *SPEEDS]))
 
 
 def pairs_of(content: Content, comparison: Comparison) -> dict[str, Any]:
@@ -35,6 +45,7 @@ def pairs_of(content: Content, comparison: Comparison) -> dict[str, Any]:
         for column in s.table.columns
     }
     rows = [_row(row, labels, metrics, titles) for row in comparison.rows if row.difference is not None]
+    rows.sort(key=lambda row: row[2])  # a metric's rows have much in common, and pack well
     refused = [
         [labels.place(one.label_a), labels.place(one.label_b), one.suite, one.dataset, one.reason]
         for one in comparison.refused
@@ -51,7 +62,7 @@ def pairs_of(content: Content, comparison: Comparison) -> dict[str, Any]:
 def _row(
     row: Difference, labels: Names, metrics: Names, titles: dict[tuple[str, str], tuple[str, str]]
 ) -> list[Any]:
-    title, heading = titles.get((row.suite, row.metric), (row.suite, row.title))
+    title, heading = titles.get((row.suite, row.metric), (row.suite.capitalize(), row.title))
     metric = {
         "suite": row.suite,
         "dataset": row.dataset,

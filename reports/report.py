@@ -47,13 +47,15 @@ def write_report(
     from sambench.reports import markdown, page, pieces
     from sambench.reports.content import content_of
     from sambench.reports.gallery import choose
+    from sambench.reports.page_pairs import compared
 
     files = ReportFiles(out / "report.html", out / "report.md", ())
     read_runs(runs)  # what cannot be read is said before anything is made
     with locked(files.html):
         content = content_of(read_runs(runs))
         found = {out / path: made for path, made in pieces.files(content, forms).items()}
-        found[files.html] = page.render(content, choose(content.entries, gallery)).encode(errors="replace")
+        html = page.render(content, choose(content.entries, gallery), compared(content))
+        found[files.html] = html.encode(errors="replace")
         found[files.markdown] = markdown.render(content).encode(errors="replace")
         for file, made in found.items():
             write_atomic(file, made)
