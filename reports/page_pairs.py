@@ -8,6 +8,7 @@ from typing import Any
 from sambench.reports.compare import Comparison, compare
 from sambench.reports.content import Content
 from sambench.reports.differences import Difference
+from sambench.reports.model import Column, Table
 from sambench.reports.page_data import Names, short, trimmed
 
 PAIR_FIELDS = (
@@ -17,8 +18,8 @@ PAIR_FIELDS = (
 """What a difference's list has, in this order; what is empty at its end is left out."""
 
 
-SPEEDS = ("img_s", "prompts_s")
-"""Of a throughput, what two models are compared by."""
+SPEEDS = {"img_s": "img/s", "prompts_s": "prompts/s"}
+"""Of a throughput, what two models are compared by, and its heading."""
 
 
 def compared(content: Content) -> Comparison | None:
@@ -36,16 +37,20 @@ def _asked(content: Content) -> list[str]:
 
 
 def pairs_of(content: Content, comparison: Comparison) -> dict[str, Any]:
-    """Return labels, metrics, differences, and what was not subtracted."""
+    """Return labels, metrics in the order of the tables, differences, and what was not subtracted."""
     labels, metrics = Names(), Names()
-    titles = {
-        (s.table.suite, column.metric): (s.table.title, column.heading)
+    shown = {
+        (s.table.suite, s.table.dataset, column.metric): (s.table, column)
         for s in content.sections
         if s.table.kind == "suite" and not s.table.part
         for column in s.table.columns
     }
-    rows = [_row(row, labels, metrics, titles) for row in comparison.rows if row.difference is not None]
-    rows.sort(key=lambda row: row[2])  # a metric's rows have much in common, and pack well
+    ranks = {key: rank for rank, key in enumerate(shown)}
+    rows = [row for row in comparison.rows if row.difference is not None]
+    rows.sort(key=lambda row: ranks.get((row.suite, row.dataset, row.metric), len(ranks)))
+    lists = [
+        [labels.place(row.label_a), labels.place(row.label_b), *_fields(row, metrics, shown)] for row in rows
+    ]
     refused = [
         [labels.place(one.label_a), labels.place(one.label_b), one.suite, one.dataset, one.reason]
         for one in comparison.refused
@@ -54,29 +59,27 @@ def pairs_of(content: Content, comparison: Comparison) -> dict[str, Any]:
         "fields": PAIR_FIELDS,
         "labels": labels.texts,
         "metrics": metrics.texts,
-        "rows": rows,
+        "rows": sorted(lists, key=lambda fields: fields[2]),  # what has much in common packs well
         "refused": refused,
     }
 
 
-def _row(
-    row: Difference, labels: Names, metrics: Names, titles: dict[tuple[str, str], tuple[str, str]]
+def _fields(
+    row: Difference, metrics: Names, shown: dict[tuple[str, str, str], tuple[Table, Column]]
 ) -> list[Any]:
-    title, heading = titles.get((row.suite, row.metric), (row.suite.capitalize(), row.title))
+    """Return the rest of `PAIR_FIELDS`; of a metric what the tables say of it."""
+    table, column = shown.get((row.suite, row.dataset, row.metric), (None, None))
     metric = {
         "suite": row.suite,
         "dataset": row.dataset,
         "protocol": row.protocol,
         "metric": row.metric,
-        "title": title,
-        "heading": heading,
-        "unit": row.unit,
-        "higher_is_better": row.higher_is_better,
+        "title": table.title if table else row.suite.capitalize(),
+        "heading": column.heading if column else SPEEDS.get(row.metric, row.metric),
+        "digits": 1 + column.digits if column and column.digits is not None else 3,
     }
     low, high = row.interval or (None, None)
     fields = [
-        labels.place(row.label_a),
-        labels.place(row.label_b),
         metrics.place(metric, (row.suite, row.dataset, row.protocol, row.metric)),
         *(_rounded(number) for number in (row.a, row.b, row.difference, low, high)),
         *(short(p, 2) for p in (row.p, row.p_holm)),
