@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from sambench.evsam.errors import SambenchError
-from sambench.suites.scoring.bootstrap import draws, percentile_interval
+from sambench.suites.scoring.bootstrap import at_once, draws, percentile_interval
 
 
 class Evidence(ABC):
@@ -47,6 +47,11 @@ class Evidence(ABC):
     @abstractmethod
     def instances(self) -> int:
         """Objects, or whatever else an image holds, in all."""
+
+    @property
+    def resamples_at_once(self) -> int:
+        """How many draws `resampled` is given at once."""
+        return at_once(len(self.image_ids))
 
     @abstractmethod
     def resampled(self, drawn: np.ndarray) -> np.ndarray:
@@ -81,7 +86,9 @@ class Evidence(ABC):
         """Return the 95% interval of each number that there is; none of a single image."""
         if len(self.image_ids) < 2:
             return {}
-        samples = np.concatenate([self.resampled(drawn) for drawn in draws(self.strata)])
+        samples = np.concatenate(
+            [self.resampled(drawn) for drawn in draws(self.strata, self.resamples_at_once)]
+        )
         found = {name: percentile_interval(samples[:, k]) for k, name in enumerate(self.names)}
         return {name: ends for name, ends in found.items() if ends is not None}
 
@@ -124,7 +131,7 @@ class Paired:
         return np.concatenate(
             [
                 self.b.resampled(drawn)[:, theirs] - self.a.resampled(drawn)[:, ours]
-                for drawn in draws(self.a.strata)
+                for drawn in draws(self.a.strata, self.a.resamples_at_once)
             ]
         )
 
@@ -196,9 +203,11 @@ def load(file: Path) -> Evidence:
 
 
 def _kinds() -> dict[str, type[Evidence]]:
+    from sambench.suites.scoring.matches import Matches
     from sambench.suites.scoring.objects import Objects
+    from sambench.suites.scoring.sets import Sets
 
-    return {kind.kind: kind for kind in (Objects,)}
+    return {kind.kind: kind for kind in (Objects, Matches, Sets)}
 
 
 def as_text(value: Any) -> np.ndarray:
