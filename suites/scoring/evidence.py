@@ -20,7 +20,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from sambench.evsam.errors import SambenchError
-from sambench.suites.scoring.bootstrap import draws, percentile_interval
+from sambench.suites.scoring.bootstrap import at_once, draws, percentile_interval
 
 
 class Evidence(ABC):
@@ -48,6 +48,11 @@ class Evidence(ABC):
     @abstractmethod
     def instances(self) -> int:
         """Objects, or whatever else an image holds, in all."""
+
+    @property
+    def resamples_at_once(self) -> int:
+        """How many draws `resampled` is given at once."""
+        return at_once(len(self.image_ids))
 
     @abstractmethod
     def resampled(self, drawn: np.ndarray) -> np.ndarray:
@@ -89,7 +94,8 @@ class Evidence(ABC):
     @cached_property
     def samples(self) -> np.ndarray:
         """The numbers of all draws, (draws, K): kept, for a model is paired with many."""
-        return np.concatenate([self.resampled(drawn) for drawn in draws(self.strata)])
+        blocks = draws(self.strata, self.resamples_at_once)
+        return np.concatenate([self.resampled(drawn) for drawn in blocks])
 
     def intervals(self) -> dict[str, list[float]]:
         """Return the 95% interval of each number that there is; none of a single image."""
@@ -204,9 +210,11 @@ def load(file: Path) -> Evidence:
 
 
 def _kinds() -> dict[str, type[Evidence]]:
+    from sambench.suites.scoring.matches import Matches
     from sambench.suites.scoring.objects import Objects
+    from sambench.suites.scoring.sets import Sets
 
-    return {kind.kind: kind for kind in (Objects,)}
+    return {kind.kind: kind for kind in (Objects, Matches, Sets)}
 
 
 def as_text(value: Any) -> np.ndarray:
