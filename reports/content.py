@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 from sambench.reports import made, speed, speed_made, warnings
 from sambench.reports.cells import Entry
-from sambench.reports.figures import Figure, draw_figures, model_colors
+from sambench.reports.figures.figure import Figure
+from sambench.reports.figures.speeds import draw_speed
+from sambench.reports.figures.style import model_looks
+from sambench.reports.figures.suites import draw_figures
 from sambench.reports.made import Grid
 from sambench.reports.model import Table
 from sambench.reports.paper import paper_tables, unmeasured
-from sambench.reports.speed_figures import draw_speed
 from sambench.reports.tables import build_tables
 
 
@@ -62,10 +64,10 @@ def _sections(entries: Sequence[Entry], speeds: Sequence[Entry], others: Sequenc
     paper = paper_tables(entries)
     names.update(table.name for table in paper)
     suites, fast = build_tables(others, names), speed.speed_tables(speeds, names)
-    colors = model_colors(row.model for table in (*suites, *fast) for row in table.done)
+    looks = model_looks(row.model for table in (*suites, *fast) for row in table.done)
     sections = [Section(table) for table in paper]
-    sections += [Section(table, tuple(draw_figures(table, table.name, colors))) for table in suites]
-    sections += [Section(table, tuple(draw_speed(table, others, table.name, colors))) for table in fast]
+    sections += [Section(table, tuple(draw_figures(table, table.name, looks))) for table in suites]
+    sections += [Section(table, tuple(draw_speed(table, others, table.name, looks))) for table in fast]
     return sections
 
 
