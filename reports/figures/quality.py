@@ -64,8 +64,8 @@ def calibration(table: Table, salt: str, looks: Looks) -> Figure:
     clicks = [k for k in CLICKS if any(k in its for _, its in drawn)]
     caption = (
         f"Mean IoU of the objects in each of {BINS} bins of predicted IoU; on the diagonal a model knows its "
-        "masks, below it thinks too well of them. Larger markers: more objects. Error: the mean over objects of "
-        "how far their bin is from the diagonal."
+        "masks, below it thinks too well of them. Larger markers: more objects. Error: the mean over objects "
+        "of how far their bin is from the diagonal."
     )
     if clicks:
         lines = ("solid", "dashed", "dotted")

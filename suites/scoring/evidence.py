@@ -11,7 +11,6 @@ import io
 import json
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -81,19 +80,18 @@ class Evidence(ABC):
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> Self:
         """Return what `arrays` was taken of."""
 
-    def only(self, names: Collection[str]) -> Self:
-        """Return this with the numbers of some names at least, where fewer numbers are less work."""
-        del names
-        return self
-
     def numbers(self) -> dict[str, float | None]:
         """Return the numbers of the images as they are; ``None`` where there is nothing to make one of."""
+        return dict(self._numbers)
+
+    @cached_property
+    def _numbers(self) -> dict[str, float | None]:
         (row,) = self.resampled(np.ones((1, len(self.image_ids))))
         return {name: float(v) if math.isfinite(v) else None for name, v in zip(self.names, row, strict=True)}
 
     @cached_property
     def samples(self) -> np.ndarray:
-        """The numbers of all draws, (draws, K): kept, for a model is paired with many."""
+        """The numbers of all draws, (`RESAMPLES`, K): kept, for a model is paired with many others."""
         blocks = draws(self.strata, self.resamples_at_once)
         return np.concatenate([self.resampled(drawn) for drawn in blocks])
 
@@ -182,10 +180,16 @@ def holm(p_values: list[float]) -> list[float]:
     return adjusted
 
 
+_SAMPLES = "resampled"
+"""In a file: `Evidence.samples`, which take minutes to draw where there are many images."""
+
+
 def encode(evidence: Evidence) -> bytes:
     """Return a file of evidence: NumPy's ``.npz``, which holds arrays alone; same evidence, same bytes."""
     out = io.BytesIO()
-    np.savez_compressed(out, kind=np.array(evidence.kind), **evidence.arrays())  # type: ignore[arg-type]
+    samples = {_SAMPLES: evidence.samples} if len(evidence.image_ids) > 1 else {}
+    arrays = {"kind": np.array(evidence.kind), **evidence.arrays(), **samples}
+    np.savez_compressed(out, **arrays)  # type: ignore[arg-type]
     return out.getvalue()
 
 
@@ -198,8 +202,11 @@ def load(file: Path) -> Evidence:
     try:
         with np.load(file, allow_pickle=False) as content:
             arrays = dict(content)
-        kind = str(arrays.pop("kind"))
-        return _kinds()[kind].from_arrays(arrays)
+        kind, samples = str(arrays.pop("kind")), arrays.pop(_SAMPLES, None)
+        found = _kinds()[kind].from_arrays(arrays)
+        if samples is not None:
+            vars(found)["samples"] = samples  # as if they had been drawn again
+        return found
     except FileNotFoundError:
         raise SambenchError(f"{file}: no such file. Run the same command again; it only scores.") from None
     except Exception as error:  # numpy and zipfile raise whatever they stumble over

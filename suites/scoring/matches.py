@@ -144,6 +144,8 @@ class Matches(Evidence):
 
     def shared(self, other: Self) -> Self:
         """Return this with the images alone that the other has too."""
+        if np.array_equal(self.images, other.images):
+            return self
         kept = np.isin(self.images, other.images)
         new = self._of_rows(kept[self.image], kept[self.object_image])
         places = np.cumsum(kept) - 1
