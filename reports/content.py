@@ -15,6 +15,7 @@ from sambench.reports.made import Grid
 from sambench.reports.model import Table
 from sambench.reports.paper import paper_tables, unmeasured
 from sambench.reports.tables import build_tables
+from sambench.reports.wanted import Wanted
 
 
 @dataclass(frozen=True)
@@ -44,13 +45,21 @@ class Content:
     """Tables of the paper of which nothing was measured."""
 
 
-def content_of(entries: Sequence[Entry]) -> Content:
-    """Return what a report of some cells says."""
+def content_of(entries: Sequence[Entry], wanted: Sequence[Wanted] = ()) -> Content:
+    """Return what a report of some cells says.
+
+    Args:
+        entries: the cells.
+        wanted: figures of accuracy against speed that were asked for, instead of the usual ones.
+
+    Raises:
+        SambenchError: a figure asks for what was not measured.
+    """
     speeds = [entry for entry in entries if entry.cell.suite == speed.SUITE]
     others = [entry for entry in entries if entry.cell.suite != speed.SUITE]
     return Content(
         entries=tuple(entries),
-        sections=tuple(_sections(entries, speeds, others)),
+        sections=tuple(_sections(entries, speeds, others, wanted)),
         warnings=(*warnings.warnings(others), *speed.warnings(speeds)),
         facts=_facts(entries),
         grids=(*made.describe(entries), *speed_made.describe(speeds)),
@@ -59,7 +68,9 @@ def content_of(entries: Sequence[Entry]) -> Content:
     )
 
 
-def _sections(entries: Sequence[Entry], speeds: Sequence[Entry], others: Sequence[Entry]) -> list[Section]:
+def _sections(
+    entries: Sequence[Entry], speeds: Sequence[Entry], others: Sequence[Entry], wanted: Sequence[Wanted]
+) -> list[Section]:
     names: set[str] = set()
     paper = paper_tables(entries)
     names.update(table.name for table in paper)
@@ -67,7 +78,9 @@ def _sections(entries: Sequence[Entry], speeds: Sequence[Entry], others: Sequenc
     looks = model_looks(row.model for table in (*suites, *fast) for row in table.done)
     sections = [Section(table) for table in paper]
     sections += [Section(table, tuple(draw_figures(table, table.name, looks))) for table in suites]
-    sections += [Section(table, tuple(draw_speed(table, others, table.name, looks))) for table in fast]
+    sections += [
+        Section(table, tuple(draw_speed(table, others, table.name, looks, wanted))) for table in fast
+    ]
     return sections
 
 

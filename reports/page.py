@@ -50,13 +50,19 @@ KINDS = {
 """Of the gallery."""
 
 
-def render(content: Content, shown: Sequence[Shown], comparison: Comparison | None = None) -> str:
+def render(
+    content: Content,
+    shown: Sequence[Shown],
+    comparison: Comparison | None = None,
+    three_ways: bytes | None = None,
+) -> str:
     """Return the whole page; the same content gives the same page.
 
     Args:
         content: what the report says.
         shown: objects with their images, which go into the page.
         comparison: paired differences of the models; without it the page has no such view.
+        three_ways: the paper's figure 3 as PNG, where it was made.
     """
     environment = _environment()
     script = (TEMPLATES / "page.js").read_text(encoding="utf-8")
@@ -69,6 +75,7 @@ def render(content: Content, shown: Sequence[Shown], comparison: Comparison | No
         ),
         comparison=comparison,
         gallery=_gallery(shown),
+        three_ways="data:image/png;base64," + base64.b64encode(three_ways).decode() if three_ways else "",
         pictures=list(dict.fromkeys(one.picture for one in shown)),
         script=script,
         script_sha=_sha(script),
