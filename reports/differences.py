@@ -219,9 +219,10 @@ def _instances(evidence: Evidence, name: str) -> int:
     """Return how many objects a number is an average of."""
     if not isinstance(evidence, Objects):
         return evidence.instances
-    for what in AVERAGED:
-        name = name.removesuffix(f"_per_{what}")
-    return evidence.counts()[name]
+    counts = evidence.counts()
+    if name in counts:
+        return counts[name]
+    return next(counts[base] for what in AVERAGED if (base := name.removesuffix(f"_per_{what}")) in counts)
 
 
 def _note(a: Entry, b: Entry, whole: tuple[Evidence, Evidence], paired: Paired) -> str | None:
