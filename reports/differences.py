@@ -220,9 +220,9 @@ def _instances(evidence: Evidence, name: str) -> int:
     """Return how many objects a number is an average of."""
     if not isinstance(evidence, Objects):
         return evidence.instances
-    for what in AVERAGED:
-        name = name.removesuffix(f"_per_{what}")
-    return evidence.counts()[name]
+    counts = evidence.counts()
+    base = (name.removesuffix(f"_per_{what}") for what in AVERAGED)  # of a mean of means
+    return next(counts[one] for one in (name, *base) if one in counts)
 
 
 def _note(a: Entry, b: Entry, whole: tuple[Evidence, Evidence], paired: Paired) -> str | None:
