@@ -80,10 +80,10 @@ class Difference:
 
 
 class Reader:
-    """Reads each cell's evidence once.
+    """Reads each cell's evidence once, with the numbers that are wanted.
 
     Attributes:
-        metrics: those that are wanted; ``None`` for all.
+        metrics: their names; ``None`` for all.
     """
 
     def __init__(self, metrics: Collection[str] | None) -> None:
@@ -114,7 +114,8 @@ class Reader:
             )
         file = entry.folder / cell.records / cell.evidence
         if file not in self._read:
-            self._read[file] = load(file)
+            found = load(file)
+            self._read[file] = found if self.metrics is None else found.only(self.metrics)
         return self._read[file]
 
 
@@ -220,9 +221,8 @@ def _instances(evidence: Evidence, name: str) -> int:
     if not isinstance(evidence, Objects):
         return evidence.instances
     counts = evidence.counts()
-    if name in counts:
-        return counts[name]
-    return next(counts[base] for what in AVERAGED if (base := name.removesuffix(f"_per_{what}")) in counts)
+    base = (name.removesuffix(f"_per_{what}") for what in AVERAGED)  # of a mean of means
+    return next(counts[one] for one in (name, *base) if one in counts)
 
 
 def _note(a: Entry, b: Entry, whole: tuple[Evidence, Evidence], paired: Paired) -> str | None:
