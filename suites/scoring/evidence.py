@@ -11,6 +11,7 @@ import io
 import json
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +20,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from sambench.evsam.errors import SambenchError
-from sambench.suites.scoring.bootstrap import at_once, draws, percentile_interval
+from sambench.suites.scoring.bootstrap import at_once, draws, percentile_interval, turned_about
 
 
 class Evidence(ABC):
@@ -27,6 +28,8 @@ class Evidence(ABC):
 
     kind: ClassVar[str]
     """Names the class in its file."""
+    biased: ClassVar[bool] = False
+    """Whether the numbers, percent, are too high or too low of few images (see `bootstrap.turned_about`)."""
 
     @property
     @abstractmethod
@@ -99,8 +102,10 @@ class Evidence(ABC):
         """Return the 95% interval of each number that there is; none of a single image."""
         if len(self.image_ids) < 2:
             return {}
-        found = {name: percentile_interval(self.samples[:, k]) for k, name in enumerate(self.names)}
-        return {name: ends for name, ends in found.items() if ends is not None}
+        found = _intervals(self.samples, self.numbers(), self.names, self.biased)
+        if self.biased:
+            return {name: [max(low, 0.0), min(high, 100.0)] for name, (low, high) in found.items()}
+        return found
 
 
 @dataclass(frozen=True)
@@ -144,8 +149,15 @@ class Paired:
         """Return the 95% interval of each difference, b minus a; none of a single image."""
         if len(self.a.image_ids) < 2:
             return {}
-        found = {name: percentile_interval(self._samples[:, k]) for k, name in enumerate(self.names)}
-        return {name: ends for name, ends in found.items() if ends is not None}
+        return _intervals(self._samples, self.differences(), self.names, self.a.biased)
+
+    def differences(self) -> dict[str, float | None]:
+        """Return b minus a; ``None`` where either has no number."""
+        ours, theirs = self.a.numbers(), self.b.numbers()
+        return {
+            name: None if (a := ours[name]) is None or (b := theirs[name]) is None else b - a
+            for name in self.names
+        }
 
     def p_values(self) -> dict[str, float]:
         """Return for each difference how likely one as large is where the models do not differ; two-sided.
@@ -155,19 +167,30 @@ class Paired:
         """
         if len(self.a.image_ids) < 2:
             return {}
-        ours, theirs = self.a.numbers(), self.b.numbers()
         found = {}
-        for k, name in enumerate(self.names):
-            mine, its, samples = ours[name], theirs[name], self._samples[:, k]
+        for k, (name, difference) in enumerate(self.differences().items()):
+            samples = self._samples[:, k]
             samples = samples[np.isfinite(samples)]
-            if mine is None or its is None or not len(samples):
+            if difference is None or not len(samples):
                 continue
-            difference, spread = its - mine, float(samples.std())
+            spread = float(samples.std())
             if spread:
                 found[name] = math.erfc(abs(difference) / spread / math.sqrt(2))
             else:
                 found[name] = 0.0 if difference else 1.0
         return found
+
+
+def _intervals(
+    samples: np.ndarray, numbers: dict[str, float | None], names: Sequence[str], biased: bool
+) -> dict[str, list[float]]:
+    """Return the interval of each number that there is, from its resamples (R, K)."""
+    found = {}
+    for k, name in enumerate(names):
+        number, ends = numbers[name], percentile_interval(samples[:, k])
+        if number is not None and ends is not None:
+            found[name] = turned_about(number, ends) if biased else ends
+    return found
 
 
 def holm(p_values: list[float]) -> list[float]:

@@ -50,6 +50,7 @@ class Matches(Evidence):
     """
 
     kind: ClassVar[str] = "matches"
+    biased: ClassVar[bool] = True
 
     metrics: tuple[str, ...]
     """Some of `_MEANS`."""

@@ -21,6 +21,7 @@ class Sets(Evidence):
     """
 
     kind: ClassVar[str] = "sets"
+    biased: ClassVar[bool] = True
 
     parts: dict[str, Matches]
     """By name, their image ids rising from set to set; ``ap`` is what is taken of each."""

@@ -227,9 +227,10 @@ def test_intervals_are_those_of_images_drawn_anew(synthetic):
             job.accumulate()
             precision = job.eval["precision"]  # (thresholds, recalls, categories, 1, 1), -1 without objects
             drawn.append([100 * p[p > -1].mean() for p in (precision, precision[0])])
-    want = np.percentile(drawn, [2.5, 97.5], axis=0)
-    found = suite.score(records, STRICT).intervals
-    for i, name in enumerate(("ap", "ap50")):
+    scores = suite.score(records, STRICT)
+    found, names = scores.intervals, ("ap", "ap50")
+    want = 2 * np.array([scores.metrics[n] for n in names]) - np.percentile(drawn, [97.5, 2.5], axis=0)
+    for i, name in enumerate(names):
         width = want[1, i] - want[0, i]
         assert found[name] == pytest.approx(want[:, i].tolist(), abs=0.25 * width)  # both are drawn
 

@@ -124,15 +124,29 @@ def test_each_image_once_intervals_are_about_those_of_hotcocos_bootstrap(truth_o
     job = matched_by_hotcoco(truth, batches(truth, results(rows), "bbox"), "bbox")
     spread = hotcoco.compare(nothing, job, n_bootstrap=resamples, seed=1, confidence=0.95)["ci"]
     evidence = evidence_of(truth, rows)
-    once = [evidence.resampled(np.minimum(drawn, 1)) for drawn in draws(evidence.strata)]
-    whole = evidence.intervals()
+    drawn = np.concatenate(list(draws(evidence.strata)))
+    once, whole = evidence.resampled(np.minimum(drawn, 1)), evidence.resampled(drawn)
     for k, name in enumerate(evidence.names):
         (theirs,) = (spread[key] for key, ours in LVIS_STATS.items() if ours == name)
         want = [100 * theirs["lower"], 100 * theirs["upper"]]
         # An end of 400 draws has a standard error of about a twelfth of the width
-        ours = percentile_interval(np.concatenate(once)[:, k])
+        ours = percentile_interval(once[:, k])
         assert ours == pytest.approx(want, rel=0, abs=0.25 * (want[1] - want[0])), name
-        assert whole[name][1] - whole[name][0] > want[1] - want[0], name
+        assert np.ptp(percentile_interval(whole[:, k])) > np.ptp(want), name
+
+
+def test_an_interval_is_turned_about_its_number_and_stays_within_a_percentage(truth_of):
+    """Resamples of few objects lie above the number, as the number itself lies above that of all images."""
+    content, rows = world(2, images=40)
+    evidence = evidence_of(truth_of(content), rows)
+    numbers, intervals = evidence.numbers(), evidence.intervals()
+    samples = evidence.resampled(np.concatenate(list(draws(evidence.strata))))
+    for k, name in enumerate(evidence.names):
+        low, high = np.percentile(samples[:, k], [2.5, 97.5])
+        want = [max(2 * numbers[name] - high, 0), 2 * numbers[name] - low]
+        assert intervals[name] == pytest.approx(want, rel=0, abs=1e-10)
+    assert samples[:, 0].mean() > numbers["ap"]
+    assert intervals["ap_small"][0] == 0
 
 
 def test_an_interval_does_not_depend_on_how_many_draws_are_made_at_once(truth_of, monkeypatch):
