@@ -40,6 +40,7 @@ def miou_by_clicks(table: Table, salt: str, looks: Looks) -> Figure:
             for k in range(1, 1 + len(miou)):
                 ring(axes, k, published(table, one.row, f"miou_{k}"), one.look)
         _clicks_axis(axes, max(end.x for end in ends))
+        axes.set_ylabel("mIoU, percent")
         axes.margins(y=0.06)
         name_ends(axes, ends, LINE / height)
 
@@ -68,6 +69,7 @@ def share_by_clicks(table: Table, salt: str, looks: Looks) -> Figure:
                 ends.append(End(len(share), share[-1], label(one.row, width=20), one.look.color))
             _clicks_axis(axes, max(end.x for end in ends))
             axes.set_title(f"IoU {quality}% or better", loc="left")
+        panels[0].set_ylabel("objects, percent")
         axes.set_ylim(bottom=0)
         name_ends(axes, ends, LINE / height)
 
