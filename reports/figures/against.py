@@ -41,7 +41,8 @@ def draw_against(table: Table, points: Points, salt: str, looks: Looks) -> Figur
         looks: of the models.
     """
     what = "throughput" if points.wanted.x == "img_s" else points.wanted.x_words
-    title = f"Accuracy against {what} ({table.title.lower()})"
+    accuracy = "Accuracy" if points.of_paper else points.axis.removesuffix(", percent")
+    title = f"{accuracy} against {what} ({table.title.lower()})"
     paper = _paper_marks(points.wanted) if points.of_paper else []
     caption = _caption(table, points, paper)
     if not points.shown:

@@ -9,7 +9,7 @@ import numpy as np
 from sambench.reports.figures.figure import Drawing, Figure
 from sambench.reports.figures.labels import name_rows, row_height
 from sambench.reports.figures.panels import grid_size, paint_grid
-from sambench.reports.figures.series import LEAST, Series, left_out, of_prompts, with_records
+from sambench.reports.figures.series import LEAST, Series, left_out, with_records
 from sambench.reports.figures.style import GRID, INK, LINES, MUTED, WIDTH, Looks
 from sambench.reports.model import Table
 from sambench.suites.metrics.calibration import BINS, Reliability, reliability
@@ -26,8 +26,7 @@ def distribution(table: Table, salt: str, looks: Looks) -> Figure:
     """Draw how many objects have which IoU."""
     title = "IoU of single objects"
     caption = "Objects by IoU, in steps of 0.04, each model to its own scale; tick and number: the median."
-    every, missing = with_records(table, looks)
-    series = of_prompts(every)
+    series, missing = with_records(table, looks, clicks=False)
     rows = [one.row for one in series]
 
     def paint(canvas: Canvas) -> None:

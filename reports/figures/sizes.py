@@ -10,7 +10,7 @@ import numpy as np
 from sambench.reports.figures.figure import Drawing, Figure
 from sambench.reports.figures.labels import LINE, End, label, lines_of, name_ends
 from sambench.reports.figures.panels import grid_size, paint_grid
-from sambench.reports.figures.series import LEAST, BySize, Series, by_size, of_prompts, with_records
+from sambench.reports.figures.series import LEAST, BySize, Series, by_size, with_records
 from sambench.reports.figures.style import GRID, MUTED, WIDTH, Looks
 from sambench.reports.model import Table
 from sambench.suites.protocol import MEDIUM_AREA, SMALL_AREA
@@ -28,8 +28,7 @@ BOUNDS = (SMALL_AREA**0.5, MEDIUM_AREA**0.5)
 def iou_by_size(table: Table, salt: str, looks: Looks) -> Figure:
     """Draw mean IoU against the square root of the object's area."""
     title = "IoU against the size of the object"
-    every, missing = with_records(table, looks)
-    series = of_prompts(every)
+    series, missing = with_records(table, looks, clicks=False)
     curves = [by_size(one.scored) for one in series]
     drawn = [(one, curve) for one, curve in zip(series, curves, strict=True) if len(curve.size) > 1]
     caption = (
