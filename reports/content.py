@@ -8,14 +8,17 @@ from dataclasses import dataclass
 from sambench.reports import made, speed, speed_made, warnings
 from sambench.reports.cells import Entry
 from sambench.reports.figures.figure import Figure
-from sambench.reports.figures.speeds import draw_speed
+from sambench.reports.figures.speeds import draw_speed, is_figure_1
 from sambench.reports.figures.style import model_looks
 from sambench.reports.figures.suites import draw_figures
 from sambench.reports.made import Grid
 from sambench.reports.model import Table
 from sambench.reports.paper import paper_tables, unmeasured
 from sambench.reports.tables import build_tables
-from sambench.reports.wanted import Wanted
+from sambench.reports.wanted import Wanted, check
+
+FIGURE_1 = "table-1"
+"""The table of the paper whose numbers its figure 1 shows."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +53,12 @@ def content_of(entries: Sequence[Entry], wanted: Sequence[Wanted] = ()) -> Conte
 
     Args:
         entries: the cells.
-        wanted: figures of accuracy against speed that were asked for, instead of the usual ones.
+        wanted: figures of accuracy against speed beside those that are drawn anyway (`reports.wanted`).
 
     Raises:
-        SambenchError: a figure asks for what was not measured.
+        SambenchError: something wanted was not measured.
     """
+    check(wanted, entries)
     speeds = [entry for entry in entries if entry.cell.suite == speed.SUITE]
     others = [entry for entry in entries if entry.cell.suite != speed.SUITE]
     return Content(
@@ -76,11 +80,11 @@ def _sections(
     names.update(table.name for table in paper)
     suites, fast = build_tables(others, names), speed.speed_tables(speeds, names)
     looks = model_looks(row.model for table in (*suites, *fast) for row in table.done)
-    sections = [Section(table) for table in paper]
+    drawn = {table.name: draw_speed(table, others, table.name, looks, wanted) for table in fast}
+    moved = [drawn[table.name].pop(0) for table in fast if paper and is_figure_1(table, others)]
+    sections = [Section(table, tuple(moved) if table.name == FIGURE_1 else ()) for table in paper]
     sections += [Section(table, tuple(draw_figures(table, table.name, looks))) for table in suites]
-    sections += [
-        Section(table, tuple(draw_speed(table, others, table.name, looks, wanted))) for table in fast
-    ]
+    sections += [Section(table, tuple(drawn[table.name])) for table in fast]
     return sections
 
 

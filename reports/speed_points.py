@@ -89,9 +89,11 @@ def best_points(table: Table, entries: Sequence[Entry]) -> list[Points]:
         table: of speeds on one device.
         entries: all cells of the report, those with accuracies among them.
     """
-    for wanted, _ in PAPERS:
+    for wanted, axis in PAPERS:
         if any(not unlike_paper(entry) for entry in _measured(wanted, entries)):
-            return [accuracy_against(table, entries, wanted)]
+            points = _of_paper(table, entries, wanted, axis)
+            if points.shown:
+                return [points]
     own = [_of_ones_own(table, entries, wanted) for wanted in first_metrics(entries)]
     if worth := [points for points in own if len(points.shown) > 1]:
         return worth

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sambench.reports import published
 from sambench.reports.figures.figure import Drawing, Figure
-from sambench.reports.figures.labels import Name, name_points, shortened
+from sambench.reports.figures.labels import Name, label, name_points, numbers_across, without_common
 from sambench.reports.figures.style import INK, MUTED, PUBLISHED, SMALL, WIDTH, Looks
 from sambench.reports.model import Table
 from sambench.reports.speed import PAPER
@@ -40,7 +41,8 @@ def draw_against(table: Table, points: Points, salt: str, looks: Looks) -> Figur
         looks: of the models.
     """
     what = "throughput" if points.wanted.x == "img_s" else points.wanted.x_words
-    title = f"Accuracy against {what} ({table.title.lower()})"
+    accuracy = "Accuracy" if points.of_paper else points.axis.removesuffix(", percent")
+    title = f"{accuracy} against {what} ({table.title.lower()})"
     paper = _paper_marks(points.wanted) if points.of_paper else []
     caption = _caption(table, points, paper)
     if not points.shown:
@@ -48,8 +50,7 @@ def draw_against(table: Table, points: Points, salt: str, looks: Looks) -> Figur
 
     def paint(canvas: Canvas) -> None:
         axes = canvas.subplots()
-        axes.set_xscale("log")
-        _numbers_across(axes)
+        numbers_across(axes)
         for mark in paper:
             axes.plot(mark.speed, mark.accuracy, PUBLISHED, markersize=4.5, mfc="none", mec=MUTED, mew=0.9)
         for point in points.shown:
@@ -61,7 +62,8 @@ def draw_against(table: Table, points: Points, salt: str, looks: Looks) -> Figur
         axes.margins(x=0.1, y=0.12)
         canvas.draw_without_rendering()  # lays the axes out, so that places on the page are known
         names = [Name(m.label, m.speed, m.accuracy, INK, 8.5) for m in _marks(points.shown)]
-        name_points(axes, names + [Name(m.label, m.speed, m.accuracy, MUTED, SMALL) for m in paper])
+        names += [Name(mark.label, mark.speed, mark.accuracy, MUTED, SMALL) for mark in paper]
+        name_points(axes, names, _bars(points.shown))
 
     return Figure(title, caption, drawing=Drawing(paint, (WIDTH, 4.6), salt))
 
@@ -94,30 +96,19 @@ def _draw_front(axes: Axes, points: Points) -> None:
     )
 
 
-def _numbers_across(axes: Axes) -> None:
-    """Write numbers at 1, 2 and 5 of each decade, for the points may be within one."""
-    from matplotlib.ticker import LogLocator, NullFormatter, NullLocator
-
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=12))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.xaxis.set_major_formatter("{x:g}")
+def _bars(points: Sequence[Point]) -> list[tuple[float, float, float, float]]:
+    """Return what the intervals cover, x0, y0, x1, y1 in the units of the axes."""
+    across = [(p.rounds[0], p.accuracy, p.rounds[1], p.accuracy) for p in points if p.rounds]
+    return across + [(p.speed, p.interval[0], p.speed, p.interval[1]) for p in points if p.interval]
 
 
 def _marks(points: Sequence[Point]) -> list[Mark]:
     """Name the points; what is said of all of them stands in the caption."""
-    common = _common(points)
-    own = [", ".join(words for words in point.row.said if words not in common) for point in points]
+    rows, _ = without_common([point.row for point in points])
     return [
-        Mark(", ".join(filter(None, [_short(point.row.name), words])), point.speed, point.accuracy)
-        for point, words in zip(points, own, strict=True)
+        Mark(label(dataclasses.replace(row, name=_short(row.name))), point.speed, point.accuracy)
+        for point, row in zip(points, rows, strict=True)
     ]
-
-
-def _common(points: Sequence[Point]) -> list[str]:
-    """Return what is said of every point."""
-    said = points[0].row.said if points else ()
-    return [words for words in said if all(words in point.row.said for point in points)]
 
 
 def _paper_marks(wanted: Wanted) -> list[Mark]:
@@ -133,12 +124,11 @@ def _paper_marks(wanted: Wanted) -> list[Mark]:
 
 
 def _short(name: str) -> str:
-    return shortened(name.removeprefix("EfficientViT-SAM-"))
+    return name.removeprefix("EfficientViT-SAM-")
 
 
 def _caption(table: Table, points: Points, paper: Sequence[Mark]) -> str:
-    common = _common(points.shown)
-    how = f" ({', '.join(common)})" if common else ""
+    _, how = without_common([point.row for point in points.shown])
     best = "fastest way" if points.wanted.x == "img_s" else f"best way by {points.wanted.x_words}"
     parts = [f"Each checkpoint's {best}{how} on {table.device}."] if points.shown else []
     if any(point.rounds or point.interval for point in points.shown):

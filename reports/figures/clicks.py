@@ -9,7 +9,7 @@ import numpy as np
 from sambench.reports.figures.dots import key, published, ring
 from sambench.reports.figures.figure import Drawing, Figure
 from sambench.reports.figures.labels import LINE, End, label, lines_of, name_ends
-from sambench.reports.figures.series import of_clicks, shares_reached, with_records
+from sambench.reports.figures.series import shares_reached, with_records
 from sambench.reports.figures.style import WIDTH, Look, Looks
 from sambench.reports.model import Table
 from sambench.suites.metrics.clicks import QUALITIES
@@ -25,8 +25,7 @@ HEIGHT = 3.4
 def miou_by_clicks(table: Table, salt: str, looks: Looks) -> Figure:
     """Draw mIoU after each click; published numbers are hollow."""
     title = "mIoU by number of clicks"
-    every, missing = with_records(table, looks)
-    series = of_clicks(every)
+    series, missing = with_records(table, looks, clicks=True)
     caption = "Mean IoU over objects after each click, percent." + key(one.row for one in series)
     height = max(HEIGHT, 0.8 + LINE * lines_of([one.row for one in series]))
 
@@ -40,6 +39,7 @@ def miou_by_clicks(table: Table, salt: str, looks: Looks) -> Figure:
             for k in range(1, 1 + len(miou)):
                 ring(axes, k, published(table, one.row, f"miou_{k}"), one.look)
         _clicks_axis(axes, max(end.x for end in ends))
+        axes.set_ylabel("mIoU, percent")
         axes.margins(y=0.06)
         name_ends(axes, ends, LINE / height)
 
@@ -50,8 +50,7 @@ def miou_by_clicks(table: Table, salt: str, looks: Looks) -> Figure:
 def share_by_clicks(table: Table, salt: str, looks: Looks) -> Figure:
     """Draw, for each quality, the share of the objects that have reached it by each number of clicks."""
     title = "Objects that reached a quality, by number of clicks"
-    every, missing = with_records(table, looks)
-    series = of_clicks(every)
+    series, missing = with_records(table, looks, clicks=True)
     caption = (
         "Share of the objects whose IoU was that quality or better after this many clicks or fewer, percent. "
         "Names stand in the order of the share at the right."
@@ -68,6 +67,7 @@ def share_by_clicks(table: Table, salt: str, looks: Looks) -> Figure:
                 ends.append(End(len(share), share[-1], label(one.row, width=20), one.look.color))
             _clicks_axis(axes, max(end.x for end in ends))
             axes.set_title(f"IoU {quality}% or better", loc="left")
+        panels[0].set_ylabel("objects, percent")
         axes.set_ylim(bottom=0)
         name_ends(axes, ends, LINE / height)
 

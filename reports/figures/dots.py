@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sambench.reports.figures.figure import Drawing, Figure
 from sambench.reports.figures.labels import name_rows, row_height
-from sambench.reports.figures.style import WIDTH, Look, Looks
+from sambench.reports.figures.style import MUTED, WIDTH, Look, Looks
 from sambench.reports.model import Column, Row, Table
 from sambench.suites.metrics.sizes import SIZES, sized
 
@@ -39,7 +39,7 @@ def dots_by_size(table: Table, metric: str, title: str, caption: str, salt: str,
     words = caption + (", with its 95% interval." if spans else ".") + " Upright strokes: IoU." * bool(other)
 
     def paint(canvas: Canvas) -> None:
-        panels = canvas.subplots(1, len(places), sharex=True, sharey=True, squeeze=False)[0]
+        panels = canvas.subplots(1, len(places), sharey=True, squeeze=False)[0]
         for axes, place in zip(panels, places, strict=True):
             column = table.columns[place]
             for y, row in enumerate(reversed(rows)):
@@ -48,7 +48,7 @@ def dots_by_size(table: Table, metric: str, title: str, caption: str, salt: str,
                     _stroke(axes, _metric(row, column.metric.replace(metric, other)), y, looks[row.model])
             _head(axes, column)
         name_rows(panels[0], rows)
-        panels[0].margins(x=0.12)
+        canvas.supxlabel("percent", fontsize=9, color=MUTED)
         panels[0].set_ylim(-0.6, len(rows) - 0.4)
 
     if not rows:
@@ -60,6 +60,7 @@ def dots_by_size(table: Table, metric: str, title: str, caption: str, salt: str,
 def _head(axes: Axes, column: Column) -> None:
     axes.set_title(column.title, loc="left", pad=8)
     axes.grid(axis="x")
+    axes.margins(x=0.12)
     axes.locator_params(axis="x", nbins=3)
 
 
@@ -74,7 +75,7 @@ def _dot(axes: Axes, row: Row, place: int, y: float, look: Look) -> None:
         return
     if value.interval:
         axes.plot(value.interval, [y, y], color=look.color, linewidth=1.4, solid_capstyle="butt")
-    axes.plot(value.measured, y, marker=look.marker, color=look.color, markersize=5)
+    axes.plot(value.measured, y, marker=look.marker, color=look.color, markersize=4.5)
     ring(axes, value.compared, y, look)
 
 

@@ -96,12 +96,25 @@ def _render(drawing: Drawing, form: str, changes: dict[str, Any]) -> bytes:
 
 
 def _themed(svg: str, label: str, min_width: int) -> str:
-    """Make matplotlib's file fit for a page: no header, no fixed identifiers, colours as variables."""
+    """Make matplotlib's file fit for a page: small, without fixed identifiers, colours as variables."""
     svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'<g id="[^"]*"', "<g", svg)
-    svg = re.sub(r"(\d\.\d\d)\d+", r"\1", svg)  # a hundredth of a point is finer than any screen
-    for name, color in VARIABLES.items():
-        svg = svg.replace(color, f"var(--{name})")
+    svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"<[^>]*>", lambda tag: _small(tag[0]), svg)  # never what stands between: a name is as it is
+    svg = re.sub(r">\s*\n\s*<", "><", svg)
+    empty = re.compile(r"<(g|defs)>(?:</\1>)|<g/>|<defs/>")
+    while empty.search(svg):
+        svg = empty.sub("", svg)
     attributes = f'role="img" aria-label="{html.escape(label)}" data-min-width="{min_width}"'
-    return svg.replace("<svg ", f"<svg {attributes} ", 1)
+    return svg.replace("<svg ", f'<svg {attributes} stroke-linejoin="round" ', 1)
+
+
+def _small(tag: str) -> str:
+    """Write one tag in the page's colours, its places to a hundredth of a point, finer than any screen."""
+    tag = re.sub(r"^<g id=\"[^\"]*\"", "<g", tag)
+    tag = re.sub(r" transform=\"rotate\(-?0 [^\"]*\"|font-family: [^;]*; ", "", tag)
+    tag = re.sub(r"(\d\.\d\d)\d+", r"\1", tag)
+    tag = re.sub(r"(\d)\.00(?!\d)", r"\1", tag)
+    tag = re.sub(r" ?\n?([MLCQz]) ", r"\1", tag) if tag.startswith("<path") else tag
+    for name, color in VARIABLES.items():
+        tag = tag.replace(color, f"var(--{name})")
+    return tag

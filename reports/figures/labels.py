@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,18 +14,35 @@ from sambench.reports.model import Row
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-LONGEST = 34  # most characters on a line of a label
+LONGEST = 28  # most characters on a line of a label
+_GLUE = "\N{NO-BREAK SPACE}"
 LINE = 0.19  # inches from one line of a label to the next
 
 
 def label(row: Row, suffix: str = "", width: int = LONGEST) -> str:
     """Return a row's name, and beneath it what tells it from others."""
-    return "\n".join([shortened(row.name, width) + suffix, *textwrap.wrap(", ".join(row.said), width)])
+    whole = [words.replace(" ", _GLUE) for words in row.said]  # lines break between them
+    said = textwrap.wrap(", ".join(whole), width)
+    return "\n".join([shortened(row.name, width) + suffix, *(line.replace(_GLUE, " ") for line in said)])
 
 
 def shortened(name: str, width: int = LONGEST) -> str:
     """Return a name that fits on a line."""
     return name if len(name) <= width else name[: width - 1] + "\u2026"
+
+
+def without_common(rows: Sequence[Row]) -> tuple[list[Row], str]:
+    """Return rows without what is said of every one of them, and that in brackets, for the caption."""
+    common = [words for words in (rows[0].said if rows else ()) if all(words in row.said for row in rows)]
+    shorter = [
+        dataclasses.replace(
+            row,
+            departures=tuple(words for words in row.departures if words not in common),
+            tags=tuple(words for words in row.tags if words not in common),
+        )
+        for row in rows
+    ]
+    return shorter, f" ({', '.join(common)})" if common else ""
 
 
 def lines_of(rows: Sequence[Row]) -> int:
@@ -141,13 +159,15 @@ def name_points(axes: Axes, names: Sequence[Name], avoid: Sequence[Box] = ()) ->
     Args:
         axes: where the points are.
         names: the most important first.
-        avoid: what else should not be covered.
+        avoid: x0, y0, x1, y1 of what else should not be covered, in the units of the axes.
     """
     scale = 72 / axes.figure.dpi  # to points, 72 to the inch
     frame = axes.bbox
     inside = (frame.x0 * scale, frame.y0 * scale, frame.x1 * scale, frame.y1 * scale)
     places = [axes.transData.transform((name.x, name.y)) * scale for name in names]
-    taken: list[Box] = [(x - 4, y - 4, x + 4, y + 4) for x, y in places] + list(avoid)
+    taken: list[Box] = [(x - 4, y - 4, x + 4, y + 4) for x, y in places]
+    corners = [axes.transData.transform([box[:2], box[2:]]) * scale for box in avoid]
+    taken += [(low[0] - 1, low[1] - 1, high[0] + 1, high[1] + 1) for low, high in corners]
     for name, (x, y) in zip(names, places, strict=True):
         boxes = [_box(x + dx, y + dy, ha, va, name) for ha, va, dx, dy in _SIDES]
         costs = [
@@ -173,10 +193,21 @@ def name_points(axes: Axes, names: Sequence[Name], avoid: Sequence[Box] = ()) ->
 
 def _box(x: float, y: float, ha: str, va: str, name: Name) -> Box:
     """Return about what a name covers; a letter is some 0.6 of its size wide."""
-    width, height = 0.6 * name.size * len(name.text), 1.2 * name.size
+    lines = name.text.split("\n")
+    width, height = 0.6 * name.size * max(map(len, lines)), 1.2 * name.size * len(lines)
     left = x - {"left": 0.0, "center": 0.5, "right": 1.0}[ha] * width
     low = y - {"bottom": 0.0, "center": 0.5, "top": 1.0}[va] * height
     return left, low, left + width, low + height
+
+
+def numbers_across(axes: Axes) -> None:
+    """Write numbers at 1, 2 and 5 of each decade of a logarithmic scale, which may have but one."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=15))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter("{x:g}")
 
 
 def _area(a: Box) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sambench.reports.figures.figure import Drawing, Figure
-from sambench.reports.figures.labels import name_rows, row_height
+from sambench.reports.figures.labels import name_rows, numbers_across, row_height, without_common
 from sambench.reports.figures.style import WIDTH, Looks
 from sambench.reports.model import Row, Table
 from sambench.suites.throughput.statistics import PERCENTILES
@@ -17,28 +17,26 @@ if TYPE_CHECKING:
 
 def latency(table: Table, salt: str, looks: Looks) -> Figure | None:
     """Draw the percentiles of a table's latencies, a row a way of running; ``None`` where it has none."""
-    rows = [row for row in table.done if _percentiles(row)]
+    here = any(column.metric.startswith("latency_ms_") for column in table.columns)
+    rows, common = without_common([row for row in table.done if here and _percentiles(row)])
     if not rows:
         return None
     title = f"Latency of a batch ({table.title.partition(':')[2].partition(':')[0].strip().lower()})"
     caption = (
         "Marker: the median; ticks: 90% and 95% of the batches took no longer; end of the line: 99%. "
-        f"Milliseconds, logarithmic, on {table.device}."
+        f"On {table.device}{common}."
     )
 
     def paint(canvas: Canvas) -> None:
         axes = canvas.subplots()
-        axes.set_xscale("log")
         for y, row in enumerate(reversed(rows)):
             _range(axes, row, y, looks)
         name_rows(axes, rows)
-        axes.xaxis.set_major_formatter("{x:g}")
-        axes.xaxis.set_minor_formatter("{x:g}")
-        axes.tick_params(axis="x", which="minor", labelsize=8)
-        axes.grid(axis="x", which="both")
+        numbers_across(axes)
+        axes.grid(axis="x")
         axes.set_ylim(-0.6, len(rows) - 0.4)
         axes.margins(x=0.06)
-        axes.set_xlabel("ms")
+        axes.set_xlabel("ms (logarithmic)")
 
     return Figure(title, caption, drawing=Drawing(paint, (WIDTH, 0.7 + row_height(rows) * len(rows)), salt))
 

@@ -9,7 +9,7 @@ import numpy as np
 from sambench.reports.figures.figure import Drawing, Figure
 from sambench.reports.figures.labels import name_rows, row_height
 from sambench.reports.figures.panels import grid_size, paint_grid
-from sambench.reports.figures.series import Series, left_out, of_prompts, with_records
+from sambench.reports.figures.series import LEAST, Series, left_out, with_records
 from sambench.reports.figures.style import GRID, INK, LINES, MUTED, WIDTH, Looks
 from sambench.reports.model import Table
 from sambench.suites.metrics.calibration import BINS, Reliability, reliability
@@ -26,8 +26,7 @@ def distribution(table: Table, salt: str, looks: Looks) -> Figure:
     """Draw how many objects have which IoU."""
     title = "IoU of single objects"
     caption = "Objects by IoU, in steps of 0.04, each model to its own scale; tick and number: the median."
-    every, missing = with_records(table, looks)
-    series = of_prompts(every)
+    series, missing = with_records(table, looks, clicks=False)
     rows = [one.row for one in series]
 
     def paint(canvas: Canvas) -> None:
@@ -64,8 +63,8 @@ def calibration(table: Table, salt: str, looks: Looks) -> Figure:
     clicks = [k for k in CLICKS if any(k in its for _, its in drawn)]
     caption = (
         f"Mean IoU of the objects in each of {BINS} bins of predicted IoU; on the diagonal a model knows its "
-        "masks, below it thinks too well of them. Larger markers: more objects. Error: the mean over objects "
-        "of how far their bin is from the diagonal."
+        f"masks, below it thinks too well of them. Bins of fewer than {LEAST} objects are not drawn. Error: "
+        "the mean over objects of how far their bin is from the diagonal."
     )
     if clicks:
         lines = ("solid", "dashed", "dotted")
@@ -78,10 +77,9 @@ def calibration(table: Table, salt: str, looks: Looks) -> Figure:
             one, its = drawn[place]
             axes.axline((0, 0), slope=1, color=MUTED, linewidth=0.8)
             for line, found in zip(LINES, its.values(), strict=False):
-                area = 6 + 60 * found.objects / found.objects.sum()
-                look = one.look
-                axes.plot(found.predicted, found.actual, color=look.color, linestyle=line, linewidth=1.2)
-                axes.scatter(found.predicted, found.actual, s=area, color=look.color, marker=look.marker)
+                shown = found.objects >= LEAST
+                style = {"color": one.look.color, "marker": one.look.marker, "linestyle": line}
+                axes.plot(found.predicted[shown], found.actual[shown], linewidth=1.2, markersize=3.5, **style)
             return "error " + ", ".join(f"{found.error:.3f}" for found in its.values())
 
         for axes in paint_grid(canvas, rows, panel):

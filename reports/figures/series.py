@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,14 +26,20 @@ class Series:
     scored: Scored
 
 
-def with_records(table: Table, looks: Looks) -> tuple[list[Series], str]:
-    """Return the rows of a table that have records, and a sentence on those without."""
+def with_records(table: Table, looks: Looks, *, clicks: bool | None = None) -> tuple[list[Series], str]:
+    """Return the rows of a table that have records, and a sentence on those without.
+
+    Args:
+        table: of a suite.
+        looks: of the models.
+        clicks: whether an object must have several clicks, or one prompt; ``None`` where either will do.
+    """
     rows = [row for row in table.done if row.entry]
     found = []
     absent = []
     for row, look in zip(rows, row_looks([row.model for row in rows], looks), strict=True):
         scored = read_scored(row.entry) if row.entry else None
-        if scored is None:
+        if scored is None or clicks not in (None, scored.iou.ndim == 2):
             absent.append(row)
         else:
             found.append(Series(row, look, scored))
@@ -99,13 +105,3 @@ def shares_reached(iou: np.ndarray, quality: float) -> np.ndarray:
     """
     first = clicks_to(iou, quality)
     return np.array([100 * np.mean((first > 0) & (first <= k)) for k in range(1, 1 + iou.shape[1])])
-
-
-def of_prompts(series: Sequence[Series]) -> list[Series]:
-    """Return those with one prompt an object."""
-    return [one for one in series if one.scored.iou.ndim == 1]
-
-
-def of_clicks(series: Sequence[Series]) -> list[Series]:
-    """Return those with several clicks an object."""
-    return [one for one in series if one.scored.iou.ndim == 2]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from sambench.reports.figures.figure import Drawing, Figure
 from sambench.reports.figures.labels import LINE, End, label, lines_of, name_ends
 from sambench.reports.figures.panels import grid_size, paint_grid
-from sambench.reports.figures.series import LEAST, BySize, Series, by_size, of_prompts, with_records
+from sambench.reports.figures.series import LEAST, BySize, Series, by_size, with_records
 from sambench.reports.figures.style import GRID, MUTED, WIDTH, Looks
 from sambench.reports.model import Table
 from sambench.suites.protocol import MEDIUM_AREA, SMALL_AREA
@@ -25,8 +28,7 @@ BOUNDS = (SMALL_AREA**0.5, MEDIUM_AREA**0.5)
 def iou_by_size(table: Table, salt: str, looks: Looks) -> Figure:
     """Draw mean IoU against the square root of the object's area."""
     title = "IoU against the size of the object"
-    every, missing = with_records(table, looks)
-    series = of_prompts(every)
+    series, missing = with_records(table, looks, clicks=False)
     curves = [by_size(one.scored) for one in series]
     drawn = [(one, curve) for one, curve in zip(series, curves, strict=True) if len(curve.size) > 1]
     caption = (
@@ -38,6 +40,7 @@ def iou_by_size(table: Table, salt: str, looks: Looks) -> Figure:
         return Figure(title, caption, missing or f"No size has {LEAST} objects.")
     rows = [one.row for one, _ in drawn]
     few = len(drawn) <= TOGETHER
+    behind = [_broken([getattr(curve, axis) for _, curve in drawn]) for axis in ("size", "mean")]
     height = max(3.2, 0.8 + LINE * lines_of(rows))
 
     def paint(canvas: Canvas) -> None:
@@ -46,6 +49,8 @@ def iou_by_size(table: Table, salt: str, looks: Looks) -> Figure:
             for one, curve in drawn:
                 _curve(axes, one, curve)
             _scales(axes)
+            axes.set_xlabel("square root of the area, pixels")
+            axes.set_ylabel("mIoU, percent")
             ends = [
                 End(curve.size[-1], curve.mean[-1], label(one.row), one.look.color) for one, curve in drawn
             ]
@@ -53,14 +58,14 @@ def iou_by_size(table: Table, salt: str, looks: Looks) -> Figure:
             return
 
         def panel(axes: Axes, place: int) -> str:
-            for _, other in drawn:
-                axes.plot(other.size, other.mean, color=GRID, linewidth=0.9)
+            axes.plot(*behind, color=GRID, linewidth=0.9)
             _curve(axes, *drawn[place])
             return ""
 
         for axes in paint_grid(canvas, rows, panel):
             _scales(axes)
         canvas.supxlabel("square root of the area, pixels", fontsize=9, color=MUTED)
+        canvas.supylabel("mIoU, percent", fontsize=9, color=MUTED)
 
     return Figure(
         title,
@@ -68,6 +73,11 @@ def iou_by_size(table: Table, salt: str, looks: Looks) -> Figure:
         missing,
         Drawing(paint, (WIDTH, height) if few else grid_size(rows), salt),
     )
+
+
+def _broken(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Put several lines into one, with gaps between them: a page is the smaller for it."""
+    return np.concatenate([np.append(part, np.nan) for part in parts])
 
 
 def _curve(axes: Axes, one: Series, curve: BySize) -> None:

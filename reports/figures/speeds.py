@@ -24,12 +24,17 @@ def draw_speed(
         entries: all cells of the report, those with accuracies among them.
         salt: keeps the identifiers of one page apart.
         looks: of the models (`style.model_looks`).
-        wanted: what was asked for, which takes the place of what is drawn otherwise.
+        wanted: what was asked for beside what is drawn anyway.
     """
     if table.headline:
-        asked = [accuracy_against(table, entries, one) for one in wanted]
-        points = asked or best_points(table, entries)
+        points = best_points(table, entries)
+        known = [one.wanted for one in points]
+        points += [accuracy_against(table, entries, one) for one in wanted if one not in known]
         return [draw_against(table, one, f"{salt}-{n}", looks) for n, one in enumerate(points)]
-    if any(column.metric.startswith("latency_ms_") for column in table.columns):
-        return list(filter(None, [latency(table, f"{salt}-ms", looks)]))
-    return []
+    return list(filter(None, [latency(table, f"{salt}-ms", looks)]))
+
+
+def is_figure_1(table: Table, entries: Sequence[Entry]) -> bool:
+    """Tell whether the first figure of a table is the paper's: whole models on the paper's data."""
+    scopes = {row.entry.cell.protocol["scope"] for row in table.done if row.entry}
+    return table.headline and scopes == {"E2E"} and any(p.of_paper for p in best_points(table, entries))
