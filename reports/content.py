@@ -7,12 +7,18 @@ from dataclasses import dataclass
 
 from sambench.reports import made, speed, speed_made, warnings
 from sambench.reports.cells import Entry
-from sambench.reports.figures import Figure, draw_figures, model_colors
+from sambench.reports.figures.figure import Figure
+from sambench.reports.figures.speeds import draw_speed, is_figure_1
+from sambench.reports.figures.style import model_looks
+from sambench.reports.figures.suites import draw_figures
 from sambench.reports.made import Grid
 from sambench.reports.model import Table
 from sambench.reports.paper import paper_tables, unmeasured
-from sambench.reports.speed_figures import draw_speed
 from sambench.reports.tables import build_tables
+from sambench.reports.wanted import Wanted, check
+
+FIGURE_1 = "table-1"
+"""The table of the paper whose numbers its figure 1 shows."""
 
 
 @dataclass(frozen=True)
@@ -42,13 +48,22 @@ class Content:
     """Tables of the paper of which nothing was measured."""
 
 
-def content_of(entries: Sequence[Entry]) -> Content:
-    """Return what a report of some cells says."""
+def content_of(entries: Sequence[Entry], wanted: Sequence[Wanted] = ()) -> Content:
+    """Return what a report of some cells says.
+
+    Args:
+        entries: the cells.
+        wanted: figures of accuracy against speed beside those that are drawn anyway (`reports.wanted`).
+
+    Raises:
+        SambenchError: something wanted was not measured.
+    """
+    check(wanted, entries)
     speeds = [entry for entry in entries if entry.cell.suite == speed.SUITE]
     others = [entry for entry in entries if entry.cell.suite != speed.SUITE]
     return Content(
         entries=tuple(entries),
-        sections=tuple(_sections(entries, speeds, others)),
+        sections=tuple(_sections(entries, speeds, others, wanted)),
         warnings=(*warnings.warnings(others), *speed.warnings(speeds)),
         facts=_facts(entries),
         grids=(*made.describe(entries), *speed_made.describe(speeds)),
@@ -57,15 +72,19 @@ def content_of(entries: Sequence[Entry]) -> Content:
     )
 
 
-def _sections(entries: Sequence[Entry], speeds: Sequence[Entry], others: Sequence[Entry]) -> list[Section]:
+def _sections(
+    entries: Sequence[Entry], speeds: Sequence[Entry], others: Sequence[Entry], wanted: Sequence[Wanted]
+) -> list[Section]:
     names: set[str] = set()
     paper = paper_tables(entries)
     names.update(table.name for table in paper)
     suites, fast = build_tables(others, names), speed.speed_tables(speeds, names)
-    colors = model_colors(row.model for table in (*suites, *fast) for row in table.done)
-    sections = [Section(table) for table in paper]
-    sections += [Section(table, tuple(draw_figures(table, table.name, colors))) for table in suites]
-    sections += [Section(table, tuple(draw_speed(table, others, table.name, colors))) for table in fast]
+    looks = model_looks(row.model for table in (*suites, *fast) for row in table.done)
+    drawn = {table.name: draw_speed(table, others, table.name, looks, wanted) for table in fast}
+    moved = [drawn[table.name].pop(0) for table in fast if paper and is_figure_1(table, others)]
+    sections = [Section(table, tuple(moved) if table.name == FIGURE_1 else ()) for table in paper]
+    sections += [Section(table, tuple(draw_figures(table, table.name, looks))) for table in suites]
+    sections += [Section(table, tuple(drawn[table.name])) for table in fast]
     return sections
 
 

@@ -80,10 +80,10 @@ class Difference:
 
 
 class Reader:
-    """Reads each cell's evidence once, with the numbers that are wanted.
+    """Reads each cell's evidence once.
 
     Attributes:
-        metrics: their names; ``None`` for all.
+        metrics: those that are wanted; ``None`` for all.
     """
 
     def __init__(self, metrics: Collection[str] | None) -> None:
@@ -114,8 +114,7 @@ class Reader:
             )
         file = entry.folder / cell.records / cell.evidence
         if file not in self._read:
-            found = load(file)
-            self._read[file] = found if self.metrics is None else found.only(self.metrics)
+            self._read[file] = load(file)
         return self._read[file]
 
 
@@ -220,9 +219,9 @@ def _instances(evidence: Evidence, name: str) -> int:
     """Return how many objects a number is an average of."""
     if not isinstance(evidence, Objects):
         return evidence.instances
-    for what in AVERAGED:
-        name = name.removesuffix(f"_per_{what}")
-    return evidence.counts()[name]
+    counts = evidence.counts()
+    base = (name.removesuffix(f"_per_{what}") for what in AVERAGED)  # of a mean of means
+    return next(counts[one] for one in (name, *base) if one in counts)
 
 
 def _note(a: Entry, b: Entry, whole: tuple[Evidence, Evidence], paired: Paired) -> str | None:

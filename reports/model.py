@@ -26,6 +26,8 @@ class Column:
     """What it is, in a sentence, where the title does not say it."""
     digits: int | None = 1
     """Decimals; ``None`` for three figures."""
+    printed: int | None = None
+    """Decimals of the published number, as it was printed; ``None`` for those of the measured one."""
     spread: str = "95% interval"
     """What an interval of it is."""
     higher_is_better: bool | None = True
@@ -38,6 +40,10 @@ class Column:
     def write(self, value: float) -> str:
         """Write one of its numbers for people."""
         return words.figures(value) if self.digits is None else f"{value:,.{self.digits}f}"
+
+    def write_published(self, value: float) -> str:
+        """Write a published number as it was printed."""
+        return self.write(value) if self.printed is None else f"{value:,.{self.printed}f}"
 
     def difference(self, value: float) -> str:
         """Write a difference with its sign; one that rounds to nothing has none."""

@@ -14,8 +14,8 @@ from pycocotools import mask as rle
 Box = tuple[float, float, float, float]
 """x, y, width, height in pixels of the original image."""
 
-MOST_CONTOURS = 60
-"""Of a mask, the largest ones: noise has thousands, which nobody could tell apart and no page could hold."""
+MOST_POINTS = 400
+"""Of a mask's outline, the largest contours first: noise has thousands, which no page could hold."""
 MARGIN = 0.4  # of the longer side of what is shown, around it
 LEAST_VIEW = 96  # pixels of a view's shorter side, where the image has so many
 MOST_PIXELS = 420  # of a picture's longer side
@@ -32,16 +32,16 @@ def outline(mask: np.ndarray) -> str:
     """Return a mask (H, W) bool as an SVG path in pixels, to be filled by the even-odd rule."""
     twice = cv2.resize(mask.view(np.uint8), None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
     contours, _ = cv2.findContours(twice, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-    largest = sorted(contours, key=cv2.contourArea, reverse=True)[:MOST_CONTOURS]
-    return "".join(map(_path, largest))
-
-
-def _path(contour: np.ndarray) -> str:
-    """Write one contour, found at twice the size between the pixels' centres, without what no eye sees."""
-    points = cv2.approxPolyDP(contour, 1.2, True)[:, 0] / 2 + 0.25
-    if len(points) < 3:
-        return ""
-    return "M" + "L".join(f"{x:.4g} {y:.4g}" for x, y in points.tolist()) + "Z"
+    found, left = [], MOST_POINTS
+    for contour in sorted(contours, key=cv2.contourArea, reverse=True):
+        # Without what no eye sees; coordinates are at twice the size, between the pixels' centres.
+        points = cv2.approxPolyDP(contour, 1.2, True)[:left, 0] / 2 + 0.25
+        left -= len(points)
+        if len(points) >= 3:
+            found.append("M" + "L".join(f"{x:.4g} {y:.4g}" for x, y in points.tolist()) + "Z")
+        if left < 3:
+            break
+    return "".join(found)
 
 
 def bounds(mask: np.ndarray) -> Box | None:

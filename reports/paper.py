@@ -6,6 +6,7 @@ or else the nearest to it. What is not comparable, or was not run, says why.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -121,7 +122,10 @@ def _build(spec: _Spec, entries: Sequence[Entry]) -> Table:
         title=spec.title,
         about="Models of the paper first. A number is of the cell that may be compared with the paper, or "
         "else of the nearest to it. Published: EfficientViT-SAM (Zhang, Cai, Han; arXiv 2402.05008).",
-        columns=tuple(question.column for question in spec.questions),
+        columns=tuple(
+            dataclasses.replace(q.column, printed=published.decimals(*_block(q), q.column.metric))
+            for q in spec.questions
+        ),
         rows=tuple(rows),
         notes=tuple(notes.texts),
         source="arXiv 2402.05008",
@@ -143,27 +147,37 @@ def _answers(entry: Entry, question: Question) -> bool:
 
 
 def _row(model: str, questions: Sequence[Question], asked: Sequence[Sequence[Entry]], notes: Notes) -> Row:
-    values, numbers, departures = [], set(), []
-    for question, entries in zip(questions, asked, strict=True):
-        value = _answer(model, question, [e for e in entries if e.cell.model == model])
-        values.append(value)
-        if value.entry is not None and value.measured is not None:
-            departures += naming.departures(value.entry.cell)
-            if value.why:
-                numbers.add(notes.number(f"{_lead(value)}{question.column.heading}: {value.why}."))
-    measured = any(value.measured is not None for value in values)
+    values = [
+        _answer(model, question, [e for e in entries if e.cell.model == model])
+        for question, entries in zip(questions, asked, strict=True)
+    ]
+    measured = [value.entry for value in values if value.measured is not None and value.entry]
     return Row(
         model,
         naming.title(model),
         tuple(values),
-        tuple(dict.fromkeys(departures)),
+        tuple(dict.fromkeys(text for entry in measured for text in naming.departures(entry.cell))),
         () if measured else ("published, not run",),
-        notes=tuple(sorted(numbers)),
+        notes=_notes([question.column for question in questions], values, notes),
     )
 
 
-def _lead(value: Value) -> str:
-    return "Not comparable, " if value.verdict == "not comparable" else ""
+def _notes(columns: Sequence[Column], values: Sequence[Value], notes: Notes) -> tuple[int, ...]:
+    """Say why numbers of a row are not comparable: a note a reason, with its columns where they differ."""
+    reasons: dict[str, list[str]] = {}
+    measured = [(c, v) for c, v in zip(columns, values, strict=True) if v.measured is not None]
+    for column, value in measured:
+        if value.verdict == "not comparable":
+            reasons.setdefault(value.why, []).append(column.heading)
+    texts = (
+        f"Not comparable{_columns(its) if len(its) < len(measured) else ''}: {why}."
+        for why, its in reasons.items()
+    )
+    return tuple(sorted(map(notes.number, texts)))
+
+
+def _columns(headings: Sequence[str]) -> str:
+    return f" ({'; '.join(headings)})"
 
 
 def _answer(model: str, question: Question, entries: Sequence[Entry]) -> Value:

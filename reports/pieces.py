@@ -38,6 +38,6 @@ def files(content: Content, forms: Sequence[str]) -> dict[str, bytes]:
         stem = section.table.name
         found[f"tables/{stem}.csv"] = csv_file.render(section.table).encode()
         found[f"tables/{stem}.tex"] = latex.render(section.table).encode()
-        for n, figure in enumerate((figure for figure in section.figures if figure.svg), start=1):
+        for n, figure in enumerate((figure for figure in section.figures if figure.drawing), start=1):
             found |= {f"figures/{stem}-{n}.{form}": figure.file(form) for form in forms}
     return found

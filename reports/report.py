@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
+import json
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,44 +24,79 @@ class ReportFiles:
     """Tables and figures."""
 
 
-def write_report(
-    runs: Sequence[Path], out: Path, *, forms: Sequence[str] = (), gallery: int = 0
-) -> ReportFiles:
+@dataclass(frozen=True)
+class Asked:
+    """What a report has beside its tables.
+
+    Attributes:
+        forms: in which figures are files too, of `reports.pieces.FORMS`.
+        gallery: how many objects the page shows with their masks, of each kind; the images go into it.
+        figures: of accuracy against speed, ``X,SUITE:DATASET.METRIC`` each, instead of the usual ones.
+    """
+
+    forms: tuple[str, ...] = ()
+    gallery: int = 0
+    figures: tuple[str, ...] = ()
+
+
+def write_report(runs: Sequence[Path], out: Path, asked: Asked | None = None) -> ReportFiles:
     """Write ``report.html`` (one self-contained page), ``report.md``, ``tables/`` and ``figures/``.
 
     The same runs give the same bytes. Each file appears whole or not at all. Of two commands that end at once
-    the later one reads what both have found.
-
-    Args:
-        runs: folders of runs.
-        out: where to write.
-        forms: in which figures are files too, of `reports.pieces.FORMS`.
-        gallery: how many objects the page shows with their masks, of each kind; the images go into it.
+    the later one reads what both have found. Tables and figures of an earlier report that are no longer made
+    are removed, those alone that it wrote.
 
     Raises:
-        SambenchError: no run was given, a run cannot be read, or ``out`` cannot be written.
+        SambenchError: no run was given, a run cannot be read, what is asked for was not measured, or ``out``
+            cannot be written.
         MissingExtraError: the extra ``report`` is not installed.
     """
     if not runs:
         raise SambenchError("report: no run was given; name the --out folder of a run.")
     check_extra()
-    from sambench.reports import markdown, page, pieces
-    from sambench.reports.content import content_of
-    from sambench.reports.gallery import choose
-    from sambench.reports.page_pairs import compared
-
     files = ReportFiles(out / "report.html", out / "report.md", ())
     read_runs(runs)  # what cannot be read is said before anything is made
     with locked(files.html):
-        content = content_of(read_runs(runs))
-        found = {out / path: made for path, made in pieces.files(content, forms).items()}
-        html = page.render(content, choose(content.entries, gallery), compared(content))
-        found[files.html] = html.encode(errors="replace")
-        found[files.markdown] = markdown.render(content).encode(errors="replace")
-        for file, made in found.items():
-            write_atomic(file, made)
-    rest = (file for file in found if file not in (files.html, files.markdown))
-    return ReportFiles(files.html, files.markdown, tuple(rest))
+        made = _made(runs, asked or Asked())
+        for path, content in made.items():
+            write_atomic(out / path, content)
+        _remove_others(out, made)
+    pieces = (out / path for path in made if path.startswith(("tables/", "figures/")))
+    return ReportFiles(files.html, files.markdown, tuple(pieces))
+
+
+def _made(runs: Sequence[Path], asked: Asked) -> dict[str, bytes]:
+    """Return all files of a report, by path."""
+    from sambench.reports import compare, gallery, markdown, page, pieces, three_ways
+    from sambench.reports.content import content_of
+    from sambench.reports.page_pairs import compared_metrics
+    from sambench.reports.wanted import parse_figure
+
+    content = content_of(read_runs(runs), [parse_figure(text) for text in asked.figures])
+    entries = content.entries
+    found = pieces.files(content, asked.forms)
+    shown = gallery.choose(entries, asked.gallery)
+    three = three_ways.draw_three_ways(entries) if asked.gallery else None
+    if three is not None:
+        found["figures/figure-3.png"] = three
+    pairs = compare.compare(entries, metrics=compared_metrics(content))
+    found["report.html"] = page.render(content, shown, pairs, three).encode(errors="replace")
+    found["report.md"] = markdown.render(content).encode(errors="replace")
+    return found
+
+
+def _remove_others(out: Path, made: Collection[str]) -> None:
+    """Remove the tables and figures that an earlier report wrote and this one did not."""
+    listing = out / "figures" / ".report.json"
+    try:
+        before = [str(path) for path in json.loads(listing.read_bytes())]
+    except (OSError, ValueError, TypeError):
+        before = []
+    pieces = sorted(path for path in made if path.startswith(("tables/", "figures/")))
+    for path in set(before) - set(pieces):
+        if path.startswith(("tables/", "figures/")) and ".." not in path:
+            (out / path).unlink(missing_ok=True)
+    write_atomic(listing, json.dumps(pieces, indent=1).encode())
 
 
 def check_extra() -> None:

@@ -45,6 +45,7 @@ _COST = (
         published="paper",
         about="Of the encoder and one image, as the paper counts.",
         digits=None,
+        printed=0,
         higher_is_better=False,
     ),
 )
@@ -54,6 +55,7 @@ _SPEED = Column(
     published="A100",
     about="Images over time: the median of the rounds.",
     digits=None,
+    printed=0,
     spread=ROUNDS,
 )
 _RATIO = Column(

@@ -79,8 +79,9 @@ def _columns(suite: str, dataset: str, metrics: Sequence[Metric], entries: Seque
             metric.name,
             metric.title,
             metric.group,
-            published.printed_by(suite, dataset, metric.name),
+            printed_by := published.printed_by(suite, dataset, metric.name),
             digits=1 if metric.unit == "percent" else 2,
+            printed=published.decimals(suite, dataset, metric.name) if printed_by else None,
             higher_is_better=metric.higher_is_better,
         )
         for metric in metrics

@@ -117,7 +117,7 @@ def _p(value: float | None) -> str:
 
 def _beneath(rows: Sequence[Difference]) -> Iterator[str]:
     """Say how the numbers of a table were made, and what must be known of them."""
-    pairs = {(row.label_a, row.label_b): row for row in rows}
+    pairs = {_models(row): row for row in rows}
     images = _span([row.n_images for row in pairs.values()])
     if any(row.interval is not None and row.n_instances for row in rows):
         yield (
@@ -136,7 +136,8 @@ def _beneath(rows: Sequence[Difference]) -> Iterator[str]:
 
 
 def _seconds(row: Difference) -> tuple[tuple[str, float | None], ...]:
-    return (row.label_a, row.seconds_per_image_a), (row.label_b, row.seconds_per_image_b)
+    a, b = _models(row)
+    return (a, row.seconds_per_image_a), (b, row.seconds_per_image_b)
 
 
 def _span(counts: Sequence[int]) -> str:

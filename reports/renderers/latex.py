@@ -129,7 +129,7 @@ def _published(value: Value, column: Column) -> str:
     if value.published is None:
         return ""
     delta = "" if value.delta is None else f", ${escape(column.difference(value.delta))}$"
-    printed = f"{column.published or 'paper'} {column.write(value.published)}"
+    printed = f"{column.published or 'paper'} {column.write_published(value.published)}"
     return rf"{{\scriptsize {escape(printed)}{delta}}}"
 
 

@@ -34,7 +34,7 @@ def _value(value: Value, column: Column) -> str:
         low_high = value.interval and "-".join(map(column.write, value.interval))
         found.append(f"**{column.write(value.measured)}**" + (f" ({low_high})" if low_high else ""))
     if value.published is not None:
-        found.append(f"{column.published or 'paper'} {column.write(value.published)}")
+        found.append(f"{column.published or 'paper'} {column.write_published(value.published)}")
     if value.delta is not None:
         found.append(column.difference(value.delta))
     if value.verdict and value.measured is not None:

@@ -21,6 +21,7 @@ from sambench.reports.pairs import SUITE_AXES
 from sambench.reports.speed_pairs import two_sided
 from sambench.suites.protocol import PRESETS, Protocol
 from sambench.suites.registry import suite_class
+from sambench.suites.scoring.objects import Column, Objects
 
 TEN = [0.90, 0.80, 0.70, 0.60, 0.50, 0.40, 0.30, 0.20, 0.75, 0.10]
 OTHER = [0.90, 0.85, 0.76, 0.50, 0.45, 0.40, 0.36, 0.14, 0.70, 0.16]
@@ -73,6 +74,29 @@ def test_counts_are_of_the_metrics_own_values_and_of_shares_of_objects_alone(run
         assert (other.better, other.worse, other.within) == (None, None, None)
         assert other.n_instances == 10
     assert [r.metric for r in found.rows][:4] == ["miou", "miou_small", "miou_medium", "miou_large"]
+
+
+def test_a_number_of_images_that_is_no_mean_of_means_counts_its_own(run: Path) -> None:
+    def found(recalls: list[float], masks: list[float]) -> Objects:
+        """Two objects of image 7, none of image 8, and a row of each image, as in `everything`."""
+        return Objects(
+            columns=(Column("ar_1000", 0, 0), Column("masks_per_image", 1, 1, scale=1.0)),
+            image=np.array([7, 7, 7, 8]),
+            ann_id=np.array([1, 2, -1, -1]),
+            category=np.array([1, 1, -1, -1]),
+            values=np.array([[*recalls, 0, 0], [0, 0, *masks]]).T,
+            groups=np.array([[True, True, False, False], [False, False, True, True]]).T,
+        )
+
+    cells = [
+        scored(run, found(recalls, masks), model, suite="everything")
+        for model, recalls, masks in (("box", [0.1, 0.5], [10, 20]), ("ellipse", [0.4, 0.45], [12, 40]))
+    ]
+    result = compare_runs(write_run(run, cells))
+    recall, masks = row(result, "ar_1000"), row(result, "masks_per_image")
+    assert (recall.difference, recall.n_instances) == (pytest.approx(12.5), 2)
+    assert (recall.better, recall.worse, recall.within) == (1, 0, 1)
+    assert (masks.a, masks.b, masks.n_instances, masks.better) == (15, 26, 2, None)
 
 
 def test_what_two_models_share_cancels_though_their_own_intervals_overlap(run: Path) -> None:

@@ -9,7 +9,6 @@ from test_det_box import boxes_of, filled_box
 
 from sambench.adapters import create
 from sambench.evsam.errors import SambenchError
-from sambench.suites import det_box
 from sambench.suites.base import Setting
 from sambench.suites.data.coco import CocoDataset
 from sambench.suites.data.rle import as_json, encode
@@ -79,10 +78,7 @@ def test_all_metrics_of_a_score_are_declared_and_all_that_are_declared_are_there
 
 
 @pytest.mark.parametrize(("files", "style"), [("coco_mini", "coco"), ("lvis_mini", "lvis")])
-def test_of_average_precision_too_but_for_those_that_lvis_alone_has(
-    files, style, request, tmp_path, monkeypatch
-):
-    monkeypatch.setattr(det_box.Evaluation, "intervals", lambda _: {})  # slow, and of declared metrics alone
+def test_of_average_precision_too_but_for_those_that_lvis_alone_has(files, style, request, tmp_path):
     dataset = CocoDataset(*request.getfixturevalue(files))
     entries = dataset.entries[:2]
     boxes = [msgspec.structs.asdict(a) for a in entries[0].annotations]
