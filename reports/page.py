@@ -166,14 +166,15 @@ def _anchor(text: str) -> str:
 
 
 def _difference(value: Value, column: Column) -> str:
-    """Write measured minus published: of two that differ, with as many decimals as show it."""
-    if value.delta is None:
+    """Write measured minus published: of two that differ, as exactly as shows it."""
+    if value.measured is None or value.delta is None:
         return ""
     text = column.difference(value.delta)
+    exact = value.delta if value.exact is None else value.measured - value.exact
     digits = 1
     while value.verdict == "differs" and not float(text) and digits < FINEST:
         digits += 1
-        text = f"{value.delta:+.{digits}f}"
+        text = f"{exact:+.{digits}f}"
     return text.replace("-", "\u2212")
 
 

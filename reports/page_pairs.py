@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from sambench.reports.compare import Comparison, compare
 from sambench.reports.content import Content
+from sambench.reports.differences import Difference
+from sambench.reports.model import Column, Table
 from sambench.reports.page_data import Names, short, trimmed
-
-if TYPE_CHECKING:
-    from sambench.reports.compare import Comparison
-    from sambench.reports.differences import Difference
 
 PAIR_FIELDS = (
     *("a", "b", "metric", "value_a", "value_b", "difference", "low", "high", "p", "p_holm"),
@@ -19,22 +18,39 @@ PAIR_FIELDS = (
 """What a difference's list has, in this order; what is empty at its end is left out."""
 
 
-def compared_metrics(content: Content) -> list[str]:
-    """Return the metrics of the main tables: of these the page has all models' paired differences."""
-    tables = [s.table for s in content.sections if s.table.kind != "paper" and not s.table.part]
-    return list(dict.fromkeys(column.metric for table in tables for column in table.columns))
+SPEEDS = {"img_s": "img/s", "prompts_s": "prompts/s"}
+"""Of a throughput, what two models are compared by, and its heading."""
+
+
+def compared(content: Content) -> Comparison | None:
+    """Compare all pairs of models by each suite's main numbers; ``None`` where there is no pair."""
+    there = {metric for entry in content.entries for metric in entry.cell.metrics}
+    found = compare(content.entries, metrics=[name for name in _asked(content) if name in there])
+    return found if found.rows or found.refused else None
+
+
+def _asked(content: Content) -> list[str]:
+    """Return the metrics that the page has paired differences of."""
+    first = {(t.suite, t.on): t for s in reversed(content.sections) if (t := s.table).kind == "suite"}
+    columns = [column.metric for table in first.values() for column in table.columns]
+    return list(dict.fromkeys([*columns, *SPEEDS]))
 
 
 def pairs_of(content: Content, comparison: Comparison) -> dict[str, Any]:
-    """Return labels, metrics, differences, and what was not subtracted."""
+    """Return labels, metrics in the order of the tables, differences, and what was not subtracted."""
     labels, metrics = Names(), Names()
-    titles = {
-        (s.table.suite, column.metric): (s.table.title, column.heading)
+    shown = {
+        (s.table.suite, s.table.dataset, column.metric): (s.table, column)
         for s in content.sections
         if s.table.kind == "suite" and not s.table.part
         for column in s.table.columns
     }
-    rows = [_row(row, labels, metrics, titles) for row in comparison.rows if row.difference is not None]
+    ranks = {key: rank for rank, key in enumerate(shown)}
+    rows = [row for row in comparison.rows if row.difference is not None]
+    rows.sort(key=lambda row: ranks.get((row.suite, row.dataset, row.metric), len(ranks)))
+    lists = [
+        [labels.place(row.label_a), labels.place(row.label_b), *_fields(row, metrics, shown)] for row in rows
+    ]
     refused = [
         [labels.place(one.label_a), labels.place(one.label_b), one.suite, one.dataset, one.reason]
         for one in comparison.refused
@@ -43,29 +59,27 @@ def pairs_of(content: Content, comparison: Comparison) -> dict[str, Any]:
         "fields": PAIR_FIELDS,
         "labels": labels.texts,
         "metrics": metrics.texts,
-        "rows": rows,
+        "rows": sorted(lists, key=lambda fields: fields[2]),  # what has much in common packs well
         "refused": refused,
     }
 
 
-def _row(
-    row: Difference, labels: Names, metrics: Names, titles: dict[tuple[str, str], tuple[str, str]]
+def _fields(
+    row: Difference, metrics: Names, shown: dict[tuple[str, str, str], tuple[Table, Column]]
 ) -> list[Any]:
-    title, heading = titles.get((row.suite, row.metric), (row.suite, row.title))
+    """Return the rest of `PAIR_FIELDS`; of a metric what the tables say of it."""
+    table, column = shown.get((row.suite, row.dataset, row.metric), (None, None))
     metric = {
         "suite": row.suite,
         "dataset": row.dataset,
         "protocol": row.protocol,
         "metric": row.metric,
-        "title": title,
-        "heading": heading,
-        "unit": row.unit,
-        "higher_is_better": row.higher_is_better,
+        "title": table.title if table else row.suite.capitalize(),
+        "heading": column.heading if column else SPEEDS.get(row.metric, row.metric),
+        "digits": 1 + column.digits if column and column.digits is not None else 3,
     }
     low, high = row.interval or (None, None)
     fields = [
-        labels.place(row.label_a),
-        labels.place(row.label_b),
         metrics.place(metric, (row.suite, row.dataset, row.protocol, row.metric)),
         *(_rounded(number) for number in (row.a, row.b, row.difference, low, high)),
         *(short(p, 2) for p in (row.p, row.p_holm)),

@@ -31,7 +31,7 @@ class Asked:
     Attributes:
         forms: in which figures are files too, of `reports.pieces.FORMS`.
         gallery: how many objects the page shows with their masks, of each kind; the images go into it.
-        figures: of accuracy against speed, ``X,SUITE:DATASET.METRIC`` each, instead of the usual ones.
+        figures: of accuracy against speed, ``X,SUITE:DATASET.METRIC`` each, beside the usual ones.
     """
 
     forms: tuple[str, ...] = ()
@@ -67,9 +67,9 @@ def write_report(runs: Sequence[Path], out: Path, asked: Asked | None = None) ->
 
 def _made(runs: Sequence[Path], asked: Asked) -> dict[str, bytes]:
     """Return all files of a report, by path."""
-    from sambench.reports import compare, gallery, markdown, page, pieces, three_ways
+    from sambench.reports import gallery, markdown, page, pieces, three_ways
     from sambench.reports.content import content_of
-    from sambench.reports.page_pairs import compared_metrics
+    from sambench.reports.page_pairs import compared
     from sambench.reports.wanted import parse_figure
 
     content = content_of(read_runs(runs), [parse_figure(text) for text in asked.figures])
@@ -79,8 +79,8 @@ def _made(runs: Sequence[Path], asked: Asked) -> dict[str, bytes]:
     three = three_ways.draw_three_ways(entries) if asked.gallery else None
     if three is not None:
         found["figures/figure-3.png"] = three
-    pairs = compare.compare(entries, metrics=compared_metrics(content))
-    found["report.html"] = page.render(content, shown, pairs, three).encode(errors="replace")
+    html = page.render(content, shown, compared(content), three)
+    found["report.html"] = html.encode(errors="replace")
     found["report.md"] = markdown.render(content).encode(errors="replace")
     return found
 

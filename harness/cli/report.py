@@ -30,7 +30,7 @@ def report(
         typer.Option(
             metavar="X,SUITE:DATASET.METRIC",
             help="Draw this accuracy against this number of speeds, such as img_s,gt_box:coco.miou or "
-            "params_m,det_box:coco/vitdet.ap; repeatable. By default throughput and what was measured.",
+            "params_m,det_box:coco/vitdet.ap; repeatable; beside the usual ones.",
         ),
     ] = None,
 ) -> None:

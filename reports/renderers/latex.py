@@ -30,7 +30,7 @@ _SPECIAL = {
 
 
 def render(table: Table) -> str:
-    """Return a ``table`` environment: measured, beneath it the interval, then the published number.
+    """Return a ``table`` environment: measured, beneath it the interval, then in brackets the published number.
 
     It is as wide as the text where it would be wider. A legend explains the marks.
     """
@@ -68,6 +68,10 @@ def _letter(c: str) -> str:
 
 
 def _caption(table: Table) -> str:
+    """Return the title; a number that the paper gave its table would stand beside LaTeX's own."""
+    if table.kind == "paper":
+        number, _, title = table.title.partition(": ")
+        return f"{title[:1].upper()}{title[1:]} ({number} of the EfficientViT-SAM paper)."
     return table.title + (f" on {table.on}" if table.on else "") + "."
 
 
@@ -129,8 +133,7 @@ def _published(value: Value, column: Column) -> str:
     if value.published is None:
         return ""
     delta = "" if value.delta is None else f", ${escape(column.difference(value.delta))}$"
-    printed = f"{column.published or 'paper'} {column.write_published(value.published)}"
-    return rf"{{\scriptsize {escape(printed)}{delta}}}"
+    return rf"{{\scriptsize ({escape(column.write_published(value.published))}{delta})}}"
 
 
 def _legend(table: Table) -> list[str]:
@@ -138,6 +141,10 @@ def _legend(table: Table) -> list[str]:
     shown = {value.verdict for row in table.rows for value in row.values if value.measured is not None}
     said = [escape(table.about)] if table.about else []
     marks = [f"${MARKS[word]}$ {word}" for word in MARKS if word in shown]
+    if table.any_published:
+        marks.append(
+            "in brackets the published number, and measured minus published where both are comparable"
+        )
     said += ["; ".join(marks) + "."] if marks else []
     said += [f"$^{{{n}}}$ {escape(note)}" for n, note in enumerate(table.notes, start=1)]
     return [r"\par\smallskip{\footnotesize\raggedright " + r"\par ".join(said) + r"\par}"] if said else []

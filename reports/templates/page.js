@@ -304,14 +304,13 @@
     return drawn;
   }
 
-  function pairRow(row, about, reach) {
-    const digits = about.unit === "percent" ? 2 : 3;
+  function pairRow(row, {heading, digits}, reach) {
     const line = make("tr");
     const sure = row.low !== null && row.low * row.high > 0;
     const count = (value) => value === null ? "" : value.toLocaleString("en-US");
     const probability = (value) => value === null ? "" : value < 0.001 ? "< 0.001" : value.toFixed(3);
     const interval = row.low === null ? "" : `${signed(row.low, digits)} to ${signed(row.high, digits)}`;
-    line.append(make("th", about.heading, {scope: "row"}), make("td", exactly(row.value_a)), make("td", exactly(row.value_b)),
+    line.append(make("th", heading, {scope: "row"}), make("td", row.value_a.toFixed(digits)), make("td", row.value_b.toFixed(digits)),
       make("td", signed(row.difference, digits), sure ? {class: "sure"} : {}), make("td", interval));
     const drawn = make("td");
     if (reach) drawn.append(bar(row, reach));
@@ -340,7 +339,7 @@
 
   const placeOf = (row) => {
     const about = pairs.metrics[row.metric];
-    return `${about.title} on ${about.dataset}, ${about.protocol}`;
+    return `${about.title} on ${about.dataset}, ${about.protocol}${about.suite === "throughput" ? "" : " protocol"}`;
   };
 
   function grouped(rows) {
