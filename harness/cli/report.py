@@ -21,8 +21,8 @@ def report(
         typer.Option(
             min=0,
             metavar="N",
-            help="Show N objects of each kind with their masks: worst, best, most disagreed on; and the paper's "
-            "figure 3. The images go into the page: mind their licence.",
+            help="Show N objects of each kind with their masks: worst, best, most disagreed on; and the "
+            "paper's figure 3. The images go into the page: mind their licence.",
         ),
     ] = 0,
     figure: Annotated[

@@ -30,7 +30,7 @@ _SPECIAL = {
 
 
 def render(table: Table) -> str:
-    """Return a ``table`` environment: measured, beneath it the interval, then in brackets the published number.
+    """Return a ``table`` environment: measured, beneath it the interval, then the published number.
 
     It is as wide as the text where it would be wider. A legend explains the marks.
     """
@@ -101,8 +101,7 @@ def _row(row: Row, columns: Sequence[Column]) -> list[str]:
     marks = f"$^{{{','.join(map(str, row.notes))}}}$" if row.notes else ""
     name, said = escape(row.name) + marks, escape(", ".join(row.said))
     if row.status:
-        why = escape(f"{row.status}: {row.reason}")
-        first = rf"{name} & \multicolumn{{{len(columns)}}}{{l}}{{{why}}} \\"
+        first = rf"{name} & \multicolumn{{{len(columns)}}}{{l}}{{{escape(row.status)}}} \\"
         return [first, *([rf"\quad{{\scriptsize {said}}} \\"] if said else [])]
     pairs = list(zip(row.values, columns, strict=True))
     lines = [[_measured(v, c) for v, c in pairs], [_interval(v, c) for v, c in pairs]]
@@ -147,4 +146,5 @@ def _legend(table: Table) -> list[str]:
         )
     said += ["; ".join(marks) + "."] if marks else []
     said += [f"$^{{{n}}}$ {escape(note)}" for n, note in enumerate(table.notes, start=1)]
+    said += [escape(f"{row.name}, {row.status}: {row.reason}.") for row in table.rows if row.status]
     return [r"\par\smallskip{\footnotesize\raggedright " + r"\par ".join(said) + r"\par}"] if said else []
