@@ -74,7 +74,8 @@ def device_name(device: str) -> str:
         return str(torch.cuda.get_device_name(device))
     if devices.untried(device):
         return f"{devices.name_of(torch.device(device))} of {processor.name()} (untested)"
-    return f"{processor.name()}, {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    return f"{processor.name()}, {threads} thread{'s' * (threads != 1)}"
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sambench.reports.figures import SERIES, STYLE
+from sambench.reports.figures.style import SERIES, STYLE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

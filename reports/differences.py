@@ -80,10 +80,10 @@ class Difference:
 
 
 class Reader:
-    """Reads each cell's evidence once, with the numbers that are wanted.
+    """Reads each cell's evidence once.
 
     Attributes:
-        metrics: their names; ``None`` for all.
+        metrics: those that are wanted; ``None`` for all.
     """
 
     def __init__(self, metrics: Collection[str] | None) -> None:
@@ -114,8 +114,7 @@ class Reader:
             )
         file = entry.folder / cell.records / cell.evidence
         if file not in self._read:
-            found = load(file)
-            self._read[file] = found if self.metrics is None else found.only(self.metrics)
+            self._read[file] = load(file)
         return self._read[file]
 
 

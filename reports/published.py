@@ -9,6 +9,8 @@ from typing import Any
 
 import yaml
 
+SCRIPT_DECIMALS = 3  # of the numbers that the authors' scripts print
+
 
 @dataclass(frozen=True)
 class Published:
@@ -71,6 +73,16 @@ def printed_by(suite: str, dataset: str, metric: str) -> str:
     if any(metric in paper.printed for paper in found):
         return "paper"
     return "script" if any(metric in paper.exact for paper in found) else ""
+
+
+def decimals(suite: str, dataset: str, metric: str) -> int:
+    """Return with how many decimals a metric is printed: the most that one of its models has."""
+    found = [
+        str(paper.printed[metric]).partition(".")[2]
+        for (s, d, _), paper in _index().items()
+        if (s, d) == (suite, dataset) and metric in paper.printed
+    ]
+    return max(map(len, found), default=SCRIPT_DECIMALS)
 
 
 def full_set(dataset: str) -> Dataset | None:

@@ -1,6 +1,9 @@
-"""The IoU of every scored object, read from the records of a cell."""
+"""What a cell's records say of every scored object."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -10,28 +13,86 @@ import pyarrow.parquet as pq
 from sambench.reports.cells import Entry
 
 
-def read_iou(entry: Entry) -> np.ndarray | None:
-    """Return the IoUs of a cell: (N,) for one prompt an object, (N, clicks) for clicks.
+@dataclass(frozen=True)
+class Scored:
+    """The N objects of a cell, each after one prompt or after each of several clicks."""
+
+    iou: np.ndarray
+    """(N,) or (N, clicks)."""
+    predicted: np.ndarray | None
+    """What the model took the IoUs to be, of their shape; ``None`` where that was not recorded."""
+    size: np.ndarray
+    """(N,): the square root of the area that the protocol goes by, pixels; not a number where unknown."""
+    image: np.ndarray
+    """(N,) int64: each object's image; all of one where that was not recorded."""
+
+
+def read_scored(entry: Entry) -> Scored | None:
+    """Read the objects of a cell.
 
     ``None`` where the records are missing, empty or unreadable: a report does without a figure.
     """
+    area = "mask_area" if entry.cell.protocol.get("area_source") == "mask" else "area"
+    table = _read(entry, ["iou", "pred_iou", area, "image_id"])
+    if table is None:
+        return None
+    iou = _numbers(table["iou"])
+    predicted = _numbers(table["pred_iou"]) if "pred_iou" in table.column_names else None
+    if predicted is not None and predicted.shape != iou.shape:
+        predicted = None
+    empty = np.full(len(iou), np.nan)
+    with np.errstate(invalid="ignore"):
+        size = np.sqrt(_numbers(table[area])) if area in table.column_names else empty
+    known = "image_id" in table.column_names
+    image = _numbers(table["image_id"]).astype(np.int64) if known else np.zeros(len(iou), np.int64)
+    there = np.isfinite(iou).reshape(len(iou), -1).all(axis=1)
+    if not there.any():
+        return None
+    return Scored(iou[there], None if predicted is None else predicted[there], size[there], image[there])
+
+
+def read_iou(entry: Entry) -> np.ndarray | None:
+    """Return the IoUs of a cell, as `Scored` has them; ``None`` as of `read_scored`."""
+    scored = read_scored(entry)
+    return None if scored is None else scored.iou
+
+
+def _read(entry: Entry, columns: list[str]) -> pa.Table | None:
+    """Read those of some columns that there are, of the objects with an IoU."""
     if not entry.cell.records:
         return None
     shards = sorted((entry.folder / entry.cell.records).glob("*.parquet"))
     try:
-        tables = [pq.read_table(shard, columns=["iou"]) for shard in shards]
-        column = pa.concat_tables(tables).column("iou").combine_chunks() if tables else pa.array([])
+        tables = [_of_shard(shard, columns) for shard in shards]
+        table = pa.concat_tables(tables) if tables else pa.table({"iou": pa.array([], pa.float64())})
+        column = table["iou"]
+        lists = pa.types.is_list(column.type)
+        there = pc.greater(pc.list_value_length(column), 0) if lists else pc.is_valid(column)
+        table = table.filter(there)
     except (OSError, KeyError, pa.ArrowException):
         return None
-    iou = _clicks(column) if pa.types.is_list(column.type) else column.to_numpy(zero_copy_only=False)
-    return iou if len(iou) else None
+    return table if len(table) else None
+
+
+def _of_shard(shard: Path, columns: list[str]) -> pa.Table:
+    known = pq.read_schema(shard).names
+    return pq.read_table(shard, columns=[name for name in columns if name in known])
+
+
+def _numbers(column: pa.ChunkedArray) -> np.ndarray:
+    """Return numbers as (N,), or lists of them as (N, most of a list); null is not a number."""
+    whole = column.combine_chunks()
+    if pa.types.is_list(whole.type):
+        return _clicks(whole)
+    return np.asarray(whole.to_numpy(zero_copy_only=False))
 
 
 def _clicks(column: pa.ListArray) -> np.ndarray:
-    """Turn lists of IoUs into (N, most clicks); where one ends early, its last IoU is carried on."""
-    lists = column.filter(pc.greater(pc.list_value_length(column), 0))
-    flat = lists.flatten().to_numpy(zero_copy_only=False)
-    lengths = pc.list_value_length(lists).to_numpy(zero_copy_only=False)
+    """Turn lists into (N, longest); where one ends early, its last number is carried on."""
+    flat = column.flatten().to_numpy(zero_copy_only=False)
+    lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False)
     starts = np.cumsum(lengths) - lengths
-    steps = np.minimum(np.arange(lengths.max(initial=0)), lengths[:, None] - 1)
-    return flat[starts[:, None] + steps]
+    steps = np.minimum(np.arange(lengths.max(initial=0)), np.maximum(lengths[:, None] - 1, 0))
+    places = starts[:, None] + steps
+    found = np.append(flat, np.nan)[np.minimum(places, len(flat))]
+    return np.asarray(np.where(lengths[:, None] > 0, found, np.nan))

@@ -1,27 +1,17 @@
-"""One page of everything measured: tables beside the published numbers, figures, provenance."""
+"""A report of everything measured: a page, Markdown, tables and figures."""
 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from sambench.adapters.extras import missing
 from sambench.adapters.files import locked, write_atomic
 from sambench.evsam.errors import SambenchError
-from sambench.reports import cells, made, speed, speed_made, warnings, words
-from sambench.reports.cells import Entry
-from sambench.reports.figures import Figure, draw_figures, model_colors
-from sambench.reports.speed import SpeedTable
-from sambench.reports.speed_figures import draw_speed
-from sambench.reports.tables import Table, build_tables
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
-
-TEMPLATES = Path(__file__).with_name("templates")
+from sambench.reports.cells import read_runs
 
 
 @dataclass(frozen=True)
@@ -30,78 +20,83 @@ class ReportFiles:
 
     html: Path
     markdown: Path
+    pieces: tuple[Path, ...]
+    """Tables and figures."""
 
 
-def write_report(runs: Sequence[Path], out: Path) -> ReportFiles:
-    """Write ``report.html`` (one self-contained page) and ``report.md`` of one or several runs.
+@dataclass(frozen=True)
+class Asked:
+    """What a report has beside its tables.
+
+    Attributes:
+        forms: in which figures are files too, of `reports.pieces.FORMS`.
+        gallery: how many objects the page shows with their masks, of each kind; the images go into it.
+        figures: of accuracy against speed, ``X,SUITE:DATASET.METRIC`` each, beside the usual ones.
+    """
+
+    forms: tuple[str, ...] = ()
+    gallery: int = 0
+    figures: tuple[str, ...] = ()
+
+
+def write_report(runs: Sequence[Path], out: Path, asked: Asked | None = None) -> ReportFiles:
+    """Write ``report.html`` (one self-contained page), ``report.md``, ``tables/`` and ``figures/``.
 
     The same runs give the same bytes. Each file appears whole or not at all. Of two commands that end at once
-    the later one reads what both have found.
+    the later one reads what both have found. Tables and figures of an earlier report that are no longer made
+    are removed, those alone that it wrote.
 
     Raises:
-        SambenchError: no run was given, a run cannot be read, or ``out`` cannot be written.
+        SambenchError: no run was given, a run cannot be read, what is asked for was not measured, or ``out``
+            cannot be written.
         MissingExtraError: the extra ``report`` is not installed.
     """
     if not runs:
         raise SambenchError("report: no run was given; name the --out folder of a run.")
     check_extra()
-    environment = _environment()
-    files = ReportFiles(out / "report.html", out / "report.md")
-    cells.read_runs(runs)  # what cannot be read is said before anything is made
+    files = ReportFiles(out / "report.html", out / "report.md", ())
+    read_runs(runs)  # what cannot be read is said before anything is made
     with locked(files.html):
-        content = _content(cells.read_runs(runs))
-        for file in (files.html, files.markdown):
-            page = environment.get_template(f"{file.name}.j2").render(content)
-            write_atomic(file, page.encode("utf-8", errors="replace"))
-    return files
+        made = _made(runs, asked or Asked())
+        for path, content in made.items():
+            write_atomic(out / path, content)
+        _remove_others(out, made)
+    pieces = (out / path for path in made if path.startswith(("tables/", "figures/")))
+    return ReportFiles(files.html, files.markdown, tuple(pieces))
 
 
-def split(entries: Sequence[Entry]) -> tuple[list[Entry], list[Entry]]:
-    """Return the cells of throughputs, and the others."""
-    speeds = [entry for entry in entries if entry.cell.suite == speed.SUITE]
-    return speeds, [entry for entry in entries if entry.cell.suite != speed.SUITE]
+def _made(runs: Sequence[Path], asked: Asked) -> dict[str, bytes]:
+    """Return all files of a report, by path."""
+    from sambench.reports import gallery, markdown, page, pieces, three_ways
+    from sambench.reports.content import content_of
+    from sambench.reports.page_pairs import compared
+    from sambench.reports.wanted import parse_figure
+
+    content = content_of(read_runs(runs), [parse_figure(text) for text in asked.figures])
+    entries = content.entries
+    found = pieces.files(content, asked.forms)
+    shown = gallery.choose(entries, asked.gallery)
+    three = three_ways.draw_three_ways(entries) if asked.gallery else None
+    if three is not None:
+        found["figures/figure-3.png"] = three
+    html = page.render(content, shown, compared(content), three)
+    found["report.html"] = html.encode(errors="replace")
+    found["report.md"] = markdown.render(content).encode(errors="replace")
+    return found
 
 
-def draw_tables(
-    speeds: Sequence[Entry], others: Sequence[Entry]
-) -> tuple[list[tuple[Table, list[Figure]]], list[tuple[SpeedTable, list[Figure]]]]:
-    """Return the tables of what `split` gives, each with its figures: suites', and speeds'."""
-    tables, speed_tables = build_tables(others), speed.speed_tables(speeds)
-    shown = [row.model for table in tables for row in table.done]
-    colors = model_colors(shown + [row.model for table in speed_tables for row in table.done])
-    return (
-        [(table, draw_figures(table, f"t{n}", colors)) for n, table in enumerate(tables, start=1)],
-        [
-            (table, draw_speed(table, others, f"s{n}", colors))
-            for n, table in enumerate(speed_tables, start=1)
-        ],
-    )
-
-
-def _content(entries: Sequence[Entry]) -> dict[str, Any]:
-    """Return what the templates show."""
-    speeds, others = split(entries)
-    sections, fast = draw_tables(speeds, others)
-    return {
-        "facts": _facts(entries),
-        "warnings": [*warnings.warnings(others), *speed.warnings(speeds)],
-        "speeds": fast,
-        "sections": sections,
-        "grids": [*made.describe(entries), *speed_made.describe(speeds)],
-        "commands": made.commands(entries),
-    }
-
-
-def _facts(entries: Sequence[Entry]) -> dict[str, list[str]]:
-    """Return the summary of the header: a word to its distinct values."""
-    facts: dict[str, Callable[[Entry], str]] = {
-        "Models": lambda entry: entry.name,
-        "Suites": lambda entry: entry.cell.suite,
-        "Datasets": lambda entry: entry.cell.dataset,
-        "Protocol": lambda entry: entry.protocol,
-        "Device": lambda entry: str(entry.cell.provenance.get("device") or entry.cell.device),
-    }
-    return {name: list(dict.fromkeys(map(value, entries))) for name, value in facts.items()}
+def _remove_others(out: Path, made: Collection[str]) -> None:
+    """Remove the tables and figures that an earlier report wrote and this one did not."""
+    listing = out / "figures" / ".report.json"
+    try:
+        before = [str(path) for path in json.loads(listing.read_bytes())]
+    except (OSError, ValueError, TypeError):
+        before = []
+    pieces = sorted(path for path in made if path.startswith(("tables/", "figures/")))
+    for path in set(before) - set(pieces):
+        if path.startswith(("tables/", "figures/")) and ".." not in path:
+            (out / path).unlink(missing_ok=True)
+    write_atomic(listing, json.dumps(pieces, indent=1).encode())
 
 
 def check_extra() -> None:
@@ -113,34 +108,3 @@ def check_extra() -> None:
     absent = [library for library in ("jinja2", "matplotlib") if importlib.util.find_spec(library) is None]
     if absent:
         raise missing("report", " and ".join(absent), "report")
-
-
-def _environment() -> Environment:
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=lambda name: bool(name and name.endswith(".html.j2")),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals["zip"] = zip
-    environment.filters.update(num=_number, signed=_signed, md=_markdown, figures=words.figures)
-    return environment
-
-
-def _number(value: float, digits: int = 1) -> str:
-    return f"{value:.{digits}f}"
-
-
-def _signed(value: float, digits: int = 1) -> str:
-    """Return a difference with its sign; one that rounds to nothing has none."""
-    text = f"{value:+.{digits}f}"
-    return text if float(text) else text[1:]
-
-
-def _markdown(text: object) -> str:
-    """Keep text from being read as Markdown or HTML, on one line of a table."""
-    escaped = "".join(f"\\{c}" if c in "\\`*_[]|#" else c for c in " ".join(str(text).split()))
-    return escaped.replace("&", "&amp;").replace("<", "&lt;")

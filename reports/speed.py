@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from sambench.reports import published
 from sambench.reports.cells import Entry
+from sambench.reports.model import Column, Notes, Row, Table, Value, verdict
+from sambench.reports.tables import unused_name
 from sambench.suites import naming
 
 SUITE = "throughput"
@@ -33,159 +34,219 @@ STATUS = {
 }
 
 
-@dataclass(frozen=True)
-class Column:
-    """One number of a table."""
-
-    metric: str
-    title: str
-    about: str
-    published: bool = False
-    """Whether the paper has it too."""
-
-
-@dataclass(frozen=True)
-class Value:
-    """One measured number, its interval, and the paper's."""
-
-    measured: float | None
-    interval: tuple[float, float] | None = None
-    published: float | None = None
-
-
-@dataclass(frozen=True)
-class Row:
-    """One cell, or a model of the paper that was not measured (``entry`` is ``None``)."""
-
-    model: str
-    name: str
-    departures: tuple[str, ...] = ()
-    """What sets it apart from the plain case (`suites.naming`), engine and precision left to the tags."""
-    tags: tuple[str, ...] = ()
-    """How it was run, and what else tells it from other rows."""
-    values: tuple[Value, ...] = ()
-    entry: Entry | None = None
-    status: str = ""
-    reason: str = ""
-    notes: tuple[int, ...] = ()
-    """Numbers of the doubts and explanations beneath the table."""
-
-    @property
-    def said(self) -> tuple[str, ...]:
-        """All that stands behind the name."""
-        return self.departures + self.tags
-
-
-@dataclass(frozen=True)
-class SpeedTable:
-    """One scope in one mode on one device."""
-
-    title: str
-    device: str
-    headline: bool
-    """Whether the paper's speeds stand beside it: a whole model, transfers included and overlapped."""
-    columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
-    notes: tuple[str, ...]
-    order: str
-    """How the order of the models compares with the paper's, in words; empty where there is nothing to."""
-
-    @property
-    def done(self) -> list[Row]:
-        """The rows with measured numbers."""
-        return [row for row in self.rows if row.entry and not row.status]
-
+ROUNDS = "lowest and highest round"
+RATIOS = "95% interval of the rounds' ratios"
 
 _COST = (
-    Column("params_m", "Params, M", "Parameters of the whole model, millions.", True),
-    Column("encoder_macs_g", "MACs, G", "Of the encoder and one image, as the paper counts.", True),
+    Column("params_m", "Params, M", published="paper", about="Parameters of the whole model, millions."),
+    Column(
+        "encoder_macs_g",
+        "MACs, G",
+        published="paper",
+        about="Of the encoder and one image, as the paper counts.",
+        digits=None,
+        printed=0,
+        higher_is_better=False,
+    ),
 )
 _SPEED = Column(
-    "img_s", "img/s", "Images over time: the median of the rounds, lowest and highest beneath.", True
+    "img_s",
+    "img/s",
+    published="A100",
+    about="Images over time: the median of the rounds.",
+    digits=None,
+    printed=0,
+    spread=ROUNDS,
 )
 _RATIO = Column(
     "ratio_vit_h",
     "x SAM-ViT-H",
-    "Times as fast as SAM-ViT-H with the same engine, precision and batch; beneath, the 95% interval of the "
-    "rounds' ratios.",
-    True,
+    published="A100",
+    about="Times as fast as SAM-ViT-H with the same engine, precision and batch.",
+    digits=None,
+    spread=RATIOS,
 )
 _MORE_RATIOS = (
-    Column("ratio_vit_h_released", "x as released", "Times as fast as SAM-ViT-H by eager PyTorch in fp32."),
-    Column("ratio_vit_h_best", "x its best", "Times as fast as SAM-ViT-H by the fastest engine measured."),
+    Column(
+        "ratio_vit_h_released",
+        "x as released",
+        about="Times as fast as SAM-ViT-H by eager PyTorch in fp32.",
+        digits=None,
+        spread=RATIOS,
+    ),
+    Column(
+        "ratio_vit_h_best",
+        "x its best",
+        about="Times as fast as SAM-ViT-H by the fastest engine measured.",
+        digits=None,
+        spread=RATIOS,
+    ),
 )
-_PROMPTS = Column("prompts_s", "prompts/s", "Prompts over time.")
-_LATENCY = (
-    Column("latency_ms_p50", "p50, ms", "Time of a batch: the median of the rounds' medians."),
-    *(Column(f"latency_ms_p{p}", f"p{p}, ms", "Of the batches of all rounds.") for p in (90, 95, 99)),
+_PROMPTS = Column("prompts_s", "prompts/s", about="Prompts over time.", digits=None, spread=ROUNDS)
+_LATENCY = tuple(
+    Column(
+        f"latency_ms_p{p}",
+        f"p{p}, ms",
+        about="Time of a batch: the median of the rounds' medians."
+        if p == 50
+        else "Of the batches of all rounds.",
+        digits=None,
+        spread=ROUNDS,
+        higher_is_better=False,
+    )
+    for p in (50, 90, 95, 99)
 )
 _SHARE = (
-    Column("tflop_s", "TFLOP/s", "Two for each product of the encoder, over time."),
-    Column("ceiling_tflop_s", "Ceiling", "TFLOP/s of large products in the same processes."),
-    Column("ceiling_share", "Share, %", "Of the ceiling; the paper's, of an A100's nominal 312.", True),
+    Column("tflop_s", "TFLOP/s", about="Two for each product of the encoder, over time.", digits=None),
+    Column(
+        "ceiling_tflop_s", "Ceiling", about="TFLOP/s of large products in the same processes.", digits=None
+    ),
+    Column(
+        "ceiling_share",
+        "Share, %",
+        published="A100",
+        about="Of the ceiling; the paper's, of an A100's nominal 312.",
+        digits=None,
+    ),
 )
-_MEMORY = Column("peak_memory_mb", "Peak, MB", "Memory: on a GPU torch's, on a CPU the process's.")
+_MEMORY = Column(
+    "peak_memory_mb",
+    "Peak, MB",
+    about="Memory: on a GPU torch's, on a CPU the process's.",
+    digits=None,
+    higher_is_better=False,
+)
+PARTS = {
+    "": (*_COST, _SPEED, _PROMPTS, _RATIO, *_MORE_RATIOS),
+    "Latency, share of the ceiling, memory": (*_LATENCY, *_SHARE, _MEMORY),
+}
+"""The tables of one measurement, by title: in one no page would be wide enough."""
 
 
-def speed_tables(entries: Sequence[Entry]) -> list[SpeedTable]:
-    """Return a table for every device, scope and mode; the headlines first."""
+def speed_tables(entries: Sequence[Entry], names: set[str] | None = None) -> list[Table]:
+    """Return the tables of every device, scope and mode; the headlines first.
+
+    Args:
+        entries: cells of throughputs.
+        names: of other tables, which these must not have.
+    """
+    names = set() if names is None else names
     groups: dict[tuple[str, str, str], list[Entry]] = {}
     for entry in entries:
         place = (_device(entry), entry.cell.protocol["scope"], entry.cell.protocol["mode"])
         groups.setdefault(place, []).append(entry)
-    tables = [_table(*place, its) for place, its in groups.items()]
-    return sorted(tables, key=lambda table: not table.headline)
+    ordered = sorted(groups.items(), key=lambda item: not is_headline(*item[0][1:]))
+    return [
+        table
+        for place, its in ordered
+        for part, columns in PARTS.items()
+        if (table := _table(*place, its, part, columns, names)) is not None
+    ]
+
+
+def is_headline(scope: str, mode: str) -> bool:
+    """Tell whether the paper's speeds stand beside it."""
+    return scope in ("E", "E2E") and mode == "pipelined"
 
 
 def _device(entry: Entry) -> str:
     return str(entry.cell.provenance.get("device") or entry.cell.device)
 
 
-def _table(device: str, scope: str, mode: str, entries: Sequence[Entry]) -> SpeedTable:
-    headline = scope in ("E", "E2E") and mode == "pipelined"
-    columns = _columns(entries, headline)
-    notes: list[str] = []
-    rows = [_row(entry, entries, columns, notes) for entry in entries]
-    if headline:
-        measured = {entry.cell.model for entry in entries}
-        rows += [_published_row(m, columns) for m in published.models_of(*PAPER) if m not in measured]
-    name = SCOPES.get(scope) or f"Decoder, {scope[1:]} prompt{'s' * (scope != 'D1')}"
-    order = _order(rows) if headline else ""
-    return SpeedTable(f"{name}, {mode}", device, headline, columns, tuple(rows), tuple(notes), order)
-
-
-def _columns(entries: Sequence[Entry], headline: bool) -> tuple[Column, ...]:
+def _table(
+    device: str,
+    scope: str,
+    mode: str,
+    entries: Sequence[Entry],
+    part: str,
+    wanted: Sequence[Column],
+    names: set[str],
+) -> Table | None:
+    """Return one part of what was measured; ``None`` where nothing of it was."""
+    headline = is_headline(scope, mode)
+    if not headline:
+        wanted = [dataclasses.replace(column, published="") for column in wanted]
     measured = {metric for entry in entries for metric in entry.cell.metrics}
-    wanted = [_SPEED, _PROMPTS, _RATIO, *_MORE_RATIOS, *_LATENCY, *_SHARE, _MEMORY]
-    if headline:
-        wanted = [*_COST, *wanted]
-    else:
-        wanted = [dataclasses.replace(column, published=False) for column in wanted]
-    return tuple(c for c in wanted if c.metric in measured or c.published)
+    columns = tuple(c for c in wanted if c.metric in measured or (c.published and not part))
+    if part and not columns:
+        return None
+    notes = Notes()
+    rows = [_row(entry, entries, columns, notes) for entry in entries]
+    if headline and not part:
+        known = {entry.cell.model for entry in entries}
+        rows += [_published_row(m, columns) for m in published.models_of(*PAPER) if m not in known]
+    title = SCOPES.get(scope) or f"Decoder, {scope[1:]} prompt{'s' * (scope != 'D1')}"
+    title = f"{title}, {mode}"
+    return Table(
+        kind="speed",
+        name=unused_name(" ".join(filter(None, ["throughput", title, device, part])), names),
+        title=f"Throughput: {title}" + (f": {part.lower()}" if part else ""),
+        about=ABOUT[headline] + (f" {_order(rows)}".rstrip() if headline and not part else ""),
+        columns=columns,
+        rows=tuple(rows),
+        notes=tuple(notes.texts),
+        suite=SUITE,
+        device=device,
+        part=part,
+        headline=headline and not part,
+        source="the paper's Table 1" if headline else "",
+    )
 
 
-def _row(entry: Entry, peers: Sequence[Entry], columns: Sequence[Column], notes: list[str]) -> Row:
+ABOUT = {
+    False: "Medians of fresh processes.",
+    True: "Medians of fresh processes. A100: the paper's, one A100, TensorRT, fp16, batch 16, transfers "
+    "included; another device is compared by order and ratio alone.",
+}
+
+
+def _row(entry: Entry, peers: Sequence[Entry], columns: Sequence[Column], notes: Notes) -> Row:
     cell = entry.cell
     departures, tags = naming.beside_speed(cell)[1:], _way(entry, peers)
     if cell.status != "done":
         status = STATUS.get(cell.status, cell.status)
         reason = cell.reason or "no reason recorded"
-        return Row(cell.model, entry.name, departures, tags, (), entry, status, reason)
-    values = []
-    for column in columns:
-        low, high = cell.intervals.get(column.metric) or (None, None)
-        interval = None if low is None or high is None else (low, high)
-        paper = _published(cell.model, column.metric) if column.published else None
-        values.append(Value(cell.metrics.get(column.metric), interval, paper))
-    said = [*cell.provenance.get("marks", []), *_about_cost(entry, columns)]
-    notes += [note for note in dict.fromkeys(said) if note not in notes]
-    numbers = sorted(notes.index(note) + 1 for note in said)
-    return Row(cell.model, entry.name, departures, tags, tuple(values), entry, notes=tuple(numbers))
+        return Row(cell.model, entry.name, (), departures, tags, entry, status, reason)
+    values = tuple(speed_value(entry, column) for column in columns)
+    said = dict.fromkeys([*cell.provenance.get("marks", []), *_about_cost(entry, columns)])
+    numbers = tuple(sorted(notes.number(text) for text in said))
+    return Row(cell.model, entry.name, values, departures, tags, entry, notes=numbers)
+
+
+def speed_value(entry: Entry, column: Column) -> Value:
+    """Return a cell's number beside the paper's."""
+    cell = entry.cell
+    low, high = cell.intervals.get(column.metric) or (None, None)
+    interval = None if low is None or high is None or low == high else (low, high)
+    measured = cell.metrics.get(column.metric)
+    paper = paper_value(cell.model, column.metric) if column.published else None
+    if paper is None:
+        return Value(measured, interval, entry=entry)
+    if measured is None:
+        return Value(published=paper, verdict="not run", why="not measured", entry=entry)
+    if column.published == "paper":  # of the model itself, whatever runs it
+        decimals = published.decimals(*PAPER, column.metric)
+        return Value(measured, interval, paper, verdict=verdict(measured, paper, decimals), entry=entry)
+    if why := _other_way(entry):
+        return Value(measured, interval, paper, verdict="not comparable", why=why, entry=entry)
+    decimals = published.decimals(*PAPER, "img_s") if column.metric == "img_s" else 1
+    return Value(measured, interval, paper, verdict=verdict(measured, paper, decimals), entry=entry)
+
+
+def _other_way(entry: Entry) -> str:
+    """Say in what a speed was not measured as the paper's: one A100, TensorRT, fp16, batch 16."""
+    cell = entry.cell
+    found = [] if "A100" in _device(entry) else [f"on {_device(entry)}, not an A100"]
+    if (cell.engine, cell.precision) != ("tensorrt", "fp16"):
+        found.append(f"by {naming.run_by(cell)}, not TensorRT fp16")
+    if cell.protocol.get("batch") != 16:
+        found.append(f"batch {cell.protocol.get('batch')}, not 16")
+    return "; ".join(found)
 
 
 def _about_cost(entry: Entry, columns: Sequence[Column]) -> list[str]:
     """Return why a model's parameters or MACs are not quite the paper's, where the two stand side by side."""
-    beside = any(column.metric in ("params_m", "encoder_macs_g") and column.published for column in columns)
+    beside = any(column.published == "paper" for column in columns)
     note = published.footnote(*PAPER, entry.cell.model) if beside else None
     return [f"{entry.name}: {note}"] if note else []
 
@@ -204,11 +265,15 @@ def _way(entry: Entry, peers: Sequence[Entry]) -> tuple[str, ...]:
 
 
 def _published_row(model: str, columns: Sequence[Column]) -> Row:
-    values = [Value(None, None, _published(model, c.metric) if c.published else None) for c in columns]
+    papers = [paper_value(model, c.metric) if c.published else None for c in columns]
+    values = [
+        Value() if paper is None else Value(published=paper, verdict="not run", why="not run")
+        for paper in papers
+    ]
     return Row(model, naming.title(model), tags=("published, not run",), values=tuple(values))
 
 
-def _published(model: str, metric: str) -> float | None:
+def paper_value(model: str, metric: str) -> float | None:
     """Return the paper's number, or what follows from its numbers."""
     paper = published.lookup(*PAPER, model)
     base = published.lookup(*PAPER, BASELINE)
@@ -226,11 +291,10 @@ def _order(rows: Sequence[Row]) -> str:
     ways: dict[tuple[str, ...], list[tuple[Row, float, float]]] = {}
     for row in rows:
         speed = row.entry and not row.status and row.entry.cell.metrics.get("img_s")
-        paper = _published(row.model, "img_s")
+        paper = paper_value(row.model, "img_s")
         if speed and paper:
             ways.setdefault(row.tags, []).append((row, speed, paper))
-    found = [f"{', '.join(way)}: {text}" for way, its in ways.items() if (text := _swaps(its))]
-    return "Order by speed, compared with the paper's. " + "; ".join(found) + "." if found else ""
+    return " ".join(f"{text} ({', '.join(way)})." for way, its in ways.items() if (text := _swaps(its)))
 
 
 def _swaps(measured: Sequence[tuple[Row, float, float]]) -> str:
@@ -238,7 +302,9 @@ def _swaps(measured: Sequence[tuple[Row, float, float]]) -> str:
     if models < 2:
         return ""
     swaps = dict.fromkeys(text for i, one in enumerate(measured) for text in _swapped(one, measured[i + 1 :]))
-    return "other, " + ", ".join(swaps) if swaps else f"the same for all {models} models"
+    if swaps:
+        return f"Unlike in the paper: {', '.join(swaps)}"
+    return f"{'Both' if models == 2 else f'All {models}'} models stand in the paper's order by speed"
 
 
 def _swapped(one: tuple[Row, float, float], others: Sequence[tuple[Row, float, float]]) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from sambench.reports import words
 from sambench.reports.cells import Entry
 from sambench.reports.made import Grid, Text
 
@@ -53,13 +54,16 @@ def _machine(entries: Sequence[Entry]) -> Grid:
         for key, title in _SENSORS.items():
             values = [one[key] for one in found if key in one]
             if values:
-                low, high = min(v[0] for v in values), max(v[2] for v in values)
-                rows.append(
-                    (Text(run), Text(device), Text(title), Text(f"{low:.3g} to {high:.3g}", number=True))
-                )
+                span = _span(min(v[0] for v in values), max(v[2] for v in values))
+                rows.append((Text(run), Text(device), Text(title), Text(span, number=True)))
         rows += [(Text(run), Text(device), Text(text), Text("")) for text in _absent(found)]
     head = ("Run", "Device", "Meanwhile", "Lowest to highest")
     return Grid("The machine while speeds were measured", head, tuple(rows))
+
+
+def _span(low: float, high: float) -> str:
+    """Write a range; one number where both ends print the same."""
+    return " to ".join(dict.fromkeys([words.figures(low), words.figures(high)]))
 
 
 def _absent(found: Sequence[dict[str, Any]]) -> list[str]:

@@ -2,148 +2,119 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import itertools
+import re
+from collections.abc import Collection, Iterable, Sequence
+from typing import NamedTuple
 
 from sambench.reports import comparable, published
 from sambench.reports.cells import Entry
+from sambench.reports.model import Column, Notes, Row, Table, Value, verdict
 from sambench.suites import naming
 from sambench.suites.registry import SUITES, suite_class
 from sambench.suites.scoring.scores import About, Metric
 
 STATUS = {"not_applicable": "n/a", "failed": "failed", "unfinished": "unfinished"}
+MOST_COLUMNS = 13
+"""Of a table; more go into another, or no page is wide enough."""
+LONGEST = 100
+"""Letters of a table's name, which names its files."""
 
 
-@dataclass(frozen=True)
-class Column:
-    """One metric of a table."""
+def build_tables(entries: Sequence[Entry], names: set[str] | None = None) -> list[Table]:
+    """Return the tables of each suite and data set, the suites of the paper first.
 
-    metric: str
-    title: str
-    group: str = ""
-    """The heading that it shares with its neighbours, if any."""
-    published: str = ""
-    """Who prints it for some model: ``paper``, ``script`` (the authors'), or nobody."""
-
-
-@dataclass(frozen=True)
-class Value:
-    """One measured number and the published one beside it, percent."""
-
-    measured: float | None = None
-    interval: tuple[float, float] | None = None
-    published: float | None = None
-    exact: float | None = None
-    """The published number with the three decimals that the authors' script prints."""
-    comparable: bool = False
-
-    @property
-    def compared(self) -> float | None:
-        """The published number, where the measured one may be held against it."""
-        return self.published if self.comparable and self.measured is not None else None
-
-    @property
-    def delta(self) -> float | None:
-        """Measured minus published, where the two may be compared."""
-        if self.compared is None or self.measured is None:
-            return None
-        return self.measured - self.compared
-
-
-@dataclass(frozen=True)
-class Row:
-    """One cell of the run, or a published model that the run left out (``entry`` is ``None``)."""
-
-    model: str
-    name: str
-    values: tuple[Value, ...] = ()
-    departures: tuple[str, ...] = ()
-    """What sets it apart from the plain case (`suites.naming`)."""
-    tags: tuple[str, ...] = ()
-    """What else tells it from its neighbours."""
-    entry: Entry | None = None
-    status: str = ""
-    """``n/a``, ``failed`` or ``unfinished`` where there are no numbers."""
-    reason: str = ""
-    note: int | None = None
-    """Number of the note that says why its numbers are not comparable, or what to know where they are."""
-
-    @property
-    def said(self) -> tuple[str, ...]:
-        """All that stands behind the name."""
-        return self.departures + self.tags
-
-
-@dataclass(frozen=True)
-class Table:
-    """One suite on one dataset."""
-
-    suite: str
-    dataset: str
-    title: str
-    source: str
-    """Where the published numbers come from; empty where there are none."""
-    columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
-    notes: tuple[str, ...]
-
-    @property
-    def done(self) -> list[Row]:
-        """The rows with measured numbers."""
-        return [row for row in self.rows if row.entry and not row.status]
-
-    @property
-    def with_intervals(self) -> bool:
-        """Whether a measured number has an interval."""
-        return any(value.interval for row in self.rows for value in row.values)
-
-    @property
-    def scripted(self) -> bool:
-        """Whether a published number comes from the authors' script alone."""
-        return any(column.published == "script" for column in self.columns)
-
-    @property
-    def groups(self) -> list[tuple[str, list[Column]]]:
-        """Neighbouring columns under their shared heading."""
-        names = dict.fromkeys(column.group for column in self.columns)
-        return [(name, [c for c in self.columns if c.group == name]) for name in names]
-
-
-def build_tables(entries: Sequence[Entry]) -> list[Table]:
-    """Return one table per suite and dataset, the suites of the paper first."""
+    Args:
+        entries: cells of suites.
+        names: of other tables, which these must not have.
+    """
     order = {suite: rank for rank, suite in enumerate(SUITES)}
     pairs = dict.fromkeys((entry.cell.suite, entry.cell.dataset) for entry in entries)
+    names = set() if names is None else names
     return [
-        _build(suite, dataset, [e for e in entries if (e.cell.suite, e.cell.dataset) == (suite, dataset)])
+        table
         for suite, dataset in sorted(pairs, key=lambda pair: order.get(pair[0], len(order)))
+        for table in _of_suite(
+            suite, dataset, [e for e in entries if (e.cell.suite, e.cell.dataset) == (suite, dataset)], names
+        )
     ]
 
 
-def _build(suite: str, dataset: str, entries: Sequence[Entry]) -> Table:
+def unused_name(text: str, taken: set[str]) -> str:
+    """Return a name for a table's files which no other has, though it had the same letters; it is taken."""
+    slug = re.sub(r"[^a-z0-9_.]+", "-", text.lower())[:LONGEST].strip("-.")
+    names = itertools.chain([slug], (f"{slug}-{n}" for n in itertools.count(2)))
+    found = next(name for name in names if name not in taken)
+    taken.add(found)
+    return found
+
+
+def _of_suite(suite: str, dataset: str, entries: Sequence[Entry], names: set[str]) -> list[Table]:
+    """Return a suite's main table, then those of its parts that were measured."""
     about = _about(suite, entries)
+    tables = []
+    for part in dict.fromkeys(metric.part for metric in about.metrics):
+        metrics = [metric for metric in about.metrics if metric.part == part]
+        columns = _columns(suite, dataset, metrics, entries)
+        for some in (tuple(columns[i : i + MOST_COLUMNS]) for i in range(0, len(columns), MOST_COLUMNS)):
+            title = f"{about.title}: {part.lower()}" if part else about.title
+            name = unused_name(" ".join(filter(None, [suite, dataset, part])), names)
+            tables.append(_build(suite, dataset, entries, some, Heading(name, title, part)))
+    return tables
+
+
+class Heading(NamedTuple):
+    """What a table of a suite is called."""
+
+    name: str
+    title: str
+    part: str
+
+
+def _columns(suite: str, dataset: str, metrics: Sequence[Metric], entries: Sequence[Entry]) -> list[Column]:
+    """Return the columns that there is anything to say in."""
     measured = {m for e in entries for m in e.cell.metrics}
-    columns = [
-        Column(m.name, m.title, m.group, published.printed_by(suite, dataset, m.name))
-        for m in about.metrics
-        if not m.optional or m.name in measured
+    return [
+        Column(
+            metric.name,
+            metric.title,
+            metric.group,
+            printed_by := published.printed_by(suite, dataset, metric.name),
+            digits=1 if metric.unit == "percent" else 2,
+            printed=published.decimals(suite, dataset, metric.name) if printed_by else None,
+            higher_is_better=metric.higher_is_better,
+        )
+        for metric in metrics
+        if metric.name in measured or not (metric.optional or metric.part)
     ]
-    absent = [m for m in published.models_of(suite, dataset) if m not in {e.cell.model for e in entries}]
-    notes: list[str] = []
+
+
+def _build(
+    suite: str, dataset: str, entries: Sequence[Entry], columns: tuple[Column, ...], heading: Heading
+) -> Table:
+    printed = any(column.published for column in columns)
+    models = published.models_of(suite, dataset) if printed else []
+    absent = [m for m in models if m not in {e.cell.model for e in entries}]
+    notes = Notes()
     rows = [_measured_row(entry, entries, columns, notes) for entry in entries]
     rows += [_published_row(suite, dataset, model, columns) for model in absent]
     return Table(
+        kind="suite",
+        name=heading.name,
+        title=heading.title,
+        about=_published_in(suite, dataset, columns),
+        columns=columns,
+        rows=tuple(rows),
+        notes=tuple(notes.texts),
         suite=suite,
         dataset=dataset,
-        title=about.title,
-        source=_source(suite, dataset),
-        columns=tuple(columns),
-        rows=tuple(rows),
-        notes=tuple(notes),
+        part=heading.part,
+        source=_source(suite, dataset) if printed else "",
     )
 
 
-def _measured_row(entry: Entry, peers: Sequence[Entry], columns: Iterable[Column], notes: list[str]) -> Row:
-    """Make the row of a cell; what is to be said of its comparison is appended to ``notes`` if new."""
+def _measured_row(entry: Entry, peers: Sequence[Entry], columns: Iterable[Column], notes: Notes) -> Row:
+    """Make the row of a cell; what is to be said of its comparison becomes a note."""
     cell = entry.cell
     departures, tags = naming.departures(cell), _tags(entry, peers)
     if cell.status != "done":
@@ -157,45 +128,66 @@ def _measured_row(entry: Entry, peers: Sequence[Entry], columns: Iterable[Column
             status=STATUS.get(cell.status, cell.status),
             reason=cell.reason or fallback,
         )
-    paper = published.lookup(cell.suite, cell.dataset, cell.model)
+    columns = list(columns)
+    printed = any(column.published for column in columns)
+    paper = published.lookup(cell.suite, cell.dataset, cell.model) if printed else None
     reasons = comparable.reasons(entry) if paper else []
-    values = tuple(_value(entry, column.metric, paper, not reasons) for column in columns)
+    values = tuple(value_beside(entry, column.metric, reasons) for column in columns)
     told = [cell.note] if cell.note else []
     if reasons:
-        note = _note("Not comparable", [*reasons, *told], notes)
+        said = _note("Not comparable", [*reasons, *told], notes)
     else:
         caveats = comparable.caveats(entry) if paper else []
-        note = _note("Comparable, but mind" if paper else "Mind", [*caveats, *told], notes)
-    return Row(cell.model, entry.name, values, departures, tags, entry, note=note)
+        said = _note("Comparable, but mind" if paper else "Mind", [*caveats, *told], notes)
+    return Row(cell.model, entry.name, values, departures, tags, entry, notes=said)
 
 
-def _note(verdict: str, reasons: Sequence[str], notes: list[str]) -> int | None:
-    """Return the number of the note with these reasons, appending it where it is new."""
+def _note(lead: str, reasons: Sequence[str], notes: Notes) -> tuple[int, ...]:
+    """Return the number of the note with these reasons, if there are any."""
     if not reasons:
-        return None
-    text = f"{verdict}: {'; '.join(reason.rstrip('.') for reason in reasons)}."
-    if text not in notes:
-        notes.append(text)
-    return notes.index(text) + 1
+        return ()
+    return (notes.number(f"{lead}: {'; '.join(reason.rstrip('.') for reason in reasons)}."),)
 
 
-def _value(entry: Entry, metric: str, paper: published.Published | None, comparable: bool) -> Value:
-    low, high = entry.cell.intervals.get(metric) or (None, None)
-    return Value(
-        measured=entry.cell.metrics.get(metric),
-        interval=None if low is None or high is None else (low, high),
-        published=paper.values.get(metric) if paper else None,
-        exact=paper.exact.get(metric) if paper else None,
-        comparable=comparable,
-    )
+def value_beside(entry: Entry, metric: str, reasons: Sequence[str]) -> Value:
+    """Return a cell's number beside the published one.
+
+    Args:
+        entry: the cell, which is done.
+        metric: as results call it.
+        reasons: why the two may not be compared (`reports.comparable`); none where they may.
+    """
+    cell = entry.cell
+    low, high = cell.intervals.get(metric) or (None, None)
+    interval = None if low is None or high is None else (low, high)
+    measured = cell.metrics.get(metric)
+    paper = published.lookup(cell.suite, cell.dataset, cell.model)
+    printed = paper.values.get(metric) if paper else None
+    if paper is None or printed is None:
+        return Value(measured, interval, entry=entry)
+    exact = paper.exact.get(metric)
+    if measured is None:
+        return Value(None, None, printed, exact, "not run", "nothing there to measure it on", entry)
+    if reasons:
+        return Value(measured, interval, printed, exact, "not comparable", "; ".join(reasons), entry)
+    if exact is not None:
+        found = verdict(measured, exact, published.SCRIPT_DECIMALS)
+    else:
+        found = verdict(measured, printed, published.decimals(cell.suite, cell.dataset, metric))
+    return Value(measured, interval, printed, exact, found, entry=entry)
+
+
+def published_value(suite: str, dataset: str, model: str, metric: str, why: str = "not run") -> Value:
+    """Return the published number of what no run has."""
+    paper = published.lookup(suite, dataset, model)
+    printed = paper.values.get(metric) if paper else None
+    if paper is None or printed is None:
+        return Value()
+    return Value(published=printed, exact=paper.exact.get(metric), verdict="not run", why=why)
 
 
 def _published_row(suite: str, dataset: str, model: str, columns: Iterable[Column]) -> Row:
-    paper = published.lookup(suite, dataset, model)
-    assert paper, "only models with published numbers are listed"
-    values = tuple(
-        Value(published=paper.values.get(c.metric), exact=paper.exact.get(c.metric)) for c in columns
-    )
+    values = tuple(published_value(suite, dataset, model, c.metric) for c in columns)
     return Row(model, naming.title(model), values, tags=("published, not run",))
 
 
@@ -224,6 +216,15 @@ def _source(suite: str, dataset: str) -> str:
     if paper is None:
         return ""
     return f"{paper.source}" + (f": {full.name}, {full.images:,} images" if full else "")
+
+
+def _published_in(suite: str, dataset: str, columns: Collection[Column]) -> str:
+    """Say whose numbers stand beside the measured ones."""
+    said = {column.published for column in columns} - {""}
+    if not said:
+        return "" if any(published.models_of(suite, dataset)) else "The paper prints no numbers for this."
+    script = " Script: printed by the authors' evaluation script, not in the paper." * ("script" in said)
+    return f"Paper: {_source(suite, dataset)}.{script}"
 
 
 def _about(suite: str, entries: Sequence[Entry]) -> About:

@@ -26,10 +26,9 @@ from sambench.suites.metrics.sizes import SIZES, sized
 from sambench.suites.predict import predict
 from sambench.suites.protocol import Protocol
 from sambench.suites.scoring.average_precision import (
-    Evaluation,
     Evaluator,
     caveat,
-    evaluate,
+    evaluate_and_match,
     used_evaluator,
 )
 from sambench.suites.scoring.ground_truth import GroundTruth
@@ -166,7 +165,8 @@ class DetBox(DetectedSuite):
     def score(self, records: pa.Table, protocol: Protocol) -> Scores:
         """Compute AP of the masks by the protocol's score, and of the boxes by the detector's."""
         scores = average_precision(records, self.truth, protocol, self.setting.evaluator)
-        return dataclasses.replace(scores, counts=self._counts())
+        spread = scores.evidence.intervals() if scores.evidence else {}
+        return dataclasses.replace(scores, intervals=spread, counts=self._counts())
 
     def _counts(self) -> dict[str, int]:
         """Count the boxes of the file that are prompts, and those on images that are not evaluated."""
@@ -202,22 +202,20 @@ def average_precision(
     """Score records of a `DetectedSuite`: the masks by the protocol's score, the boxes by the detector's.
 
     Returns:
-        Metrics, the intervals of those of the masks, and who computed them; no counts.
+        Metrics, what they are made of, and who computed them; no intervals and no counts.
     """
     truth = truth.numbered(protocol.gt_ids)
     columns = records.select(["image_id", "category_id", "score", "segmentation", "bbox"])
     ranked = columns.set_column(2, "score", _ranking(records["score"], records["pred_iou"], protocol))
-    masks = Evaluation(truth, ranked, "segm")
-    metrics = {name: value for name, value in masks.metrics(evaluator).items() if name in REPORTED}
-    spread = masks.intervals()
-    del masks  # and what it matched, before the boxes are
-    metrics["box_ap"] = evaluate(truth, columns, iou_type="bbox", evaluator=evaluator)["ap"]
+    metrics, evidence = evaluate_and_match(truth, ranked, iou_type="segm", evaluator=evaluator)
+    of_boxes, boxes = evaluate_and_match(truth, columns, iou_type="bbox", evaluator=evaluator)
     return Scores(
-        metrics,
-        {name: ends for name, ends in spread.items() if metrics.get(name) is not None},
+        {name: value for name, value in metrics.items() if name in REPORTED} | {"box_ap": of_boxes["ap"]},
+        {},
         {},
         used_evaluator(truth, evaluator),
         caveat(truth, evaluator),
+        evidence.beside(boxes) if evidence and boxes else None,
     )
 
 

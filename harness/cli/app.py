@@ -22,6 +22,7 @@ from sambench.harness.cli.doctor import doctor
 from sambench.harness.cli.export import export
 from sambench.harness.cli.models import models
 from sambench.harness.cli.profile import profile
+from sambench.harness.cli.published import published
 from sambench.harness.cli.push import push
 from sambench.harness.cli.report import report
 from sambench.harness.cli.run import run
@@ -39,7 +40,7 @@ app = App(
 )
 COMMANDS: tuple[Callable[..., None], ...] = (
     *(run, report, compare, throughput, push, profile, export, show, detect),
-    *(models, suites, detectors, doctor),
+    *(models, suites, detectors, published, doctor),
 )
 for command in COMMANDS:
     app.command()(command)

@@ -89,6 +89,18 @@ def protocols() -> Iterable[str]:
     return PROTOCOLS
 
 
+def published(key: str) -> Callable[[], Iterable[str]]:
+    """Return a function that gives the models, suites, data sets or sources with published numbers."""
+
+    def names() -> Iterable[str]:
+        from sambench.reports.literature import claims
+
+        found = {getattr(claim, key) for claim in claims()}
+        return sorted((found | {name.partition("/")[0] for name in found}) - {""})
+
+    return names
+
+
 def given(*names: str) -> Callable[[], Iterable[str]]:
     """Return a function that gives these names."""
     return lambda: names

@@ -2,14 +2,14 @@
 
 hotcoco computes by default; pycocotools and lvis, the official evaluators, are there to compare with. Order
 matters to all of them: of two results with the same score the first is taken first. So results are sorted
-here, and ties are settled by what a result is, not by where it stood.
+here, and ties are settled by what a result is, not by where it stood. What the numbers are made of is matched
+by our own code on the way (`suites.scoring.matching`), so that they can be resampled.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,18 +19,19 @@ from sambench.suites.scoring.batches import Batch, IouType, batches
 from sambench.suites.scoring.evaluators import (
     COCO_STATS,
     LVIS_STATS,
+    by_hotcoco,
     by_lvis,
     by_pycocotools,
-    fractions,
-    intervals_by_hotcoco,
-    match,
 )
 from sambench.suites.scoring.ground_truth import GroundTruth
+from sambench.suites.scoring.matches import Matches
+from sambench.suites.scoring.matching import Matching
 
 Evaluator = Literal["hotcoco", "pycocotools", "lvis"]
 
 _OFFICIAL: dict[str, Evaluator] = {"coco": "pycocotools", "lvis": "lvis"}
 _RUN: dict[Evaluator, Callable[[GroundTruth, Iterable[Batch], IouType], dict[str, float]]] = {
+    "hotcoco": by_hotcoco,
     "pycocotools": by_pycocotools,
     "lvis": by_lvis,
 }
@@ -54,18 +55,20 @@ def used_evaluator(truth: GroundTruth, evaluator: Evaluator) -> Evaluator:
 
 
 def caveat(truth: GroundTruth, evaluator: Evaluator) -> str | None:
-    """Say what `used_evaluator` decided against what was asked for, and what that costs, if it did."""
+    """Say what `used_evaluator` decided against what was asked for, and why, if it did."""
     if not truth.quirk:
         return None
     return (
         f"{truth.path} has an annotation of the id 0, which the official evaluators cannot match, and the "
-        f"protocol keeps ids as they are: computed by {used_evaluator(truth, evaluator)}. Without an "
-        "interval, for hotcoco resamples, which can match it; with 'gt_ids: from_one' there is one."
+        f"protocol keeps ids as they are: computed by {used_evaluator(truth, evaluator)}. Its interval is "
+        "of the same rule; with 'gt_ids: from_one' the annotation counts like any other."
     )
 
 
-class Evaluation:
-    """Results against annotations; what hotcoco matches is matched once, for numbers and intervals.
+def evaluate(
+    truth: GroundTruth, results: pa.Table, *, iou_type: IouType, evaluator: Evaluator = "hotcoco"
+) -> dict[str, float | None]:
+    """Compute average precision and recall.
 
     Results on images that ``truth`` leaves out are left out. In ``segm`` a result's box is never looked at;
     else the libraries would take its size, not the mask's, for the size bins.
@@ -76,59 +79,47 @@ class Evaluation:
             ``segmentation`` (a compressed RLE, ``{"size": [H, W], "counts": str}``, as JSON text) and
             ``bbox`` (four of float64: x, y, width, height in pixels) the one that is compared.
         iou_type: whether masks or boxes are compared.
+        evaluator: which library computes; `used_evaluator` says when another has to.
+
+    Returns:
+        Percent, ``None`` where no category has an object: ``ap``, ``ap50``, ``ap75``, ``ap_small``,
+        ``ap_medium``, ``ap_large``, in LVIS's style ``ap_r``, ``ap_c``, ``ap_f``, and the recalls
+        ``ar1``, ``ar10``, ``ar100`` (LVIS ``ar300``), ``ar_small``, ``ar_medium``, ``ar_large``.
 
     Raises:
-        SambenchError: a score is not finite, or an image or category is not the annotations'.
+        SambenchError: a score is not finite, an image or category is not the annotations', a mask has not its
+            image's size, or the evaluator does not fit.
     """
-
-    def __init__(self, truth: GroundTruth, results: pa.Table, iou_type: IouType) -> None:
-        _check(truth, results)
-        self.truth, self.results, self.iou_type = truth, results, iou_type
-
-    def metrics(self, evaluator: Evaluator = "hotcoco") -> dict[str, float | None]:
-        """Compute average precision and recall.
-
-        Args:
-            evaluator: which library computes; `used_evaluator` says when another has to.
-
-        Returns:
-            Percent, ``None`` where no category has an object: ``ap``, ``ap50``, ``ap75``, ``ap_small``,
-            ``ap_medium``, ``ap_large``, in LVIS's style ``ap_r``, ``ap_c``, ``ap_f``, and the recalls
-            ``ar1``, ``ar10``, ``ar100`` (LVIS ``ar300``), ``ar_small``, ``ar_medium``, ``ar_large``.
-
-        Raises:
-            SambenchError: a mask has not its image's size, or the evaluator does not fit.
-        """
-        truth, used = self.truth, used_evaluator(self.truth, evaluator)
-        if not truth.sizes or not truth.category_ids:
-            return dict.fromkeys(COCO_STATS if truth.style == "coco" else LVIS_STATS.values())
-        if used == "hotcoco":
-            found = fractions(self._matched, truth.style)
-        else:
-            found = _RUN[used](truth, batches(truth, self.results, self.iou_type), self.iou_type)
-        return {name: 100 * float(value) if value >= 0 else None for name, value in found.items()}
-
-    def intervals(self) -> dict[str, list[float]]:
-        """Return the precisions' 95% intervals, percent: images resampled, as in `suites.scoring.bootstrap`.
-
-        None for a single image, nor where the official evaluators' quirk is wanted, which hotcoco has not.
-        """
-        truth = self.truth
-        if len(truth.sizes) < 2 or truth.quirk or not truth.category_ids:
-            return {}
-        found = intervals_by_hotcoco(truth, self._matched, self.results.num_rows, self.iou_type)
-        return {name: [100 * low, 100 * high] for name, (low, high) in found.items() if low >= 0}
-
-    @cached_property
-    def _matched(self) -> Any:
-        return match(self.truth, batches(self.truth, self.results, self.iou_type), self.iou_type)
+    _check(truth, results)
+    return _run(truth, batches(truth, results, iou_type), iou_type, used_evaluator(truth, evaluator))
 
 
-def evaluate(
+def evaluate_and_match(
     truth: GroundTruth, results: pa.Table, *, iou_type: IouType, evaluator: Evaluator = "hotcoco"
+) -> tuple[dict[str, float | None], Matches | None]:
+    """Compute what `evaluate` does, and on the way keep what precision is made of, for it to be resampled.
+
+    Returns:
+        The numbers, and their evidence; ``None`` where there is no image or no category.
+    """
+    _check(truth, results)
+    used = used_evaluator(truth, evaluator)
+    matching = Matching(truth, iou_type)
+    numbers = _run(truth, matching.watch(batches(truth, results, iou_type)), iou_type, used)
+    return numbers, Matches.of(truth, matching.matched) if _can_have_numbers(truth) else None
+
+
+def _can_have_numbers(truth: GroundTruth) -> bool:
+    return bool(truth.sizes and truth.category_ids)
+
+
+def _run(
+    truth: GroundTruth, found: Iterable[Batch], iou_type: IouType, used: Evaluator
 ) -> dict[str, float | None]:
-    """Compute average precision and recall (see `Evaluation`)."""
-    return Evaluation(truth, results, iou_type).metrics(evaluator)
+    if not _can_have_numbers(truth):
+        return dict.fromkeys(COCO_STATS if truth.style == "coco" else LVIS_STATS.values())
+    fractions = _RUN[used](truth, found, iou_type)
+    return {name: 100 * float(value) if value >= 0 else None for name, value in fractions.items()}
 
 
 def _check(truth: GroundTruth, results: pa.Table) -> None:

@@ -56,13 +56,6 @@ def batches(truth: GroundTruth, results: pa.Table, iou_type: IouType) -> Iterato
         yield Batch(image_ids[images].tolist(), _dictionaries(truth, found, iou_type))
 
 
-def without_results(truth: GroundTruth) -> Iterator[Batch]:
-    """Return the images alone, as if nothing had been found on them."""
-    image_ids = sorted(truth.sizes)
-    for first in range(0, len(image_ids), IMAGES_AT_ONCE):
-        yield Batch(image_ids[first : first + IMAGES_AT_ONCE], [])
-
-
 def at_once(truth: GroundTruth, found: Iterable[Batch], iou_type: IouType) -> list[dict[str, Any]]:
     """Return the results of all batches; where there is none, one that meets nothing.
 

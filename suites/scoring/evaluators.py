@@ -18,16 +18,8 @@ import msgspec
 import numpy as np
 
 from sambench.evsam.errors import SambenchError
-from sambench.suites.scoring.batches import Batch, IouType, at_once, without_results
-from sambench.suites.scoring.bootstrap import BOOTSTRAP_SEED, CONFIDENCE
-from sambench.suites.scoring.ground_truth import GroundTruth, Style
-
-AP_RESAMPLES = 500
-"""Resamples of an interval of AP. Each sums all matches anew: 20 s for COCO val2017 with 100,000 results."""
-MANY_RESULTS, MANY_CATEGORIES = 500_000, 200
-FEW_RESAMPLES = 100
-"""Resamples where there are more results or more categories than that, as LVIS's 1,203, whatever the style:
-hotcoco builds the curves of every category anew in each resample, which takes it 15 times as long there."""
+from sambench.suites.scoring.batches import Batch, IouType, at_once
+from sambench.suites.scoring.ground_truth import GroundTruth
 
 LVIS_MAX_DETS = 300  # an image, over all categories (lvis results.py)
 COCO_STATS = (  # in the order of pycocotools' summary
@@ -42,18 +34,22 @@ LVIS_STATS = {
 
 
 def by_hotcoco(truth: GroundTruth, found: Iterable[Batch], iou_type: IouType) -> dict[str, float]:
-    """Evaluate in hotcoco, either style."""
-    return fractions(match(truth, found, iou_type), truth.style)
-
-
-def match(truth: GroundTruth, found: Iterable[Batch], iou_type: IouType) -> Any:
-    """Match results with annotations in hotcoco, batch by batch: a ``COCOeval``, which keeps no mask.
-
-    In LVIS's style it takes the first 300 of an image by itself.
+    """Evaluate in hotcoco, either style; of LVIS it takes the first 300 of an image by itself.
 
     Raises:
         SambenchError: hotcoco cannot read the annotations.
     """
+    job = matched_by_hotcoco(truth, found, iou_type)
+    with contextlib.redirect_stdout(io.StringIO()):
+        job.accumulate()
+        job.summarize()
+    if truth.style == "lvis":
+        return _named(job.get_results())
+    return dict(zip(COCO_STATS, job.stats, strict=True))
+
+
+def matched_by_hotcoco(truth: GroundTruth, found: Iterable[Batch], iou_type: IouType) -> Any:
+    """Match results with annotations in hotcoco, batch by batch: a ``COCOeval``, which keeps no mask."""
     import hotcoco
 
     job = hotcoco.StreamingEval(truth.categories(), iou_type, lvis_style=truth.style == "lvis")
@@ -64,48 +60,6 @@ def match(truth: GroundTruth, found: Iterable[Batch], iou_type: IouType) -> Any:
         except (OverflowError, TypeError, ValueError) as error:
             raise SambenchError(f"{truth.path}: hotcoco cannot read it ({error}).") from None
     return job.finalize()
-
-
-def fractions(job: Any, style: Style) -> dict[str, float]:
-    """Return the numbers of what `match` gave."""
-    with contextlib.redirect_stdout(io.StringIO()):
-        job.accumulate()
-        job.summarize()
-    if style == "lvis":
-        return _named(job.get_results())
-    return dict(zip(COCO_STATS, job.stats, strict=True))
-
-
-def intervals_by_hotcoco(
-    truth: GroundTruth, job: Any, results: int, iou_type: IouType
-) -> dict[str, tuple[float, float]]:
-    """Bootstrap over images: metric to low and high.
-
-    hotcoco resamples the difference of two evaluations; the other one here has no result, and so 0 in every
-    resample.
-
-    Args:
-        truth: the annotations.
-        job: what `match` gave for them.
-        results: how many there were.
-        iou_type: as `match` was given it.
-    """
-    import hotcoco
-
-    many = results > MANY_RESULTS or len(truth.category_ids) > MANY_CATEGORIES
-    nothing = match(truth, without_results(truth), iou_type)
-    found = hotcoco.compare(
-        nothing,
-        job,
-        n_bootstrap=FEW_RESAMPLES if many else AP_RESAMPLES,
-        seed=BOOTSTRAP_SEED,
-        confidence=CONFIDENCE / 100,
-    )["ci"]
-    return {
-        ours: (found[theirs]["lower"], found[theirs]["upper"])
-        for theirs, ours in LVIS_STATS.items()
-        if theirs in found
-    }
 
 
 def by_pycocotools(truth: GroundTruth, found: Iterable[Batch], iou_type: IouType) -> dict[str, float]:

@@ -11,7 +11,7 @@ import io
 import json
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Collection
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +20,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from sambench.evsam.errors import SambenchError
-from sambench.suites.scoring.bootstrap import draws, percentile_interval
+from sambench.suites.scoring.bootstrap import at_once, draws, percentile_interval, turned_about
 
 
 class Evidence(ABC):
@@ -28,6 +28,8 @@ class Evidence(ABC):
 
     kind: ClassVar[str]
     """Names the class in its file."""
+    biased: ClassVar[bool] = False
+    """Whether the numbers, percent, are too high or too low of few images (see `bootstrap.turned_about`)."""
 
     @property
     @abstractmethod
@@ -48,6 +50,11 @@ class Evidence(ABC):
     @abstractmethod
     def instances(self) -> int:
         """Objects, or whatever else an image holds, in all."""
+
+    @property
+    def resamples_at_once(self) -> int:
+        """How many draws `resampled` is given at once."""
+        return at_once(len(self.image_ids))
 
     @abstractmethod
     def resampled(self, drawn: np.ndarray) -> np.ndarray:
@@ -76,27 +83,29 @@ class Evidence(ABC):
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> Self:
         """Return what `arrays` was taken of."""
 
-    def only(self, names: Collection[str]) -> Self:
-        """Return this with the numbers of some names at least, where fewer numbers are less work."""
-        del names
-        return self
-
     def numbers(self) -> dict[str, float | None]:
         """Return the numbers of the images as they are; ``None`` where there is nothing to make one of."""
+        return dict(self._numbers)
+
+    @cached_property
+    def _numbers(self) -> dict[str, float | None]:
         (row,) = self.resampled(np.ones((1, len(self.image_ids))))
         return {name: float(v) if math.isfinite(v) else None for name, v in zip(self.names, row, strict=True)}
 
     @cached_property
     def samples(self) -> np.ndarray:
-        """The numbers of all draws, (draws, K): kept, for a model is paired with many."""
-        return np.concatenate([self.resampled(drawn) for drawn in draws(self.strata)])
+        """The numbers of all draws, (`RESAMPLES`, K): kept, for a model is paired with many others."""
+        blocks = draws(self.strata, self.resamples_at_once)
+        return np.concatenate([self.resampled(drawn) for drawn in blocks])
 
     def intervals(self) -> dict[str, list[float]]:
         """Return the 95% interval of each number that there is; none of a single image."""
         if len(self.image_ids) < 2:
             return {}
-        found = {name: percentile_interval(self.samples[:, k]) for k, name in enumerate(self.names)}
-        return {name: ends for name, ends in found.items() if ends is not None}
+        found = _intervals(self.samples, self.numbers(), self.names, self.biased)
+        if self.biased:
+            return {name: [max(low, 0.0), min(high, 100.0)] for name, (low, high) in found.items()}
+        return found
 
 
 @dataclass(frozen=True)
@@ -140,8 +149,15 @@ class Paired:
         """Return the 95% interval of each difference, b minus a; none of a single image."""
         if len(self.a.image_ids) < 2:
             return {}
-        found = {name: percentile_interval(self._samples[:, k]) for k, name in enumerate(self.names)}
-        return {name: ends for name, ends in found.items() if ends is not None}
+        return _intervals(self._samples, self.differences(), self.names, self.a.biased)
+
+    def differences(self) -> dict[str, float | None]:
+        """Return b minus a; ``None`` where either has no number."""
+        ours, theirs = self.a.numbers(), self.b.numbers()
+        return {
+            name: None if (a := ours[name]) is None or (b := theirs[name]) is None else b - a
+            for name in self.names
+        }
 
     def p_values(self) -> dict[str, float]:
         """Return for each difference how likely one as large is where the models do not differ; two-sided.
@@ -151,19 +167,30 @@ class Paired:
         """
         if len(self.a.image_ids) < 2:
             return {}
-        ours, theirs = self.a.numbers(), self.b.numbers()
         found = {}
-        for k, name in enumerate(self.names):
-            mine, its, samples = ours[name], theirs[name], self._samples[:, k]
+        for k, (name, difference) in enumerate(self.differences().items()):
+            samples = self._samples[:, k]
             samples = samples[np.isfinite(samples)]
-            if mine is None or its is None or not len(samples):
+            if difference is None or not len(samples):
                 continue
-            difference, spread = its - mine, float(samples.std())
+            spread = float(samples.std())
             if spread:
                 found[name] = math.erfc(abs(difference) / spread / math.sqrt(2))
             else:
                 found[name] = 0.0 if difference else 1.0
         return found
+
+
+def _intervals(
+    samples: np.ndarray, numbers: dict[str, float | None], names: Sequence[str], biased: bool
+) -> dict[str, list[float]]:
+    """Return the interval of each number that there is, from its resamples (R, K)."""
+    found = {}
+    for k, name in enumerate(names):
+        number, ends = numbers[name], percentile_interval(samples[:, k])
+        if number is not None and ends is not None:
+            found[name] = turned_about(number, ends) if biased else ends
+    return found
 
 
 def holm(p_values: list[float]) -> list[float]:
@@ -176,10 +203,16 @@ def holm(p_values: list[float]) -> list[float]:
     return adjusted
 
 
+_SAMPLES = "resampled"
+"""In a file: `Evidence.samples`, which take minutes to draw where there are many images."""
+
+
 def encode(evidence: Evidence) -> bytes:
     """Return a file of evidence: NumPy's ``.npz``, which holds arrays alone; same evidence, same bytes."""
     out = io.BytesIO()
-    np.savez_compressed(out, kind=np.array(evidence.kind), **evidence.arrays())  # type: ignore[arg-type]
+    samples = {_SAMPLES: evidence.samples} if len(evidence.image_ids) > 1 else {}
+    arrays = {"kind": np.array(evidence.kind), **evidence.arrays(), **samples}
+    np.savez_compressed(out, **arrays)  # type: ignore[arg-type]
     return out.getvalue()
 
 
@@ -192,8 +225,11 @@ def load(file: Path) -> Evidence:
     try:
         with np.load(file, allow_pickle=False) as content:
             arrays = dict(content)
-        kind = str(arrays.pop("kind"))
-        return _kinds()[kind].from_arrays(arrays)
+        kind, samples = str(arrays.pop("kind")), arrays.pop(_SAMPLES, None)
+        found = _kinds()[kind].from_arrays(arrays)
+        if samples is not None:
+            vars(found)["samples"] = samples  # as if they had been drawn again
+        return found
     except FileNotFoundError:
         raise SambenchError(f"{file}: no such file. Run the same command again; it only scores.") from None
     except Exception as error:  # numpy and zipfile raise whatever they stumble over
@@ -204,9 +240,11 @@ def load(file: Path) -> Evidence:
 
 
 def _kinds() -> dict[str, type[Evidence]]:
+    from sambench.suites.scoring.matches import Matches
     from sambench.suites.scoring.objects import Objects
+    from sambench.suites.scoring.sets import Sets
 
-    return {kind.kind: kind for kind in (Objects,)}
+    return {kind.kind: kind for kind in (Objects, Matches, Sets)}
 
 
 def as_text(value: Any) -> np.ndarray:

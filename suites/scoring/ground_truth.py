@@ -65,6 +65,7 @@ class GroundTruth:
         listed: ids of all images of the file.
         category_ids: of the file, each of which an evaluator averages over if it has annotations.
         quirk: whether ids are as given and one of them is 0.
+        unmatchable: the number from one of that annotation, where there is one.
 
     Raises:
         SambenchError: the file is missing, damaged, another than was planned with or lacks what its style
@@ -123,6 +124,7 @@ class GroundTruth:
             refuse_twice(self.path, "annotation id", self._given_ids)
         self.ids = ids
         self.quirk = ids == "as_given" and 0 in self._given_ids
+        self.unmatchable = 1 + self._given_ids.index(0) if self.quirk else None
 
     @property
     def content(self) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar, Self
@@ -99,13 +98,6 @@ class Objects(Evidence):
         order = np.flatnonzero(kept)[np.lexsort((self.ann_id[kept], self.image[kept]))]
         parts = ("image", "ann_id", "category", "values", "groups")
         return dataclasses.replace(self, **{part: getattr(self, part)[order] for part in parts})
-
-    def only(self, names: Collection[str]) -> Self:
-        """Return this with these numbers; the first stays, for its objects are those that are counted."""
-        averaged = tuple(name for name in self.averaged if any(f"{name}_per_{x}" in names for x in AVERAGED))
-        wanted = {self.columns[0].name, *names, *averaged}
-        columns = tuple(column for column in self.columns if column.name in wanted)
-        return dataclasses.replace(self, columns=columns, averaged=averaged)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the fields, those that are no arrays as JSON."""

@@ -24,7 +24,7 @@ class Scores:
     """Which library computed it, where it is average precision; several, joined by a comma, by alphabet."""
     note: str | None = None
     """What a reader must know of the numbers, such as why another library computed than was asked for."""
-    evidence: Evidence | None = None
+    evidence: Evidence | None = dataclasses.field(default=None, compare=False)
     """What the numbers are made of, by which two models are compared; ``None`` where a suite has none."""
 
 

@@ -26,7 +26,9 @@ from sambench.suites.data.detections import Detections, ImageDetections, detecti
 from sambench.suites.det_box import DetectedSuite, average_precision, check_detections
 from sambench.suites.protocol import Protocol
 from sambench.suites.scoring.ground_truth import GroundTruth
+from sambench.suites.scoring.matches import Matches
 from sambench.suites.scoring.scores import Metric, Scores
+from sambench.suites.scoring.sets import Sets
 from sambench.suites.sginw.data import STRIDE, annotation_file, combined_sha256, global_id, split_id
 from sambench.suites.sginw.registry import registry
 
@@ -100,16 +102,15 @@ class Sginw(DetectedSuite):
     def score(self, records: pa.Table, protocol: Protocol) -> Scores:
         """Compute AP on each data set, and their mean and median."""
         each: dict[str, float | None] = dict.fromkeys(registry())
-        intervals: dict[str, list[float]] = {}
-        counts, evaluators, notes = {}, set(), []
+        counts, evaluators, notes, parts = {}, set(), [], {}
         for name, truth in self.truths.items():
             scores = average_precision(_own(records, name), truth, protocol, self.setting.evaluator)
             each[name] = scores.metrics["ap"]
-            if "ap" in scores.intervals:
-                intervals[f"ap_{name}"] = scores.intervals["ap"]
             counts[f"images_{name}"] = len(truth.sizes)
             evaluators.add(scores.evaluator)
             notes += [scores.note] if scores.note else []
+            if each[name] is not None and isinstance(scores.evidence, Matches):
+                parts[name] = scores.evidence.only("ap").numbered_from(global_id(name, 0))
         there = [ap for ap in each.values() if ap is not None]
         whole = len(there) == len(each)
         overall = {
@@ -117,12 +118,14 @@ class Sginw(DetectedSuite):
             "ap_median": median(there) if whole else None,
             "ap_of_those_there": fmean(there) if there else None,
         }
+        evidence = Sets(parts, len(each)) if parts else None
         return Scores(
             overall | {f"ap_{name}": ap for name, ap in each.items()},
-            intervals,
+            evidence.intervals() if evidence else {},
             {"data_sets": len(there)} | counts,
             ", ".join(sorted(filter(None, evaluators))),
             " ".join(notes) or None,
+            evidence,
         )
 
     def export(self, records: pa.Table, folder: Path) -> None:

@@ -11,15 +11,6 @@ from sambench.suites.scoring import ground_truth
 DETECTORS = ("vitdet", "yolov8")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def few_resamples():
-    """Intervals take most of the time, and are proven with the suite itself."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("AP_RESAMPLES", "FEW_RESAMPLES"):
-            patch.setattr(f"sambench.suites.scoring.evaluators.{name}", 10)
-        yield
-
-
 @pytest.fixture(scope="module")
 def boxes(data_root):
     """Two synthetic detectors' files for coco-mini."""

@@ -139,7 +139,7 @@ def test_provenance_says_what_made_the_numbers(full: tuple[list[str], Path], sha
         assert made["versions"]["torch"] == metadata.version("torch")
         assert {"python", "numpy", "pillow", "pycocotools"} <= set(made["versions"])
         assert made["batch_size"] == 1
-        assert "threads" in made["device"]
+        assert "thread" in made["device"]
         assert len(made["code_sha256"]) == 64
 
 

@@ -89,7 +89,7 @@ def test_words_decide_nothing(changes: Changes, file: str, old: str, new: str) -
     ("file", "old", "new"),
     [
         ("suites/scoring/bootstrap.py", "RESAMPLES = 2000", "RESAMPLES = 2001"),
-        ("suites/scoring/evaluators.py", "AP_RESAMPLES = 500", "AP_RESAMPLES = 501"),
+        ("suites/scoring/evaluators.py", "LVIS_MAX_DETS = 300", "LVIS_MAX_DETS = 301"),
         ("suites/det_box.py", "counts=self._counts()", "counts={}"),
     ],
     ids=["bootstrap", "evaluators", "score"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,16 @@ COCO_SHA = "e8c7f7908f1d7278341fae127d0da654f102f11bd7b21d8aeefa635b8c810b6f"
 SIZES = ("", "_small", "_medium", "_large")
 
 
+@functools.cache
+def _known() -> dict[str, Any]:
+    file = Path(adapters.__file__).parent / "weights" / "weights.yaml"
+    known: dict[str, Any] = yaml.safe_load(file.read_text())
+    return known
+
+
 def official(model: str) -> str:
     """Return the checksum of a model's registered file, as the file of weights has it."""
-    known = yaml.safe_load((Path(adapters.__file__).parent / "weights" / "weights.yaml").read_text())
+    known = _known()
     return str(known[model]["files"][0].get("sha256", SHA)) if model in known else SHA
 
 

@@ -9,10 +9,10 @@ from fake_runs import STRICT, cell, mini, provenance, write_run
 from test_report_speed import TRT, ap, fast
 
 from sambench.reports.cells import read_runs
-from sambench.reports.figures import model_colors
+from sambench.reports.figures.speeds import draw_speed
+from sambench.reports.figures.style import model_looks
 from sambench.reports.speed import SUITE, speed_tables
-from sambench.reports.speed_figures import draw_speed
-from sambench.reports.speed_points import Points, find_points
+from sambench.reports.speed_points import Points, best_points
 from sambench.suites.results import CellResult
 
 MINE = {"source": "file", "path": "/w/epoch_3.pt", "sha256": "9" * 64}
@@ -22,17 +22,18 @@ OTHER = {**MINE, "path": "/w/epoch_9.pt", "sha256": "7" * 64}
 
 def split(tmp_path, *cells: CellResult):
     entries = read_runs([write_run(tmp_path / "run", list(cells))])
-    (table,) = speed_tables([e for e in entries if e.cell.suite == SUITE])
+    (table,) = [t for t in speed_tables([e for e in entries if e.cell.suite == SUITE]) if t.headline]
     return table, [e for e in entries if e.cell.suite != SUITE]
 
 
 def points(tmp_path, *cells: CellResult) -> Points:
-    return find_points(*split(tmp_path, *cells))
+    (found,) = best_points(*split(tmp_path, *cells))
+    return found
 
 
 def caption(tmp_path, *cells: CellResult) -> str:
     table, others = split(tmp_path, *cells)
-    figures = draw_speed(table, others, "s", model_colors(row.model for row in table.rows))
+    figures = draw_speed(table, others, "s", model_looks(row.model for row in table.rows))
     return figures[0].caption if figures else ""
 
 
@@ -76,7 +77,7 @@ def test_another_artifact_leaves_the_circle_open_and_the_caption_says_why(tmp_pa
     assert (point.accuracy, point.source) == (45.7, None)  # the paper's
     said = caption(tmp_path, accuracy, fast())
     assert "Filled" not in said
-    assert "Open circles: speed measured, accuracy the paper's, of another artifact." in said
+    assert "Open markers: speed measured, accuracy the paper's, of another artifact." in said
     assert why in said.partition("Accuracies of another artifact or of other data: ")[2]
 
 
@@ -151,5 +152,5 @@ def test_the_papers_protocol_comes_before_the_strict_one(tmp_path):
 def test_boxes_take_the_place_where_no_detectors_are_measured(tmp_path):
     boxes = cell("efficientvit_sam_l0", **TRT)
     found = points(tmp_path, boxes, fast(), fast("sam_vit_h", 2.0))
-    assert (found.metric, [p.accuracy for p in found.shown]) == ("miou", [70.0])
+    assert (found.wanted.metric, [p.accuracy for p in found.shown]) == ("miou", [70.0])
     assert found.left_out == ("SAM-ViT-H, tensorrt fp16, batch 16",)

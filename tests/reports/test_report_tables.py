@@ -12,9 +12,10 @@ from sambench.reports import words
 from sambench.reports.cells import read_runs
 from sambench.reports.comparable import reasons
 from sambench.reports.made import commands, describe
-from sambench.reports.tables import build_tables
+from sambench.reports.tables import MOST_COLUMNS, build_tables
 from sambench.reports.warnings import warnings
 from sambench.suites.protocol import Protocol, make_protocol
+from sambench.suites.registry import suite_class
 
 
 def entries(tmp_path, *cells):
@@ -32,7 +33,7 @@ def test_the_difference_is_measured_minus_published(tmp_path):
     deltas = [value.delta for value in row["efficientvit_sam_xl1"].values]
     assert deltas == pytest.approx([70 - 79.9, 71 - 75.8, 72 - 82.2, 73 - 83.8])
     assert row["efficientvit_sam_xl1"].values[0].interval == (69.6, 70.5)
-    assert row["efficientvit_sam_xl1"].note is None
+    assert row["efficientvit_sam_xl1"].notes == ()
     assert table.notes == ()
 
 
@@ -72,12 +73,53 @@ def test_clicks_are_compared_where_the_paper_or_the_script_prints_a_number(tmp_p
 )
 def test_why_a_number_is_not_comparable(tmp_path, changes, reason):
     table, row = rows(tmp_path, cell(**changes))
-    assert row["efficientvit_sam_xl1"].note == 1
+    assert row["efficientvit_sam_xl1"].notes == (1,)
     assert all(value.delta is None for value in row["efficientvit_sam_xl1"].values)
     (note,) = table.notes
     assert note.startswith("Not comparable: ")
     assert reason in note
     assert ";" not in note  # nothing else is wrong with it
+
+
+@pytest.mark.parametrize(
+    ("measured", "verdict"),
+    [
+        (79.927, "reproduced"),  # the script's three decimals are known: 79.927
+        (79.9274, "reproduced"),
+        (79.9276, "differs"),
+        (79.9, "differs"),
+    ],
+)
+def test_a_verdict_goes_by_the_decimals_that_the_script_prints(tmp_path, measured, verdict):
+    base = cell()
+    _, row = rows(tmp_path, dataclasses.replace(base, metrics={**base.metrics, "miou": measured}))
+    first = row["efficientvit_sam_xl1"].values[0]
+    assert (first.published, first.exact, first.verdict) == (79.9, 79.927, verdict)
+
+
+@pytest.mark.parametrize(
+    ("measured", "verdict"),
+    [
+        (77.4, "reproduced"),
+        (77.35, "reproduced"),  # either way of rounding a half
+        (77.45, "reproduced"),
+        (77.449, "reproduced"),
+        (77.451, "differs"),
+        (77.349, "differs"),
+    ],
+)
+def test_a_verdict_knows_rounding(tmp_path, measured, verdict):
+    base = cell("sam_vit_h")
+    _, row = rows(tmp_path, dataclasses.replace(base, metrics={**base.metrics, "miou": measured}))
+    assert row["sam_vit_h"].values[0].verdict == verdict
+
+
+def test_what_is_not_comparable_or_not_run_is_no_verdict_on_the_number(tmp_path):
+    _, row = rows(tmp_path, mini("efficientvit_sam_xl1"))
+    value = row["efficientvit_sam_xl1"].values[0]
+    assert (value.verdict, value.compared, value.delta) == ("not comparable", None, None)
+    assert value.why.startswith("random weights; 10 of 5,000 images")
+    assert {v.verdict for v in row["sam_vit_h"].values} == {"not run"}
 
 
 def test_reasons_add_up_and_notes_are_shared(tmp_path):
@@ -88,11 +130,11 @@ def test_reasons_add_up_and_notes_are_shared(tmp_path):
         cell("sam_vit_h", n_images=7),
     ]
     (table,) = build_tables(entries(tmp_path, *both))
-    assert [(row.model, row.note) for row in table.rows] == [
-        ("sam_vit_h", 1),
-        ("sam_vit_h", 2),
-        ("mobile_sam", None),
-        ("efficientvit_sam_xl1", 1),
+    assert [(row.model, row.notes) for row in table.rows] == [
+        ("sam_vit_h", (1,)),
+        ("sam_vit_h", (2,)),
+        ("mobile_sam", ()),
+        ("efficientvit_sam_xl1", (1,)),
     ]
     assert table.notes[0].startswith("Not comparable: random weights; 10 of 5,000 images; protocol strict")
     assert table.notes[1] == "Not comparable: 7 of 5,000 images."
@@ -136,6 +178,7 @@ def test_another_dataset_has_no_published_rows_or_columns(tmp_path):
     assert [row.model for row in table.rows] == ["efficientvit_sam_xl1"]
     assert not any(column.published for column in table.columns)
     assert (table.source, table.notes) == ("", ())
+    assert table.about == "The paper prints no numbers for this."
 
 
 def test_rows_are_told_apart_by_what_differs(tmp_path):
@@ -197,11 +240,36 @@ def test_rare_categories_are_a_column_where_a_row_has_them(tmp_path):
 def test_sginw_shows_each_data_set_beside_its_published_number(tmp_path):
     ap = {"ap": None, "ap_of_those_there": 40.0, "ap_Elephants": 78.0}
     found = cell(suite="sginw", dataset="sginw/gdino", metrics=ap, intervals={}, model="sam_vit_h")
-    table, row = rows(tmp_path, found)
-    values = dict(zip([c.metric for c in table.columns], row["sam_vit_h"].values, strict=True))
-    assert len([c for c in table.columns if c.published]) == 26  # the mean and the 25
+    tables = build_tables(entries(tmp_path, found))
+    values = {}
+    for table in tables:
+        (row,) = (row for row in table.rows if row.model == "sam_vit_h")
+        values |= dict(zip([c.metric for c in table.columns], row.values, strict=True))
+    columns = [c for table in tables for c in table.columns]
+    assert len([c for c in columns if c.published]) == 26  # the mean and the 25
+    assert max(len(table.columns) for table in tables) <= MOST_COLUMNS
+    assert len({table.name for table in tables}) == len(tables)
     assert (values["ap_Elephants"].measured, values["ap_Elephants"].published) == (78.0, 77.91)
     assert (values["ap"].measured, values["ap"].published) == (None, 48.7)
+
+
+def test_what_is_measured_beside_the_main_numbers_has_tables_of_its_own(tmp_path):
+    about = suite_class("click").about()
+    metrics = {metric.name: float(n) for n, metric in enumerate(about.metrics)}
+    found = read_runs([write_run(tmp_path / "run", [cell(suite="click", metrics=metrics, intervals={})])])
+    tables = build_tables(
+        [dataclasses.replace(e, cell=dataclasses.replace(e.cell, about=about)) for e in found]
+    )
+    shown = [column.metric for table in tables for column in table.columns]
+    assert sorted(shown) == sorted(metrics)
+    assert [column.metric for column in tables[0].columns] == [m.name for m in about.metrics if not m.part]
+    assert {t.part for t in tables} == {m.part for m in about.metrics}
+    of_clicks = next(t for t in tables if t.part.startswith("Clicks to"))
+    assert [c.metric for c in of_clicks.columns] == [
+        *("noc_80", "noc_85", "noc_90"),
+        *("never_80", "never_85", "never_90"),
+    ]
+    assert not any(row.tags == ("published, not run",) for row in of_clicks.rows)
 
 
 def test_suites_of_the_paper_come_first(tmp_path):

@@ -22,8 +22,7 @@ from sambench.suites.data.coco import CocoDataset
 from sambench.suites.data.sample import load_sample
 from sambench.suites.det_box import SCHEMA, DetBox
 from sambench.suites.protocol import PRESETS
-from sambench.suites.scoring import evaluators, ground_truth
-from sambench.suites.scoring.evaluators import AP_RESAMPLES
+from sambench.suites.scoring import ground_truth
 
 STRICT = PRESETS["strict"]
 
@@ -76,14 +75,6 @@ def coco(coco_mini):
     return CocoDataset(*coco_mini)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def few_resamples():
-    """Intervals take most of the time; one test is about them."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluators, "AP_RESAMPLES", 10)
-        yield
-
-
 def suite_on(dataset, file, **options):
     ids = tuple(e.record.id for e in dataset.entries)
     return DetBox.on(Setting(dataset.annotations, ids, file, dataset.style, **options))
@@ -105,7 +96,8 @@ def test_scores_say_which_library_computed_them(elephants, preset, evaluator, tm
     suite = suite_on(elephants, boxes_of(content["annotations"], tmp_path / "d.json"))
     scores = suite.score(records_of(suite, elephants, oracle), PRESETS[preset])
     assert scores.evaluator == evaluator
-    assert bool(scores.intervals) == (scores.note is None) == (evaluator == "hotcoco")
+    assert (scores.note is None) == (evaluator == "hotcoco")
+    assert {"ap", "box_ap"} <= scores.intervals.keys()
     assert scores.note is None or "an annotation of the id 0" in scores.note
 
 
@@ -211,9 +203,8 @@ def drawn_anew(content, rows, ids, rng):
 
 
 @pytest.mark.slow
-def test_intervals_are_those_of_images_drawn_anew(synthetic, monkeypatch):
-    """hotcoco's bootstrap against pycocotools on data sets that were really drawn; AP alone, of all sizes."""
-    monkeypatch.setattr(evaluators, "AP_RESAMPLES", AP_RESAMPLES)
+def test_intervals_are_those_of_images_drawn_anew(synthetic):
+    """Against pycocotools on data sets that were really drawn; AP alone, of all sizes."""
     suite, records, cut = synthetic
     rows = [
         {k: r[k] for k in ("image_id", "category_id", "score")}
@@ -236,9 +227,10 @@ def test_intervals_are_those_of_images_drawn_anew(synthetic, monkeypatch):
             job.accumulate()
             precision = job.eval["precision"]  # (thresholds, recalls, categories, 1, 1), -1 without objects
             drawn.append([100 * p[p > -1].mean() for p in (precision, precision[0])])
-    want = np.percentile(drawn, [2.5, 97.5], axis=0)
-    found = suite.score(records, STRICT).intervals
-    for i, name in enumerate(("ap", "ap50")):
+    scores = suite.score(records, STRICT)
+    found, names = scores.intervals, ("ap", "ap50")
+    want = 2 * np.array([scores.metrics[n] for n in names]) - np.percentile(drawn, [97.5, 2.5], axis=0)
+    for i, name in enumerate(names):
         width = want[1, i] - want[0, i]
         assert found[name] == pytest.approx(want[:, i].tolist(), abs=0.25 * width)  # both are drawn
 

@@ -1,4 +1,4 @@
-"""What all suites promise: the metrics they declare, and sums by image that are their scores."""
+"""What all suites promise: the metrics they declare, and the evidence that their scores are made of."""
 
 import msgspec
 import numpy as np
@@ -9,7 +9,6 @@ from test_det_box import boxes_of, filled_box
 
 from sambench.adapters import create
 from sambench.evsam.errors import SambenchError
-from sambench.suites import det_box
 from sambench.suites.base import Setting
 from sambench.suites.data.coco import CocoDataset
 from sambench.suites.data.rle import as_json, encode
@@ -66,7 +65,7 @@ def test_every_suite_says_what_its_metrics_are(name):
     assert suite.title
     assert len(set(names)) == len(names)
     assert any(metric.brief for metric in suite.metrics)
-    headings = [(metric.group, metric.title) for metric in suite.metrics]
+    headings = [(metric.part, metric.group, metric.title) for metric in suite.metrics]
     assert len(set(headings)) == len(headings)
 
 
@@ -79,10 +78,7 @@ def test_all_metrics_of_a_score_are_declared_and_all_that_are_declared_are_there
 
 
 @pytest.mark.parametrize(("files", "style"), [("coco_mini", "coco"), ("lvis_mini", "lvis")])
-def test_of_average_precision_too_but_for_those_that_lvis_alone_has(
-    files, style, request, tmp_path, monkeypatch
-):
-    monkeypatch.setattr(det_box.Evaluation, "intervals", lambda _: {})  # slow, and of declared metrics alone
+def test_of_average_precision_too_but_for_those_that_lvis_alone_has(files, style, request, tmp_path):
     dataset = CocoDataset(*request.getfixturevalue(files))
     entries = dataset.entries[:2]
     boxes = [msgspec.structs.asdict(a) for a in entries[0].annotations]
@@ -104,26 +100,25 @@ def test_of_segmentation_in_the_wild_too(data_root, tmp_path):
 
 @pytest.mark.parametrize("protocol", [STRICT, PAPER], ids=lambda p: p.preset)
 @pytest.mark.parametrize("name", MEANS)
-def test_scores_are_what_is_summed_by_image(name, protocol, records):
+def test_scores_are_what_their_evidence_says(name, protocol, records):
     suite = suite_class(name)()
-    scores, summed = suite.score(records[name], protocol), suite.per_image(records[name], protocol)
-    assert set(summed.names) == {m.name for m in suite.metrics if m.unit == "percent"}
-    assert (np.diff(summed.image_ids) > 0).all()
-    assert set(summed.image_ids.tolist()) <= set(records[name]["image_id"].to_pylist())
-    for k, metric in enumerate(summed.names):
-        sums, counts = summed.sums[:, k], summed.counts[:, k]
-        if name == "everything":  # it sums over the images alone that have an object of the size
-            sums = sums[counts > 0]
-        assert scores.metrics[metric] == (100 * sums.sum() / counts.sum() if counts.sum() else None)
-    totals = dict(zip(summed.names, summed.counts.sum(axis=0).tolist(), strict=True))
-    assert scores.counts == {size: totals[sized(summed.names[0], size)] for size in SIZES}
-    assert 0 < scores.metrics[summed.names[0]] < 100
-
-
-def test_a_suite_that_scores_no_mean_over_objects_has_no_such_sums():
-    for name in ("det_box", "sginw"):
-        suite = object.__new__(suite_class(name))
-        assert suite.per_image(pa.table({}), STRICT) is None
+    scores = suite.score(records[name], protocol)
+    evidence = scores.evidence
+    assert set(evidence.names) == {m.name for m in suite.metrics}
+    assert scores.metrics == evidence.numbers()
+    assert scores.intervals == evidence.intervals()
+    assert (np.diff(evidence.image_ids) > 0).all()
+    assert set(evidence.image_ids.tolist()) <= set(records[name]["image_id"].to_pylist())
+    counted = evidence.counts()
+    for column in evidence.columns:
+        values, members = evidence.of(column.name)
+        mean = values[members].sum() / members.sum() if members.any() else None
+        assert scores.metrics[column.name] == (mean and pytest.approx(column.scale * mean, abs=1e-9))
+        assert counted[column.name] == members.sum()
+    first = evidence.names[0]
+    assert scores.counts == {size: counted[sized(first, size)] for size in SIZES}
+    assert evidence.instances == scores.counts["all"]
+    assert 0 < scores.metrics[first] < 100
 
 
 def test_a_suite_without_a_check_of_its_own_takes_any_data(tmp_path):

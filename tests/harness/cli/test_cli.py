@@ -50,7 +50,7 @@ def test_lists_for_people_name_everything(command: str, names: dict[str, object]
 def test_doctor_says_what_the_machine_has() -> None:
     found = {row["what"]: row["found"] for row in json.loads(call("doctor", "--json").out)}
     assert found["torch"] == metadata.version("torch")
-    assert "threads" in found["cpu"]
+    assert "thread" in found["cpu"]
     assert "weights folder" in found
 
 

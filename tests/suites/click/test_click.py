@@ -245,7 +245,17 @@ def test_scores_are_the_means_of_rounds_one_three_and_five_by_size():
     assert [metrics[f"miou_1{s}"] for s in sizes] == [0, 0, None, 0]
     assert [metrics[f"miou_3{s}"] for s in sizes] == [50, 100, None, 0]
     assert [metrics[f"miou_5{s}"] for s in sizes] == [100, 100, None, 100]
-    assert len(metrics) == 12
+    assert (metrics["noc_80"], metrics["never_90"]) == (3.0, 0.0)  # there after 2 clicks and after 4
+    assert {name for name, value in metrics.items() if value is None} == {
+        f"{what}_{k}_medium" for what in ("miou", "boundary_iou") for k in (1, 3, 5)
+    }
+
+
+def test_an_object_that_never_gets_there_counts_all_clicks():
+    records = evaluate(SUITE, Fake(after({0: 9, 1: 1})), sample_of(*OBJECTS[:2]), STRICT)
+    metrics = SUITE.score(table(SUITE, records), STRICT).metrics
+    for quality in (80, 85, 90):
+        assert (metrics[f"noc_{quality}"], metrics[f"never_{quality}"]) == (3.0, 50.0)
 
 
 def test_scores_of_a_part_of_a_table_are_those_of_its_rows():

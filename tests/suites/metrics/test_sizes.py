@@ -1,6 +1,7 @@
 """COCO's sizes, where their bins meet."""
 
 import numpy as np
+import pytest
 
 from sambench.suites.metrics.sizes import SIZES, size_bins, size_of, sized
 from sambench.suites.protocol import make_protocol

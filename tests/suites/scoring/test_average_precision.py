@@ -32,7 +32,7 @@ from toy_annotations import (
 from sambench.suites.data.rle import encode
 from sambench.suites.scoring import batches as batching
 from sambench.suites.scoring import evaluators
-from sambench.suites.scoring.average_precision import Evaluation, evaluate
+from sambench.suites.scoring.average_precision import evaluate, evaluate_and_match
 from sambench.suites.scoring.evaluators import by_hotcoco, by_pycocotools
 from sambench.suites.scoring.ground_truth import GroundTruth
 
@@ -185,8 +185,8 @@ def test_random_worlds_score_the_same_by_both_evaluators_in_any_order(
 # Batches
 
 
-def whole(truth, found, iou_type, resamples, folder):
-    """All at once by hotcoco, from files: metrics and intervals as the library has them."""
+def whole(truth, found, iou_type, folder):
+    """All at once by hotcoco, from files: metrics as the library has them."""
     (folder / "truth.json").write_bytes(truth.content)
     region = "segmentation" if iou_type == "segm" else "bbox"
     rows = found.sort_by([("image_id", "ascending"), ("score", "descending"), ("category_id", "ascending")])
@@ -198,38 +198,24 @@ def whole(truth, found, iou_type, resamples, folder):
     lvis = truth.style == "lvis"
     with contextlib.redirect_stdout(io.StringIO()):
         annotations = hotcoco.COCO(folder / "truth.json")
-        jobs = []
-        for each in (miss, records or miss):
-            taken = hotcoco.LVISResults(annotations, each, 300) if lvis else annotations.load_res(each)
-            jobs.append(hotcoco.COCOeval(annotations, taken, iou_type, lvis_style=lvis))
-            jobs[-1].evaluate()
-        between = hotcoco.compare(
-            *jobs, n_bootstrap=resamples, seed=evaluators.BOOTSTRAP_SEED, confidence=0.95
-        )
-        jobs[1].accumulate()
-        jobs[1].summarize()
-    metrics = {k: None if v < 0 else 100 * v for k, v in jobs[1].get_results().items()}
-    ends = {k: [100 * v["lower"], 100 * v["upper"]] for k, v in between["ci"].items() if v["lower"] >= 0}
-    return metrics, ends
+        given = records or miss
+        taken = hotcoco.LVISResults(annotations, given, 300) if lvis else annotations.load_res(given)
+        job = hotcoco.COCOeval(annotations, taken, iou_type, lvis_style=lvis)
+        job.run()
+    return {k: None if v < 0 else 100 * v for k, v in job.get_results().items()}
 
 
 def empty(truth):
     return text(encode(np.zeros((1, *truth.sizes[min(truth.sizes)]), bool))[0])
 
 
-def assert_as_whole(truth, found, iou_type, folder, monkeypatch, resamples=20):
-    """In batches as all at once, to the last digit: numbers and intervals."""
-    monkeypatch.setattr(evaluators, "AP_RESAMPLES", resamples)
-    monkeypatch.setattr(evaluators, "FEW_RESAMPLES", resamples)
-    metrics, ends = whole(truth, found, iou_type, resamples, folder)
-    evaluation = Evaluation(truth, found, iou_type)
-    names = {ours: theirs for theirs, ours in evaluators.LVIS_STATS.items()}
-    ours = evaluation.metrics()
-    assert {names[k]: v for k, v in ours.items() if k in names and names[k] in metrics} == {
-        k: v for k, v in metrics.items() if k in names.values()
-    }
-    spread = evaluation.intervals()
-    assert {names[k]: v for k, v in spread.items()} == {k: v for k, v in ends.items() if k in names.values()}
+def assert_as_whole(truth, found, iou_type, folder):
+    """In batches as all at once, to the last digit; and what is made of the batches' own matches."""
+    metrics = whole(truth, found, iou_type, folder)
+    ours, evidence = evaluate_and_match(truth, found, iou_type=iou_type)
+    names = {ours: theirs for theirs, ours in evaluators.LVIS_STATS.items() if theirs in metrics}
+    assert {names[k]: v for k, v in ours.items() if k in names} == {k: metrics[k] for k in names.values()}
+    assert_same(evidence.numbers(), {name: ours[name] for name in evidence.names})
     return ours
 
 
@@ -241,9 +227,7 @@ def small_batches(monkeypatch):
 
 @pytest.mark.parametrize("iou_type", ["segm", "bbox"])
 @pytest.mark.parametrize("files", ["coco", "lvis"])
-def test_batches_score_as_all_at_once_to_the_last_digit(
-    files, iou_type, request, tmp_path, monkeypatch, small_batches
-):
+def test_batches_score_as_all_at_once_to_the_last_digit(files, iou_type, request, tmp_path, small_batches):
     truth = GroundTruth(request.getfixturevalue(f"{files}_mini").annotations, style=files)
     found, rng = perfect(truth), np.random.default_rng(0)
     found = found.take(rng.permutation(np.tile(np.arange(found.num_rows), 2)))  # with others' masks of it
@@ -253,7 +237,7 @@ def test_batches_score_as_all_at_once_to_the_last_digit(
     strange = rng.random(len(owners)) < 0.2
     found = with_column(found, "category_id", np.where(strange, rng.permutation(owners), owners))
     found = with_column(found, "score", rng.random(len(owners)))
-    ours = assert_as_whole(truth, found, iou_type, tmp_path, monkeypatch)
+    ours = assert_as_whole(truth, found, iou_type, tmp_path)
     assert 5 < ours["ap"] < 95
 
 
@@ -269,7 +253,7 @@ def test_random_worlds_score_in_batches_as_all_at_once(tmp_path_factory, style, 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(batching, "RESULTS_AT_ONCE", 2)
         patch.setattr(batching, "IMAGES_AT_ONCE", 1)
-        assert_as_whole(truth, found, iou_type, folder, patch, resamples=5)
+        assert_as_whole(truth, found, iou_type, folder)
 
 
 def test_many_results_are_never_all_dictionaries(tmp_path):
@@ -286,7 +270,7 @@ def test_many_results_are_never_all_dictionaries(tmp_path):
         }
     )
     tracemalloc.start()
-    Evaluation(truth, found, "segm").metrics()
+    evaluate_and_match(truth, found, iou_type="segm")
     _, peak = tracemalloc.get_traced_memory()  # of Python and numpy; Arrow's and hotcoco's own is not in it
     tracemalloc.stop()
     assert peak < n * 500  # a result's dictionary alone, with those of its mask, is 800 bytes

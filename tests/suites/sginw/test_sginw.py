@@ -6,6 +6,7 @@ import zipfile
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from fakes import Fake
@@ -135,8 +136,17 @@ def test_scores_name_the_libraries_and_each_data_set_that_has_a_caveat(suite, pe
     strict, paper = (suite.score(perfect, for_suite(PRESETS[p], "sginw")) for p in ("strict", "paper"))
     assert (strict.evaluator, strict.note) == ("hotcoco", None)
     assert paper.evaluator == "pycocotools"
-    assert not paper.intervals
     assert all(f"{name}/{SPLIT}/{ANNOTATIONS} has an annotation of the id 0" in paper.note for name in SCORER)
+
+
+@pytest.mark.parametrize("preset", ["strict", "paper"])
+def test_the_mean_has_an_interval_and_evidence_whatever_the_ids(preset, suite, data, perfect):
+    scores = suite.score(perfect, for_suite(PRESETS[preset], "sginw"))
+    assert scores.evidence.image_ids.tolist() == sorted(entry.record.id for entry in data.entries)
+    assert len(np.unique(scores.evidence.strata)) == 4
+    numbers = scores.evidence.numbers()
+    assert numbers == pytest.approx({name: scores.metrics[name] for name in numbers})
+    assert scores.intervals.keys() == numbers.keys() >= {"ap_of_those_there", "ap_Cows"}
 
 
 @pytest.fixture

@@ -1,0 +1,91 @@
+"""The paper's figure 3 from runs: one image, a row for each model; by a point, by a box, and everything."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+
+from sambench.adapters.images import read_image
+from sambench.reports.cells import Entry, provenance
+from sambench.reports.gallery import image_file
+from sambench.reports.outlines import decode
+from sambench.reports.pictures import Cell, Row, draw
+
+WAYS = {"click": "point", "gt_box": "box", "everything": "everything"}
+"""Suite to what its column shows: the first click, the annotated box, all masks."""
+MOST_MODELS = 6  # rows; the paper has three
+
+
+def draw_three_ways(entries: Sequence[Entry]) -> bytes | None:
+    """Draw the figure as PNG; ``None`` where no model was run in all three ways on one data set.
+
+    The image is the one of everything mode whose largest object, prompted for by point and box, is largest.
+
+    Raises:
+        SambenchError: the image is not where it was, or is not the one that was annotated.
+    """
+    for dataset in dict.fromkeys(entry.cell.dataset for entry in entries):
+        models = _models([entry for entry in entries if entry.cell.dataset == dataset])
+        if models and (found := _image_and_object(next(iter(models.values())))):
+            file_name, size, ann_id = found
+            first = next(iter(models.values()))["gt_box"]
+            image = read_image(image_file(first, file_name), size)
+            return draw(image, [_row(ways, file_name, ann_id) for ways in models.values()])
+    return None
+
+
+def _models(entries: Sequence[Entry]) -> dict[str, dict[str, Entry]]:
+    """Return the models run in all three ways on the same images: label to suite to cell."""
+    found: dict[str, dict[str, Entry]] = {}
+    for entry in entries:
+        cell = entry.cell
+        if cell.suite in WAYS and cell.status == "done" and cell.records:
+            label = f"{cell.model} {provenance(cell, 'weights').get('sha256')} {cell.engine} {cell.precision}"
+            found.setdefault(label, {}).setdefault(cell.suite, entry)
+    whole = {label: ways for label, ways in found.items() if len(ways) == len(WAYS)}
+    return dict(list(whole.items())[:MOST_MODELS])
+
+
+def _image_and_object(ways: dict[str, Entry]) -> tuple[str, tuple[int, int], int] | None:
+    """Choose an image that all three have records of, and its largest object."""
+    seen = pc.unique(_table(ways["everything"], ["file_name"])["file_name"])
+    clicked = set(_table(ways["click"], ["ann_id"])["ann_id"].to_pylist())
+    boxed = _table(ways["gt_box"], ["file_name", "ann_id", "mask_area", "iscrowd", "segmentation"])
+    rows = boxed.filter(pc.is_in(boxed["file_name"], seen)).to_pylist()
+    rows = [row for row in rows if row["ann_id"] in clicked and not row["iscrowd"]]
+    if not rows:
+        return None
+    best = max(rows, key=lambda row: row["mask_area"])
+    height, width = json.loads(best["segmentation"])["size"]
+    return best["file_name"], (height, width), best["ann_id"]
+
+
+def _table(entry: Entry, columns: Sequence[str], rows: ds.Expression | None = None) -> pa.Table:
+    """Read some columns of a cell's records, of some rows."""
+    files = sorted((entry.folder / str(entry.cell.records)).glob("*.parquet"))
+    return ds.dataset(files).to_table(columns=list(columns), filter=rows)
+
+
+def _row(ways: dict[str, Entry], file_name: str, ann_id: int) -> Row:
+    of_object = (ds.field("file_name") == file_name) & (ds.field("ann_id") == ann_id)
+    (click,) = _table(ways["click"], ["points", "segmentation", "iou"], of_object).to_pylist()
+    (box,) = _table(ways["gt_box"], ["box", "segmentation", "iou"], of_object).to_pylist()
+    of_image = (ds.field("file_name") == file_name) & (ds.field("kind") == "mask")
+    masks = _table(ways["everything"], ["segmentation"], of_image)["segmentation"].to_pylist()
+    x, y = click["points"][0]
+    x0, y0, x1, y1 = box["box"]
+    cells = (
+        Cell(f"point, IoU {click['iou'][0]:.2f}", [_mask(click["segmentation"][0])], point=(x, y)),
+        Cell(f"box, IoU {box['iou']:.2f}", [_mask(box["segmentation"])], box=(x0, y0, x1, y1)),
+        Cell(f"everything, {len(masks)} masks", [_mask(one) for one in masks]),
+    )
+    return Row(ways["gt_box"].label, cells)
+
+
+def _mask(text: str) -> np.ndarray:
+    return decode(json.loads(text))
