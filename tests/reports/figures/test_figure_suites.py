@@ -139,7 +139,8 @@ ODD = {
 def test_odd_records_are_drawn_or_named(tmp_path, odd):
     write(tmp_path / "run/one", **ODD[odd])
     for suite in FURTHER:
-        for figure in figures(tmp_path / "run", measured(suite, "mobile_sam", records="one")).values():
+        found = figures(tmp_path / "run", measured(suite, "mobile_sam", records="one"))
+        for figure in (found[title] for title in found if "by size" not in title):  # those read no records
             assert bool(figure.svg) == (figure.drawing is not None)
             assert figure.svg or figure.missing, figure.title
 
