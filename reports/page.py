@@ -36,9 +36,6 @@ MARKS = {"reproduced": "=", "differs": "\u2260", "not comparable": "\u2241"}
 ROOMY = 7
 """Most columns of a table whose cells have room for the verdict as a word."""
 
-TEXT = 1.25
-"""Pixels of a figure's unit at least, so that its smallest text, of 8.5 units, is not below 10 pixels."""
-
 FINEST = 4
 """Decimals of a difference at most."""
 
@@ -76,6 +73,7 @@ def render(
         comparison=comparison,
         gallery=_gallery(shown),
         three_ways="data:image/png;base64," + base64.b64encode(three_ways).decode() if three_ways else "",
+        three_ways=None if three_ways is None else _address(three_ways),
         pictures=list(dict.fromkeys(one.picture for one in shown)),
         script=script,
         script_sha=_sha(script),
@@ -116,6 +114,11 @@ def _gallery(shown: Sequence[Shown]) -> dict[str, list[Shown]]:
     return found
 
 
+def _address(png: bytes) -> str:
+    """Return a picture as an address that has it whole."""
+    return "data:image/png;base64," + base64.b64encode(png).decode()
+
+
 def _sha(script: str) -> str:
     """Return what the page's policy names its script by."""
     return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -132,7 +135,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(zip=zip, MARKS=MARKS, ROOMY=ROOMY, TEXT=TEXT)
+    environment.globals.update(zip=zip, MARKS=MARKS, ROOMY=ROOMY)
     environment.filters.update(
         anchor=_anchor,
         brief=_brief,
@@ -141,7 +144,6 @@ def _environment() -> Environment:
         slim=_slim,
         spread=_spread,
         verdicts=_verdicts,
-        width=_width,
         figures=words.figures,
     )
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
@@ -201,9 +203,3 @@ def _slim(svg: str) -> str:
 def _shorter(attribute: re.Match[str]) -> str:
     numbers = re.sub(r"(\.\d)\d+", r"\1", " ".join(attribute[2].split()))
     return f'{attribute[1]}="{numbers}"'
-
-
-def _width(svg: str) -> float:
-    """Return how wide a figure is in its own units."""
-    found = re.search(r'viewBox="\S+ \S+ (\S+) ', svg)
-    return float(found[1]) if found else 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from sambench.reports.compare import Comparison, compare
+from sambench.reports.compare import Comparison
 from sambench.reports.content import Content
 from sambench.reports.differences import Difference
 from sambench.reports.model import Column, Table
@@ -22,18 +22,12 @@ SPEEDS = {"img_s": "img/s", "prompts_s": "prompts/s"}
 """Of a throughput, what two models are compared by, and its heading."""
 
 
-def compared(content: Content) -> Comparison | None:
-    """Compare all pairs of models by each suite's main numbers; ``None`` where there is no pair."""
+def compared_metrics(content: Content) -> list[str]:
+    """Return the metrics of each suite's first table: of these the page has all models' paired differences."""
     there = {metric for entry in content.entries for metric in entry.cell.metrics}
-    found = compare(content.entries, metrics=[name for name in _asked(content) if name in there])
-    return found if found.rows or found.refused else None
-
-
-def _asked(content: Content) -> list[str]:
-    """Return the metrics that the page has paired differences of."""
     first = {(t.suite, t.on): t for s in reversed(content.sections) if (t := s.table).kind == "suite"}
-    columns = [column.metric for table in first.values() for column in table.columns]
-    return list(dict.fromkeys([*columns, *SPEEDS]))
+    asked = [column.metric for table in first.values() for column in table.columns]
+    return [name for name in dict.fromkeys([*asked, *SPEEDS]) if name in there]
 
 
 def pairs_of(content: Content, comparison: Comparison) -> dict[str, Any]:

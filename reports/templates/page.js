@@ -385,7 +385,7 @@
 
   function startGallery() {
     const gallery = document.querySelector(".gallery");
-    if (!gallery) return;
+    if (!byId("masks")) return;
     byId("masks").addEventListener("change", (event) => gallery.classList.toggle("bare", !event.target.checked));
     byId("prompts").addEventListener("change", (event) => gallery.classList.toggle("unprompted", !event.target.checked));
   }
