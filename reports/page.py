@@ -72,7 +72,6 @@ def render(
         ),
         comparison=comparison,
         gallery=_gallery(shown),
-        three_ways="data:image/png;base64," + base64.b64encode(three_ways).decode() if three_ways else "",
         three_ways=None if three_ways is None else _address(three_ways),
         pictures=list(dict.fromkeys(one.picture for one in shown)),
         script=script,

@@ -13,7 +13,8 @@ from sambench.reports.cells import read_runs
 from sambench.reports.figures.speeds import draw_speed
 from sambench.reports.figures.style import model_looks
 from sambench.reports.speed import SUITE, speed_tables
-from sambench.reports.speed_points import Points, best_points
+from sambench.reports.speed_points import Points, accuracy_against, best_points, pareto
+from sambench.reports.wanted import Wanted
 from sambench.suites.results import CellResult
 
 MINE = {"source": "file", "path": "/w/epoch_3.pt", "sha256": "9" * 64}
