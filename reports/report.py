@@ -67,9 +67,9 @@ def write_report(runs: Sequence[Path], out: Path, asked: Asked | None = None) ->
 
 def _made(runs: Sequence[Path], asked: Asked) -> dict[str, bytes]:
     """Return all files of a report, by path."""
-    from sambench.reports import gallery, markdown, page, pieces, three_ways
+    from sambench.reports import compare, gallery, markdown, page, pieces, three_ways
     from sambench.reports.content import content_of
-    from sambench.reports.page_pairs import compared
+    from sambench.reports.page_pairs import compared_metrics
     from sambench.reports.wanted import parse_figure
 
     content = content_of(read_runs(runs), [parse_figure(text) for text in asked.figures])
@@ -79,7 +79,8 @@ def _made(runs: Sequence[Path], asked: Asked) -> dict[str, bytes]:
     three = three_ways.draw_three_ways(entries) if asked.gallery else None
     if three is not None:
         found["figures/figure-3.png"] = three
-    html = page.render(content, shown, compared(content), three)
+    pairs = compare.compare(entries, metrics=compared_metrics(content))
+    html = page.render(content, shown, pairs, three)
     found["report.html"] = html.encode(errors="replace")
     found["report.md"] = markdown.render(content).encode(errors="replace")
     return found
