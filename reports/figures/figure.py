@@ -114,7 +114,7 @@ def _small(tag: str) -> str:
     tag = re.sub(r" transform=\"rotate\(-?0 [^\"]*\"|font-family: [^;]*; ", "", tag)
     tag = re.sub(r"(\d\.\d\d)\d+", r"\1", tag)
     tag = re.sub(r"(\d)\.00(?!\d)", r"\1", tag)
-    tag = re.sub(r'(?<= d=")[^"]*', lambda d: re.sub(r"\s*([MLCQz])\s*", r"\1", d[0]), tag)
+    tag = re.sub(r'(?<= d=")[^"]*', lambda d: re.sub(r"\s*([MLCQz])\s*", r"\1", d[0].strip()), tag)
     for name, color in VARIABLES.items():
         tag = tag.replace(color, f"var(--{name})")
     return tag
