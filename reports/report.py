@@ -88,7 +88,7 @@ def _made(runs: Sequence[Path], asked: Asked) -> dict[str, bytes]:
 
 def _remove_others(out: Path, made: Collection[str]) -> None:
     """Remove the tables and figures that an earlier report wrote and this one did not."""
-    listing = out / "figures" / ".report.json"
+    listing = out / "tables" / "_files.json"
     try:
         before = [str(path) for path in json.loads(listing.read_bytes())]
     except (OSError, ValueError, TypeError):

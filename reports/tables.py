@@ -58,7 +58,7 @@ def _of_suite(suite: str, dataset: str, entries: Sequence[Entry], names: set[str
         metrics = [metric for metric in about.metrics if metric.part == part]
         columns = _columns(suite, dataset, metrics, entries)
         for some in (tuple(columns[i : i + MOST_COLUMNS]) for i in range(0, len(columns), MOST_COLUMNS)):
-            title = f"{about.title}: {part.lower()}" if part else about.title
+            title = f"{about.title}: {part[0].lower()}{part[1:]}" if part else about.title
             name = unused_name(" ".join(filter(None, [suite, dataset, part])), names)
             tables.append(_build(suite, dataset, entries, some, Heading(name, title, part)))
     return tables

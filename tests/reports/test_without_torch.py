@@ -1,4 +1,4 @@
-"""Reports and comparisons need neither torch nor what runs models: a laptop makes them from a folder of results."""
+"""A report needs neither torch nor what runs models: a laptop makes it from a folder of results."""
 
 from __future__ import annotations
 
