@@ -142,7 +142,7 @@ class Objects(Evidence):
     def _over_categories(self, drawn: np.ndarray) -> dict[str, np.ndarray]:
         """Average the categories' own means, (R,) a name; one without an object in a draw is none of it."""
         often = np.ascontiguousarray(drawn.T)  # a row an image, for a category is in few of them
-        found = {}
+        found: dict[str, np.ndarray] = {}
         for columns, categories in self._categories:
             means, there = np.zeros((len(columns), len(drawn))), np.zeros(len(drawn))
             for places, parts in categories:
