@@ -56,7 +56,8 @@ def view_around(boxes: Iterable[Box], size: tuple[int, int]) -> Box:
     found = np.array([[x, y, x + w, y + h] for x, y, w, h in boxes])
     if not len(found):
         return 0, 0, width, height
-    x0, y0, x1, y1 = *found[:, :2].min(axis=0), *found[:, 2:].max(axis=0)
+    x0, y0 = found[:, :2].min(axis=0).tolist()
+    x1, y1 = found[:, 2:].max(axis=0).tolist()
     margin = MARGIN * max(x1 - x0, y1 - y0)
     left, right = _widened(x0 - margin, x1 + margin, width)
     top, bottom = _widened(y0 - margin, y1 + margin, height)

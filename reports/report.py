@@ -80,7 +80,8 @@ def _made(runs: Sequence[Path], asked: Asked) -> dict[str, bytes]:
     if three is not None:
         found["figures/figure-3.png"] = three
     pairs = compare.compare(entries, metrics=compared_metrics(content))
-    html = page.render(content, shown, pairs, three)
+    any_pair = pairs.rows or pairs.refused or pairs.unpaired
+    html = page.render(content, shown, pairs if any_pair else None, three)
     found["report.html"] = html.encode(errors="replace")
     found["report.md"] = markdown.render(content).encode(errors="replace")
     return found
