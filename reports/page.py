@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
+import io
 import json
 import re
 import zlib
@@ -12,11 +13,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from PIL import Image
+
 from sambench.reports import words
 from sambench.reports.content import Content, Section
 from sambench.reports.gallery import Shown
 from sambench.reports.model import Column, Table, Value
 from sambench.reports.page_data import VERDICTS, data_of
+from sambench.reports.page_figures import slim
 from sambench.reports.page_pairs import pairs_of
 from sambench.reports.renderers import csv_file, latex, markdown
 
@@ -33,8 +37,13 @@ GROUPS = {"paper": "The paper's tables", "suite": "Suites", "speed": "Throughput
 MARKS = {"reproduced": "=", "differs": "\u2260", "not comparable": "\u2241"}
 """What stands for a verdict where there is no room for the word."""
 
+COLOURED = ("reproduced", "differs")
+
 ROOMY = 7
 """Most columns of a table whose cells have room for the verdict as a word."""
+
+WIDEST = 1600
+"""Pixels of a picture's width in the page."""
 
 FINEST = 4
 """Decimals of a difference at most."""
@@ -58,25 +67,29 @@ def render(
     Args:
         content: what the report says.
         shown: objects with their images, which go into the page.
-        comparison: paired differences of the models; without it the page has no such view.
+        comparison: paired differences of the models; without any the page has no such view.
         three_ways: the paper's figure 3 as PNG, where it was made.
     """
+    if comparison and not (comparison.rows or comparison.refused):
+        comparison = None
     environment = _environment()
+    slimmed = slim(figure.svg for section in content.sections for figure in section.figures)
     script = (TEMPLATES / "page.js").read_text(encoding="utf-8")
     return environment.get_template("page.html.j2").render(
         content=content,
         groups=_groups(content.sections),
+        drawings=slimmed.drawings,
         data=data_of(content, shown),
         packed=packed(
             {"copies": copies(content), "pairs": pairs_of(content, comparison) if comparison else None}
         ),
         comparison=comparison,
-        gallery=_gallery(shown),
+        gallery=_gallery(shown, content),
         three_ways=None if three_ways is None else _address(three_ways),
         pictures=list(dict.fromkeys(one.picture for one in shown)),
         script=script,
         script_sha=_sha(script),
-        style=(TEMPLATES / "page.css").read_text(encoding="utf-8"),
+        style=(TEMPLATES / "page.css").read_text(encoding="utf-8") + slimmed.style,
     )
 
 
@@ -105,17 +118,23 @@ def _groups(sections: Sequence[Section]) -> list[tuple[str, str, list[tuple[int,
     return [group for group in found if group[2]]
 
 
-def _gallery(shown: Sequence[Shown]) -> dict[str, list[Shown]]:
+def _gallery(shown: Sequence[Shown], content: Content) -> dict[str, list[Shown]]:
     """Return the objects by the heading over them."""
+    titles = {s.table.suite: s.table.title for s in reversed(content.sections) if s.table.kind == "suite"}
     found: dict[str, list[Shown]] = {}
     for one in shown:
-        found.setdefault(f"{KINDS.get(one.kind, one.kind)}: {one.suite} on {one.dataset}", []).append(one)
+        heading = f"{KINDS.get(one.kind, one.kind)}: {titles.get(one.suite, one.suite)} on {one.dataset}"
+        found.setdefault(heading, []).append(one)
     return found
 
 
 def _address(png: bytes) -> str:
-    """Return a picture as an address that has it whole."""
-    return "data:image/png;base64," + base64.b64encode(png).decode()
+    """Return a picture as an address that has it whole: as a JPEG, a tenth as long."""
+    picture = Image.open(io.BytesIO(png)).convert("RGB")
+    picture.thumbnail((WIDEST, WIDEST * picture.height))
+    out = io.BytesIO()
+    picture.save(out, "JPEG", quality=85)
+    return "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode()
 
 
 def _sha(script: str) -> str:
@@ -134,13 +153,12 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(zip=zip, MARKS=MARKS, ROOMY=ROOMY)
+    environment.globals.update(zip=zip, MARKS=MARKS, COLOURED=COLOURED, ROOMY=ROOMY)
     environment.filters.update(
         anchor=_anchor,
         brief=_brief,
         difference=_difference,
         numbered=_numbered,
-        slim=_slim,
         spread=_spread,
         verdicts=_verdicts,
         figures=words.figures,
@@ -189,16 +207,3 @@ def _verdicts(table: Table) -> dict[str, int]:
     """Count the verdicts of a table's measured numbers."""
     given = [v.verdict for row in table.rows for v in row.values if v.measured is not None]
     return {word: given.count(word) for word in VERDICTS if word in MARKS and word in given}
-
-
-def _slim(svg: str) -> str:
-    """Return a figure in fewer letters: coordinates to a tenth of a unit, no white space between tags."""
-    svg = re.sub(r' transform="rotate\(-0 [^"]*"', "", svg)
-    svg = svg.replace("font-family: 'DejaVu Sans'; ", "")  # the page sets its own
-    svg = re.sub(r'(?<= )(d|x|y|transform|points)="([^"]*)"', _shorter, svg)
-    return re.sub(r">\s+<", "><", re.sub(r"<g>\s*</g>|<g/>", "", svg))
-
-
-def _shorter(attribute: re.Match[str]) -> str:
-    numbers = re.sub(r"(\.\d)\d+", r"\1", " ".join(attribute[2].split()))
-    return f'{attribute[1]}="{numbers}"'

@@ -18,6 +18,9 @@ SCHEMA = 1
 FIELDS = ("measured", "low", "high", "published", "difference", "verdict", "why", "exact", "cell")
 """What a value's list has, in this order; what is empty at its end is left out."""
 
+USUAL = {"about": "", "published": "", "digits": 1, "spread": "95% interval", "higher_is_better": True}
+"""What a column has where the data do not say."""
+
 VERDICTS: tuple[str, ...] = get_args(Verdict)
 
 
@@ -49,6 +52,7 @@ def data_of(content: Content, shown: Sequence[Shown]) -> dict[str, Any]:
         "schema": SCHEMA,
         "fields": FIELDS,
         "verdicts": VERDICTS,
+        "usual": USUAL,
         "tables": tables,
         "cells": [_cell(entry, shared) for entry in content.entries],
         "whys": whys.texts,
@@ -79,7 +83,8 @@ def _table(table: Table, cells: dict[int, int], whys: Names) -> dict[str, Any]:
 
 
 def _column(column: Column) -> dict[str, Any]:
-    return {
+    """Return what is said of a column; what is as in most (`USUAL`) is left out."""
+    found = {
         "metric": column.metric,
         "heading": column.heading,
         "about": column.about,
@@ -88,6 +93,7 @@ def _column(column: Column) -> dict[str, Any]:
         "spread": column.spread,
         "higher_is_better": column.higher_is_better,
     }
+    return {key: what for key, what in found.items() if key not in USUAL or what != USUAL[key]}
 
 
 def _row(row: Row, cells: dict[int, int], whys: Names) -> dict[str, Any]:
@@ -111,7 +117,9 @@ def _value(value: Value, own: int | None, cells: dict[int, int], whys: Names) ->
     cell = cells.get(id(value.entry))
     published = value.published is not None
     fields = [
-        *(short(number) for number in (value.measured, low, high, value.published, value.delta)),
+        short(value.measured),
+        *(short(number, 5) for number in (low, high)),
+        *(short(number) for number in (value.published, value.delta)),
         VERDICTS.index(value.verdict) if published else None,
         whys.place(value.why) if value.why else None,
         short(value.exact),

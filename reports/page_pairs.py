@@ -23,7 +23,7 @@ SPEEDS = {"img_s": "img/s", "prompts_s": "prompts/s"}
 
 
 def compared_metrics(content: Content) -> list[str]:
-    """Return the metrics of each suite's first table, of which the page has all paired differences."""
+    """Return the metrics of each suite's first table: of these the page has all paired differences."""
     there = {metric for entry in content.entries for metric in entry.cell.metrics}
     first = {(t.suite, t.on): t for s in reversed(content.sections) if (t := s.table).kind == "suite"}
     asked = [column.metric for table in first.values() for column in table.columns]

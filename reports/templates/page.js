@@ -3,6 +3,7 @@
 (async () => {
   const byId = (id) => document.getElementById(id);
   const data = JSON.parse(byId("data").textContent);
+  for (const table of data.tables) table.columns = table.columns.map((column) => ({...data.usual, ...column}));
   const tables = [...document.querySelectorAll("table.results[data-table]")].map((element) => {
     const model = data.tables[element.dataset.table];
     const rows = [...element.tBodies[0].rows];
@@ -29,7 +30,11 @@
   }
 
   const minus = (text) => text.replace("-", "\u2212");
-  const signed = (value, digits) => minus((value > 0 ? "+" : "") + value.toFixed(digits));
+  function signed(value, digits) {  // what rounds to nothing has no sign
+    const text = Math.abs(value).toFixed(digits);
+    return (Number(text) ? value > 0 ? "+" : "\u2212" : "") + text;
+  }
+
   const exactly = (value) => minus(value.toLocaleString("en-US", {maximumFractionDigits: 6}));
 
   // --- Values ---------------------------------------------------------------------------------------------------
@@ -358,7 +363,8 @@
     out.replaceChildren();
     if (found.length) {
       const box = make("div", undefined, {class: "scroll", role: "region", tabindex: "0", "aria-label": "Paired differences, table"});
-      box.append(pairTable(found, [labels[a], labels[b]]));
+      const names = [labels[a], labels[b]].map((label) => label.split(", ")[0]);
+      box.append(pairTable(found, names[0] === names[1] ? ["first", "second"] : names));
       out.append(box);
     } else out.append(make("p", a === b ? "Choose two models." : "The two have no number in common."));
     if (reasons.length) {
