@@ -45,7 +45,7 @@ from sambench.suites.det_box import SCHEMA, DetBox
 from sambench.suites.everything.generator import GeneratorSettings, generate
 from sambench.suites.metrics.recall import match
 from sambench.suites.protocol import PRESETS
-from sambench.suites.scoring.bootstrap import ImageSums
+from sambench.suites.scoring.objects import Column, Objects
 
 HEIGHT, WIDTH = 480, 640
 FOUND, OBJECTS, CATEGORIES = 300, 12, 1203  # an image; LVIS's limit, average and number
@@ -66,10 +66,12 @@ def average_precision(folder: Path) -> Callable[[], Any]:
 
 def intervals(_: Path) -> Callable[[], Any]:
     """Intervals of four means over 100,000 images."""
-    rng, images = np.random.default_rng(0), 100_000
-    shares, counts = 3 * rng.random((images, 4)), rng.integers(3, 9, (images, 4))
-    summed = ImageSums(("a", "b", "c", "d"), np.arange(images), shares, counts)
-    return summed.intervals
+    rng, images, names = np.random.default_rng(0), 100_000, "abcd"
+    image = np.repeat(np.arange(images), 5)
+    groups, number = rng.random((len(image), len(names))) < 0.8, np.arange(len(image))
+    columns = tuple(Column(name, k, k) for k, name in enumerate(names))
+    found = Objects(columns, image, number, number % 80, rng.random(groups.shape), groups)
+    return found.intervals
 
 
 def recall(_: Path) -> Callable[[], Any]:

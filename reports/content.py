@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sambench.reports import made, speed, speed_made, warnings
 from sambench.reports.cells import Entry
+from sambench.reports.elsewhere import elsewhere
 from sambench.reports.figures.figure import Figure
 from sambench.reports.figures.speeds import draw_speed, is_figure_1
 from sambench.reports.figures.style import model_looks
@@ -40,6 +41,8 @@ class Content:
     """What a reader must know before any number."""
     facts: dict[str, list[str]]
     """The summary of the header: a word to its distinct values."""
+    elsewhere: tuple[Grid, ...]
+    """What other papers print of the same."""
     grids: tuple[Grid, ...]
     """How the numbers were made."""
     commands: tuple[str, ...]
@@ -66,6 +69,7 @@ def content_of(entries: Sequence[Entry], wanted: Sequence[Wanted] = ()) -> Conte
         sections=tuple(_sections(entries, speeds, others, wanted)),
         warnings=(*warnings.warnings(others), *speed.warnings(speeds)),
         facts=_facts(entries),
+        elsewhere=tuple(elsewhere(entries)),
         grids=(*made.describe(entries), *speed_made.describe(speeds)),
         commands=tuple(made.commands(entries)),
         unmeasured=tuple(unmeasured(entries)),

@@ -249,14 +249,22 @@ def _speeds(a: Entry, b: Entry, reader: Reader, about: dict[str, Any]) -> Iterat
     """Compare speeds; by the rounds that both ran, where they ran in turns."""
     surely = paired_rounds(a, b)
     about |= {"n_images": min(a.cell.n_images, b.cell.n_images), "n_instances": 0}
+    doubts = _doubts(a, b)
     for metric in reader.wanted(a, [name for name in a.cell.metrics if name in b.cell.metrics]):
         values = _values(metric, a.cell.metrics[metric.name], b.cell.metrics[metric.name])
-        found = surely.get(metric.name)
-        if found is None or values["difference"] is None:
-            yield Difference(**about, **values)
+        found, difference = surely.get(metric.name), values["difference"]
+        if found is None or difference is None:
+            yield Difference(**about, **values, note="; ".join(doubts) or None)
             continue
-        difference = values["difference"]
         interval = [difference - found.reach, difference + found.reach]
-        yield Difference(
-            **about, **values, interval=interval, p=found.p, note=f"{found.rounds} rounds that both ran"
-        )
+        note = "; ".join([f"interval and p by {found.rounds} rounds that both ran", *doubts])
+        yield Difference(**about, **values, interval=interval, p=found.p, note=note)
+
+
+def _doubts(a: Entry, b: Entry) -> list[str]:
+    """Say in a word which marks the measurements have; the report says of each what it means."""
+    found = []
+    for label, entry in zip(labels(a, b), (a, b), strict=True):
+        if marks := [mark.split(":")[0] for mark in entry.cell.provenance.get("marks") or []]:
+            found.append(f"{label} is {', '.join(marks)}")
+    return found

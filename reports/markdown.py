@@ -24,6 +24,7 @@ def render(content: Content) -> str:
     if content.unmeasured:
         parts.append("Of the paper, nothing was measured of:")
         parts.append("\n".join(f"- {escape(title)}" for title in content.unmeasured))
+    parts += [_grid(grid) for grid in content.elsewhere]
     parts.append("## How these numbers were made")
     parts += [_grid(grid) for grid in content.grids]
     if content.commands:

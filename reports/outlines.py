@@ -34,14 +34,25 @@ def outline(mask: np.ndarray) -> str:
     contours, _ = cv2.findContours(twice, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     found, left = [], MOST_POINTS
     for contour in sorted(contours, key=cv2.contourArea, reverse=True):
-        # Without what no eye sees; coordinates are at twice the size, between the pixels' centres.
-        points = cv2.approxPolyDP(contour, 1.2, True)[:left, 0] / 2 + 0.25
+        points = _simplified(contour, left)
         left -= len(points)
         if len(points) >= 3:
             found.append("M" + "L".join(f"{x:.4g} {y:.4g}" for x, y in points.tolist()) + "Z")
         if left < 3:
             break
     return "".join(found)
+
+
+def _simplified(contour: np.ndarray, most: int) -> np.ndarray:
+    """Return the corners of a contour found at twice the size, (P, 2) in pixels, at most so many.
+
+    At first what no eye sees is left out; a contour of more corners is drawn more coarsely.
+    """
+    finest = 1.2
+    while len(points := cv2.approxPolyDP(contour, finest, True)) > most:
+        finest *= 2
+    corners: np.ndarray = points[:, 0] / 2 + 0.25  # between the pixels' centres
+    return corners
 
 
 def bounds(mask: np.ndarray) -> Box | None:
@@ -56,7 +67,8 @@ def view_around(boxes: Iterable[Box], size: tuple[int, int]) -> Box:
     found = np.array([[x, y, x + w, y + h] for x, y, w, h in boxes])
     if not len(found):
         return 0, 0, width, height
-    x0, y0, x1, y1 = *found[:, :2].min(axis=0), *found[:, 2:].max(axis=0)
+    x0, y0 = found[:, :2].min(axis=0).tolist()
+    x1, y1 = found[:, 2:].max(axis=0).tolist()
     margin = MARGIN * max(x1 - x0, y1 - y0)
     left, right = _widened(x0 - margin, x1 + margin, width)
     top, bottom = _widened(y0 - margin, y1 + margin, height)

@@ -111,7 +111,7 @@ def unmeasured(entries: Sequence[Entry]) -> list[str]:
 
 def _build(spec: _Spec, entries: Sequence[Entry]) -> Table:
     asked = [[e for e in entries if _answers(e, question)] for question in spec.questions]
-    of_paper = dict.fromkeys(m for q in spec.questions for m in published.models_of(*_block(q)))
+    of_paper = dict.fromkeys(m for question in spec.questions for m in _printed(question))
     own = dict.fromkeys(e.cell.model for its in asked for e in its if e.cell.status == "done")
     models = sorted({**of_paper, **own}, key=lambda m: (m not in of_paper, model_rank(m)))
     notes = Notes()
@@ -130,6 +130,13 @@ def _build(spec: _Spec, entries: Sequence[Entry]) -> Table:
         notes=tuple(notes.texts),
         source="arXiv 2402.05008",
     )
+
+
+def _printed(question: Question) -> list[str]:
+    """Return the models of which the paper prints the number."""
+    block, metric = _block(question), question.column.metric
+    found = {model: published.lookup(*block, model) for model in published.models_of(*block)}
+    return [model for model, paper in found.items() if paper and metric in paper.printed]
 
 
 def _block(question: Question) -> tuple[str, str]:

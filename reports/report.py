@@ -31,7 +31,7 @@ class Asked:
     Attributes:
         forms: in which figures are files too, of `reports.pieces.FORMS`.
         gallery: how many objects the page shows with their masks, of each kind; the images go into it.
-        figures: of accuracy against speed, ``X,SUITE:DATASET.METRIC`` each, instead of the usual ones.
+        figures: of accuracy against speed, ``X,SUITE:DATASET.METRIC`` each, beside the usual ones.
     """
 
     forms: tuple[str, ...] = ()
@@ -80,14 +80,16 @@ def _made(runs: Sequence[Path], asked: Asked) -> dict[str, bytes]:
     if three is not None:
         found["figures/figure-3.png"] = three
     pairs = compare.compare(entries, metrics=compared_metrics(content))
-    found["report.html"] = page.render(content, shown, pairs, three).encode(errors="replace")
+    any_pair = pairs.rows or pairs.refused or pairs.unpaired
+    html = page.render(content, shown, pairs if any_pair else None, three)
+    found["report.html"] = html.encode(errors="replace")
     found["report.md"] = markdown.render(content).encode(errors="replace")
     return found
 
 
 def _remove_others(out: Path, made: Collection[str]) -> None:
     """Remove the tables and figures that an earlier report wrote and this one did not."""
-    listing = out / "figures" / ".report.json"
+    listing = out / "tables" / "_files.json"
     try:
         before = [str(path) for path in json.loads(listing.read_bytes())]
     except (OSError, ValueError, TypeError):

@@ -180,7 +180,7 @@ def _table(
     return Table(
         kind="speed",
         name=unused_name(" ".join(filter(None, ["throughput", title, device, part])), names),
-        title=f"Throughput: {title}" + (f": {part.lower()}" if part else ""),
+        title=f"Throughput: {title}" + (f": {part[0].lower()}{part[1:]}" if part else ""),
         about=ABOUT[headline] + (f" {_order(rows)}".rstrip() if headline and not part else ""),
         columns=columns,
         rows=tuple(rows),

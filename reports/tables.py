@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import re
 from collections.abc import Collection, Iterable, Sequence
@@ -57,7 +58,7 @@ def _of_suite(suite: str, dataset: str, entries: Sequence[Entry], names: set[str
         metrics = [metric for metric in about.metrics if metric.part == part]
         columns = _columns(suite, dataset, metrics, entries)
         for some in (tuple(columns[i : i + MOST_COLUMNS]) for i in range(0, len(columns), MOST_COLUMNS)):
-            title = f"{about.title}: {part.lower()}" if part else about.title
+            title = f"{about.title}: {part[0].lower()}{part[1:]}" if part else about.title
             name = unused_name(" ".join(filter(None, [suite, dataset, part])), names)
             tables.append(_build(suite, dataset, entries, some, Heading(name, title, part)))
     return tables
@@ -232,6 +233,7 @@ def _about(suite: str, entries: Sequence[Entry]) -> About:
     if recorded := next((e.cell.about for e in entries if e.cell.about is not None), None):
         return recorded
     if suite in SUITES:  # a run of before suites were recorded
-        return suite_class(suite).about()
+        with contextlib.suppress(ImportError):  # where models cannot run, metrics have their names alone
+            return suite_class(suite).about()
     names = dict.fromkeys(m for e in entries for m in e.cell.metrics)
     return About(suite, tuple(Metric(name, name, "", higher_is_better=True) for name in names))

@@ -94,7 +94,7 @@ def check(wanted: Iterable[Wanted], entries: Sequence[Entry]) -> None:
             known = _numbers(m for cell in done if cell.suite == SPEED for m in _measured(cell.metrics))
             raise SambenchError(
                 f"--figure {str(one)!r}: no run has a throughput with {one.x}; "
-                + (f"measured were {known}." if known else "add a run of 'sambench bench'.")
+                + (f"measured were {known}." if known else "add a run of 'sambench throughput'.")
             )
         places = {f"{cell.suite}:{cell.dataset}" for cell in done if cell.suite != SPEED}
         here = [cell for cell in done if (cell.suite, cell.dataset) == (one.suite, one.dataset)]

@@ -30,7 +30,8 @@ def boundaries(titles: Mapping[str, str]) -> Iterator[Metric]:
             own, group = (title, objects) if several else (objects, "")
             yield Metric(sized(name, size), own, group=group, part="Boundary IoU")
     for name, title in titles.items():
-        yield from averages(name, title if len(titles) > 1 else "", "Boundary IoU")
+        part = "Other averages of the boundary IoU"
+        yield from averages(name, title if len(titles) > 1 else "", part)
 
 
 def calibrations(titles: Mapping[str, str]) -> Iterator[Metric]:

@@ -56,13 +56,11 @@ def compare(
 
     Numbers made under other protocols, annotations or boxes are not subtracted; what differs is said.
 
-    **Examples**
+    **Example**: sambench compare runs/coco
 
-    sambench compare runs/coco
+    **Example**: sambench compare runs/coco --models efficientvit_sam_l0,sam_vit_b --suite click --all
 
-    sambench compare runs/coco --models efficientvit_sam_l0,sam_vit_b --suite click --all
-
-    sambench compare runs/before runs/after --fail-if "miou < -0.2" --json
+    **Example**: sambench compare runs/before runs/after --fail-if "miou < -0.2" --json
     """
     from sambench.harness.cli.compare_tables import refusals, show_differences
     from sambench.harness.cli.gate import Gate

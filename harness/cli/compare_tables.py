@@ -130,9 +130,12 @@ def _beneath(rows: Sequence[Difference]) -> Iterator[str]:
     if times:
         said = ", ".join(f"{label} {figures(seconds)}" for label, seconds in times.items())
         yield f"Seconds of a prediction an image, by the runs' own stopwatches (no benchmark): {said}."
-    for (a, b), row in pairs.items():
-        if row.note:
-            yield f"{a} and {b}: {row.note}."
+    said_of: dict[tuple[str, str], dict[str, None]] = {}
+    for row in rows:
+        said_of.setdefault(_models(row), {}).update(dict.fromkeys((row.note or "").split("; ")))
+    for (a, b), notes in said_of.items():
+        if text := "; ".join(filter(None, notes)):
+            yield f"{a} and {b}: {text}."
 
 
 def _seconds(row: Difference) -> tuple[tuple[str, float | None], ...]:

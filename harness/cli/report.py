@@ -21,8 +21,8 @@ def report(
         typer.Option(
             min=0,
             metavar="N",
-            help="Show N objects of each kind with their masks: worst, best, most disagreed on; and the paper's "
-            "figure 3. The images go into the page: mind their licence.",
+            help="Show N objects of each kind with their masks: worst, best, most disagreed on; and the "
+            "paper's figure 3. The images go into the page: mind their licence.",
         ),
     ] = 0,
     figure: Annotated[
@@ -30,7 +30,7 @@ def report(
         typer.Option(
             metavar="X,SUITE:DATASET.METRIC",
             help="Draw this accuracy against this number of speeds, such as img_s,gt_box:coco.miou or "
-            "params_m,det_box:coco/vitdet.ap; repeatable. By default throughput and what was measured.",
+            "params_m,det_box:coco/vitdet.ap; repeatable; beside the usual ones.",
         ),
     ] = None,
 ) -> None:

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
 
 
-def dots_by_size(table: Table, metric: str, title: str, caption: str, salt: str, looks: Looks) -> Figure:
-    """Draw a metric overall and by size: a row a model, a panel a size.
+def dots_by_size(
+    table: Table, metric: str, title: str, caption: str, salt: str, looks: Looks
+) -> Figure | None:
+    """Draw a metric overall and by size: a row a model, a panel a size; ``None`` where it has but one number.
 
     Args:
         table: which may lack some of the sizes.
@@ -51,8 +53,8 @@ def dots_by_size(table: Table, metric: str, title: str, caption: str, salt: str,
         canvas.supxlabel("percent", fontsize=9, color=MUTED)
         panels[0].set_ylim(-0.6, len(rows) - 0.4)
 
-    if not rows:
-        return Figure(title, "", "No number was measured.")
+    if len(places) < 2:
+        return None
     drawing = Drawing(paint, (WIDTH, 0.7 + row_height(rows) * len(rows)), salt)
     return Figure(title, words + key(rows), drawing=drawing)
 

@@ -27,7 +27,7 @@ _FORMS: dict[str, dict[str, Any]] = {  # nothing that changes from day to day go
     "pdf": {"metadata": dict.fromkeys(("CreationDate", "Creator", "Producer"))},
     "png": {"metadata": {"Software": None}, "dpi": DPI, "facecolor": "white"},
 }
-_FONTS = {"pdf.fonttype": 42, "svg.fonttype": "path"}
+_FONTS: Any = {"pdf.fonttype": 42, "svg.fonttype": "path"}
 """In files: PDF has the font within (TrueType, which journals take), SVG the outlines of its letters."""
 
 
@@ -81,7 +81,7 @@ class Figure:
         return _render(self.drawing, form, _FONTS)
 
 
-def _render(drawing: Drawing, form: str, changes: dict[str, Any]) -> bytes:
+def _render(drawing: Drawing, form: str, changes: Any) -> bytes:
     import matplotlib
     from matplotlib.figure import Figure as Canvas
 
@@ -114,7 +114,7 @@ def _small(tag: str) -> str:
     tag = re.sub(r" transform=\"rotate\(-?0 [^\"]*\"|font-family: [^;]*; ", "", tag)
     tag = re.sub(r"(\d\.\d\d)\d+", r"\1", tag)
     tag = re.sub(r"(\d)\.00(?!\d)", r"\1", tag)
-    tag = re.sub(r" ?\n?([MLCQz]) ", r"\1", tag) if tag.startswith("<path") else tag
+    tag = re.sub(r'(?<= d=")[^"]*', lambda d: re.sub(r"\s*([MLCQz])\s*", r"\1", d[0].strip()), tag)
     for name, color in VARIABLES.items():
         tag = tag.replace(color, f"var(--{name})")
     return tag

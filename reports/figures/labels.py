@@ -13,6 +13,7 @@ from sambench.reports.model import Row
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.transforms import Transform
 
 LONGEST = 28  # most characters on a line of a label
 _GLUE = "\N{NO-BREAK SPACE}"
@@ -110,7 +111,7 @@ def name_ends(axes: Axes, ends: Sequence[End], line: float) -> None:
         )
 
 
-def _beside(axes: Axes, points: float = 22) -> object:
+def _beside(axes: Axes, points: float = 22) -> Transform:
     """Return coordinates that stand some points to the right of the data's."""
     from matplotlib.transforms import ScaledTranslation
 

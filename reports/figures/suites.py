@@ -32,11 +32,9 @@ def draw_figures(table: Table, salt: str, looks: Looks) -> list[Figure]:
     if not table.done:
         return []
     metrics = {column.metric for column in table.columns}
-    found = [
-        dots_by_size(table, metric, *words, f"{salt}-{metric}", looks)
-        for metric, words in BY_SIZE.items()
-        if {metric, f"{metric}_large"} <= metrics
-    ]
+    sized = (metric for metric in BY_SIZE if {metric, f"{metric}_large"} <= metrics)
+    dots = (dots_by_size(table, metric, *BY_SIZE[metric], f"{salt}-{metric}", looks) for metric in sized)
+    found = [figure for figure in dots if figure]
     if {"miou", "miou_large"} <= metrics:
         found += [iou_by_size(table, f"{salt}-size", looks), distribution(table, f"{salt}-iou", looks)]
     if {"miou_1", "miou_1_large"} <= metrics:

@@ -68,6 +68,10 @@ def _letter(c: str) -> str:
 
 
 def _caption(table: Table) -> str:
+    """Return the title; a number that the paper gave its table would stand beside LaTeX's own."""
+    if table.kind == "paper":
+        number, _, title = table.title.partition(": ")
+        return f"{title[:1].upper()}{title[1:]} ({number} of the EfficientViT-SAM paper)."
     return table.title + (f" on {table.on}" if table.on else "") + "."
 
 
@@ -97,8 +101,7 @@ def _row(row: Row, columns: Sequence[Column]) -> list[str]:
     marks = f"$^{{{','.join(map(str, row.notes))}}}$" if row.notes else ""
     name, said = escape(row.name) + marks, escape(", ".join(row.said))
     if row.status:
-        why = escape(f"{row.status}: {row.reason}")
-        first = rf"{name} & \multicolumn{{{len(columns)}}}{{l}}{{{why}}} \\"
+        first = rf"{name} & \multicolumn{{{len(columns)}}}{{l}}{{{escape(row.status)}}} \\"
         return [first, *([rf"\quad{{\scriptsize {said}}} \\"] if said else [])]
     pairs = list(zip(row.values, columns, strict=True))
     lines = [[_measured(v, c) for v, c in pairs], [_interval(v, c) for v, c in pairs]]
@@ -129,8 +132,7 @@ def _published(value: Value, column: Column) -> str:
     if value.published is None:
         return ""
     delta = "" if value.delta is None else f", ${escape(column.difference(value.delta))}$"
-    printed = f"{column.published or 'paper'} {column.write_published(value.published)}"
-    return rf"{{\scriptsize {escape(printed)}{delta}}}"
+    return rf"{{\scriptsize ({escape(column.write_published(value.published))}{delta})}}"
 
 
 def _legend(table: Table) -> list[str]:
@@ -138,6 +140,11 @@ def _legend(table: Table) -> list[str]:
     shown = {value.verdict for row in table.rows for value in row.values if value.measured is not None}
     said = [escape(table.about)] if table.about else []
     marks = [f"${MARKS[word]}$ {word}" for word in MARKS if word in shown]
+    if table.any_published:
+        marks.append(
+            "in brackets the published number, and measured minus published where both are comparable"
+        )
     said += ["; ".join(marks) + "."] if marks else []
     said += [f"$^{{{n}}}$ {escape(note)}" for n, note in enumerate(table.notes, start=1)]
+    said += [escape(f"{row.name}, {row.status}: {row.reason}.") for row in table.rows if row.status]
     return [r"\par\smallskip{\footnotesize\raggedright " + r"\par ".join(said) + r"\par}"] if said else []

@@ -62,9 +62,9 @@ def _average(weights: np.ndarray, counts: np.ndarray, objects: np.ndarray) -> np
         counts: (P, R), how many results there are up to each and with it; is written over.
         objects: (R,).
     """
-    found = running(np.add, weights)
+    found = _running(np.add, weights)
     precision = np.divide(found, np.maximum(counts, 1, out=counts), out=counts)
-    running(np.maximum, precision[::-1])
+    _running(np.maximum, precision[::-1])
     recall = np.divide(np.multiply(found, 100, out=found), np.maximum(objects, 1), out=found)
     reached = _reached(recall, objects)
     reached[1:] -= reached[:-1].copy()
@@ -103,7 +103,7 @@ def _put_right(
             off[place] += drawn[image[row]]
         else:
             off[place] -= drawn[image[row]]
-    counts[later[0] :] += running(np.add, off)
+    counts[later[0] :] += _running(np.add, off)
 
 
 def _sums(drawn: np.ndarray, image: np.ndarray, ends: np.ndarray) -> np.ndarray:
@@ -122,7 +122,7 @@ def _sums(drawn: np.ndarray, image: np.ndarray, ends: np.ndarray) -> np.ndarray:
     return sums
 
 
-def running(step: np.ufunc, rows: np.ndarray) -> np.ndarray:
+def _running(step: np.ufunc, rows: np.ndarray) -> np.ndarray:
     """Make each row of (N, R) the sum, or the largest, of all up to it, in place."""
     if rows.shape[1] <= _FEW:
         return step.accumulate(rows, axis=0, out=rows)

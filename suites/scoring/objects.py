@@ -83,10 +83,9 @@ class Objects(Evidence):
         sums, counts, scales = self._sums
         with np.errstate(divide="ignore", invalid="ignore"):
             means = scales * ((drawn @ sums) / (drawn @ counts))
-        for name in self.averaged:
-            averages = self._over_images(drawn, name), self._over_categories(drawn, name)
-            means = np.column_stack([means, *averages])
-        return means
+        over_categories = self._over_categories(drawn)
+        averages = [(self._over_images(drawn, name), over_categories[name]) for name in self.averaged]
+        return np.column_stack([means, *(one for both in averages for one in both)])
 
     def shared(self, other: Self) -> Self:
         """Return this with the objects alone that the other has too, in the order of both."""
@@ -140,24 +139,42 @@ class Objects(Evidence):
             own = np.where(there, sums / counts, 0)
             return column.scale * ((drawn @ own) / (drawn @ there.astype(np.float64)))
 
-    def _over_categories(self, drawn: np.ndarray, name: str) -> np.ndarray:
-        """Average the categories' own means; one without an object in a draw is none of it."""
-        column = self._column(name)
-        places = self._images[1]
-        members = self.groups[:, column.group]
+    def _over_categories(self, drawn: np.ndarray) -> dict[str, np.ndarray]:
+        """Average the categories' own means, (R,) a name; one without an object in a draw is none of it."""
+        often = np.ascontiguousarray(drawn.T)  # a row an image, for a category is in few of them
+        found: dict[str, np.ndarray] = {}
+        for columns, categories in self._categories:
+            means, there = np.zeros((len(columns), len(drawn))), np.zeros(len(drawn))
+            for places, parts in categories:
+                count, *sums = parts @ often[places]
+                means += np.divide(sums, count, out=np.zeros_like(means), where=count > 0)
+                there += count > 0
+            with np.errstate(divide="ignore", invalid="ignore"):
+                means /= there
+            found |= {column.name: column.scale * mean for column, mean in zip(columns, means, strict=True)}
+        return found
+
+    @cached_property
+    def _categories(self) -> list[tuple[list[Column], list[tuple[np.ndarray, np.ndarray]]]]:
+        """Columns to average over categories, those of one group of objects together, with its categories.
+
+        A category has the places of its images (P,), and of each its objects and sums (1 + columns, P).
+        """
+        together: dict[int, list[Column]] = {}
+        for name in self.averaged:
+            together.setdefault(self._column(name).group, []).append(self._column(name))
+        return [(columns, self._by_category(group, columns)) for group, columns in together.items()]
+
+    def _by_category(self, group: int, columns: list[Column]) -> list[tuple[np.ndarray, np.ndarray]]:
+        members = self.groups[:, group]
         if not members.any():
-            return np.full(len(drawn), np.nan)
-        # Few categories are in an image: pairs of both are a fraction of a table of all.
-        pairs, where = np.unique(
-            np.stack([self.category[members], places[members]]), axis=1, return_inverse=True
-        )
-        sums, counts = _added(where, self.values[members, column.value], pairs.shape[1])
-        starts = np.flatnonzero(np.diff(pairs[0], prepend=pairs[0, 0] - 1))
-        often = drawn[:, pairs[1]]
-        total, there = (np.add.reduceat(often * part, starts, axis=1) for part in (sums, counts))
-        means = np.divide(total, there, out=np.zeros_like(total), where=there > 0)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return column.scale * (means.sum(axis=1) / (there > 0).sum(axis=1))
+            return []
+        of = np.stack([self.category[members], self._images[1][members]])
+        pairs, where = np.unique(of, axis=1, return_inverse=True)
+        added = [_added(where, self.values[members, column.value], pairs.shape[1]) for column in columns]
+        parts = np.stack([added[0][1], *(sums for sums, _ in added)])
+        starts = np.flatnonzero(np.diff(pairs[0])) + 1
+        return list(zip(np.split(pairs[1], starts), np.split(parts, starts, axis=1), strict=True))
 
 
 def _added(where: np.ndarray, values: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:

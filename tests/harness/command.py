@@ -135,7 +135,8 @@ def rows_of(out: Path, cell: dict[str, Any]) -> list[dict[str, Any]]:
 def assert_nothing_half_written(out: Path) -> None:
     """Whatever is in a run's folder is whole, but for locks; nothing at all will do."""
     files = [file for file in out.rglob("*") if file.is_file() and file.suffix != ".lock"]
-    unknown = [f for f in files if f.suffix not in (".parquet", ".json", ".html", ".md") or f.name[0] == "."]
+    known = (".parquet", ".npz", ".json", ".html", ".md", ".tex", ".csv", ".pdf", ".svg", ".png")
+    unknown = [f for f in files if f.suffix not in known or f.name[0] == "."]
     assert unknown == []
     for file in files:
         if file.suffix == ".parquet":

@@ -32,7 +32,8 @@ def record(number: int) -> dict[str, Any]:
     ids |= {"category_id": 1, "category": None}
     sizes = {"area": 3.5 * number, "size": "small", "mask_area": 4 * number, "iscrowd": False}
     prompt = {"box": [0.0, 0.0, 2.0, 3.5], "points": None, "labels": None}
-    answer = {"segmentation": "{}", "iou": 1 / (number + 1), "pred_iou": 0.5, "choice": 0}
+    answer = {"segmentation": "{}", "iou": 1 / (number + 1), "boundary_iou": 0.25}
+    answer |= {"pred_iou": 0.5, "choice": 0}
     return ids | sizes | prompt | answer
 
 

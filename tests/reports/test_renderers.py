@@ -116,9 +116,10 @@ def test_latex_has_every_number(tables):
             if value.measured is not None:
                 assert latex.escape(column.write(value.measured)) in text, (row.name, column)
             if value.published is not None:
-                assert f"{column.published or 'paper'} {column.write_published(value.published)}" in text
+                assert f"({latex.escape(column.write_published(value.published))}" in text
             if value.delta is not None:
-                assert f"${latex.escape(column.difference(value.delta))}$" in text
+                printed = latex.escape(column.write_published(value.published))
+                assert f"({printed}, ${latex.escape(column.difference(value.delta))}$)" in text
 
 
 def need(tool: str) -> None:

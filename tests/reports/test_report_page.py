@@ -220,7 +220,7 @@ def test_a_difference_that_is_one_is_never_written_as_none(content):
     heads, cells = read.rows("sginw-sginw-gdino")["Model"], row_of(read, "sginw-sginw-gdino", "SAM-ViT-H")
     found = dict(zip(heads, cells, strict=True))
     assert found["Mean of 25"] == "48.7 paper 48.7 = reproduced 0.0"
-    assert found["Elephants"] == "77.9 paper 77.9 \u2260 differs +0.02"  # of 77.91
+    assert found["Elephants"] == "77.9 paper 77.91 \u2260 differs +0.02"
 
 
 def test_paired_differences_are_listed_by_metric(content):

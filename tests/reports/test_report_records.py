@@ -1,12 +1,15 @@
 """IoUs out of records, those of runs from before records kept masks too."""
 
+import math
+
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-from fake_runs import cell, write_run
+from fake_runs import PAPER, cell, write_run
 
 from sambench.harness.shards import encode_shard
 from sambench.reports.cells import read_runs
-from sambench.reports.records import read_iou
+from sambench.reports.records import read_iou, read_scored
 from sambench.suites.registry import suite_class
 
 BEFORE = {  # the columns of records that kept no masks
@@ -51,3 +54,36 @@ def test_records_of_before_they_kept_masks_are_read_as_those_of_today(tmp_path, 
         (entry,) = read_runs([run])
         found.append(read_iou(entry).tolist())
     assert found == [iou, iou]
+
+
+def test_sizes_go_by_the_area_of_the_protocol_and_objects_without_an_iou_are_passed_over(tmp_path):
+    rows = {
+        "image_id": [7, 7, 8],
+        "area": [16.0, 25.0, 36.0],
+        "mask_area": [9, 25, 4],
+        "iou": [0.5, None, 0.75],
+        "pred_iou": [0.25, 0.5, None],
+    }
+    sizes = {"ann": [4, 6], "mask": [3, 2]}
+    for source, expected in sizes.items():
+        protocol = {**PAPER, "area_source": source}
+        run = write_run(tmp_path / source, [cell(records="records", protocol=protocol)])
+        (run / "records").mkdir()
+        pq.write_table(pa.table(rows), run / "records" / "00000-of-00001.parquet")
+        found = read_scored(read_runs([run])[0])
+        assert (found.size.tolist(), found.image.tolist()) == (expected, [7, 8])
+        assert found.iou.tolist() == [0.5, 0.75]
+        assert found.predicted[0] == 0.25
+        assert math.isnan(found.predicted[1])
+
+
+def test_a_click_that_ended_early_keeps_its_last_answers(tmp_path):
+    run = write_run(tmp_path, [cell(suite="click", records="records")])
+    (run / "records").mkdir()
+    rows = {"iou": [[0.5], [0.25, 0.5, 0.75], []], "pred_iou": [[0.9], [0.1, 0.2, 0.3], [0.5]]}
+    pq.write_table(pa.table(rows), run / "records" / "00000-of-00001.parquet")
+    found = read_scored(read_runs([run])[0])
+    assert found.iou.tolist() == [[0.5, 0.5, 0.5], [0.25, 0.5, 0.75]]
+    assert found.predicted.tolist() == [[0.9, 0.9, 0.9], [0.1, 0.2, 0.3]]
+    assert found.image.tolist() == [0, 0]
+    assert all(math.isnan(size) for size in found.size)

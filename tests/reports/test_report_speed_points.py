@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -155,3 +156,138 @@ def test_boxes_take_the_place_where_no_detectors_are_measured(tmp_path):
     found = points(tmp_path, boxes, fast(), fast("sam_vit_h", 2.0))
     assert (found.wanted.metric, [p.accuracy for p in found.shown]) == ("miou", [70.0])
     assert found.left_out == ("SAM-ViT-H, tensorrt fp16, batch 16",)
+
+
+OWN = {"dataset": "leaves", "n_images": 30, "n_instances": 90}
+EAGER = {"engine": "eager", "precision": "fp32"}
+
+
+def own(model: str = L0, miou: float = 60.0, **changes: Any) -> CellResult:
+    """mIoU from boxes on a data set of one's own."""
+    said = provenance(model=model) | {"annotations": {"sha256": "a" * 64, "count": 90}}
+    metrics = {"miou": miou, "miou_small": miou - 9}
+    given = {**OWN, "metrics": metrics, "intervals": {"miou": [miou - 1, miou + 2]}, "provenance": said}
+    return cell(model, **{**given, **changes})
+
+
+def speeds(*models: str) -> list[CellResult]:
+    return [fast(model, 80.0 - 10 * n, dataset="leaves", **EAGER) for n, model in enumerate(models)]
+
+
+def test_a_data_set_of_ones_own_stands_beside_the_speeds(tmp_path):
+    table, entries = split(tmp_path, own(), own("mobile_sam", 55.0), *speeds(L0, "mobile_sam", "sam_vit_h"))
+    (found,) = best_points(table, entries)
+    assert (found.of_paper, str(found.wanted)) == (False, "img_s,gt_box:leaves.miou")
+    shown = {p.row.model: (p.speed, p.accuracy, p.rounds, p.interval) for p in found.shown}
+    assert shown == {
+        L0: (80.0, 60.0, (79.0, 82.0), (59.0, 62.0)),
+        "mobile_sam": (70.0, 55.0, (69.0, 72.0), (54.0, 57.0)),
+    }
+    assert found.left_out == ("SAM-ViT-H, eager fp32, batch 16",)
+    assert [point.row.model for point in found.front] == [L0]
+    (figure,) = draw_speed(table, entries, "s", model_looks(row.model for row in table.rows))
+    assert "on 30 images of leaves, protocol paper." in figure.caption
+    assert "A100" not in figure.caption
+
+
+def test_a_single_point_is_no_figure(tmp_path):
+    table, entries = split(tmp_path, own(), *speeds(L0))
+    stand_in = best_points(table, entries)
+    assert [(points.of_paper, len(points.shown)) for points in stand_in] == [(True, 1)]  # beside the paper's
+    unpublished = {"model": "tiny_sam", **EAGER}
+    assert best_points(*split(tmp_path, own("tiny_sam"), fast(**unpublished))) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"n_images": 29}, "MobileSAM (other images)"),
+        ({"partial": {"limit": 30, "of": 99, "seed": 1}}, "MobileSAM, 30 of 99 images (other images)"),
+        ({"protocol": STRICT}, "MobileSAM (another protocol)"),
+        (
+            {"provenance": provenance(model="mobile_sam") | {"annotations": {"sha256": "b" * 64}}},
+            "MobileSAM (other annotations)",
+        ),
+        ({"provenance": provenance("random")}, "MobileSAM, random weights"),
+    ],
+)
+def test_what_was_measured_on_something_else_is_left_out_and_said(tmp_path, changes, why):
+    models = (L0, "mobile_sam", "sam_vit_h")
+    cells = [own(L0), own("mobile_sam", 61.0, **changes), own("sam_vit_h", 62.0), *speeds(*models)]
+    (found,) = best_points(*split(tmp_path, *cells))
+    assert [p.row.model for p in found.shown] == ["sam_vit_h", L0]
+    assert found.unmatched == (why,)
+
+
+def test_two_protocols_of_the_same_models_are_one_figure_of_one_of_them(tmp_path):
+    models = (L0, "mobile_sam")
+    strict = [own(model, 40.0, protocol=STRICT) for model in models]
+    (found,) = best_points(*split(tmp_path, *(own(model) for model in models), *strict, *speeds(*models)))
+    assert [p.accuracy for p in found.shown] == [60.0, 60.0]
+    assert found.unmatched == ()
+
+
+def test_any_number_goes_across_and_the_better_one_is_that_of_its_kind(tmp_path):
+    cells = [own(), fast(dataset="leaves", **EAGER), fast(img_s=40.0, batch=1, dataset="leaves", **EAGER)]
+    table, entries = split(tmp_path, *cells)
+    wanted = Wanted("latency_ms_p50", "gt_box", "leaves", "miou_small")
+    (point,) = accuracy_against(table, entries, wanted).shown
+    assert (point.speed, point.accuracy, point.interval, point.rounds) == (25.0, 51.0, None, None)
+    figures = draw_speed(table, entries, "s", model_looks([L0]), [wanted])
+    assert figures[-1].title.startswith(
+        "gt_box: miou_small on leaves against median latency of a batch, ms ("
+    )
+    assert "median latency of a batch, ms (logarithmic)" in figures[-1].svg
+
+
+def test_what_was_asked_for_and_cannot_be_joined_says_so(tmp_path):
+    table, entries = split(tmp_path, own(engine="onnxruntime"), *speeds(L0))
+    wanted = Wanted("params_m", "gt_box", "leaves", "miou")
+    figure = draw_speed(table, entries, "s", model_looks([L0]), [wanted])[-1]
+    assert figure.svg == ""
+    assert "EfficientViT-SAM-L0, onnxruntime fp32 (weights, engine, precision" in figure.missing
+
+
+def test_a_speed_without_rounds_or_with_none_at_all_is_no_fault(tmp_path):
+    bare = fast(intervals={}, dataset="leaves", **EAGER)
+    dead = fast("mobile_sam", 1.0, metrics={"img_s": None}, dataset="leaves", **EAGER)
+    found = accuracy_against(
+        *split(tmp_path, own(), own("mobile_sam"), bare, dead), Wanted("img_s", "gt_box", "leaves", "miou")
+    )
+    assert [(p.row.model, p.rounds) for p in found.shown] == [(L0, None)]
+    assert len(found.left_out) == 1
+
+
+@pytest.mark.parametrize(
+    ("x_up", "y_up", "kept"),
+    [
+        (True, True, [1, 3, 4]),
+        (False, True, [0, 1]),
+        (True, False, [2, 4]),
+        (False, False, [0, 2]),
+    ],
+)
+def test_the_front_is_what_no_other_point_beats(x_up, y_up, kept):
+    #         0       1       2       3       4       5
+    points = [(1, 4), (2, 9), (3, 1), (5, 7), (9, 3), (4, 6)]
+    assert pareto(points, x_up, y_up) == kept
+
+
+def test_equal_points_are_on_the_front_together_and_a_tie_one_way_is_decided_the_other():
+    assert pareto([(2, 2), (2, 2), (2, 1), (1, 2)], x_up=True, y_up=True) == [0, 1]
+    assert pareto([], x_up=True, y_up=True) == []
+
+
+def test_the_front_is_drawn_of_what_was_measured_alone(tmp_path):
+    cells = [own(L0, 60.0), own("mobile_sam", 65.0), own("sam_vit_h", 50.0)]
+    table, entries = split(tmp_path, *cells, *speeds(L0, "mobile_sam", "sam_vit_h"))
+    (figure,) = draw_speed(table, entries, "s", model_looks(row.model for row in table.rows))
+    assert "Dashed: the Pareto front of what was measured." in figure.caption
+    (path,) = re.findall(r'd="M([^"]*)"[^>]*stroke-dasharray', figure.svg)
+    (x0, y0), (x1, y1), (x2, y2) = (map(float, place.split()) for place in path.split("L"))
+    assert (x0 == x1 < x2, y0 < y1 == y2) == (
+        True,
+        True,
+    )  # down first: at a speed in between, the slower fails
+    stand_in = points(tmp_path, ap(**TRT), fast(), fast("mobile_sam", 90.0))
+    assert [len(stand_in.shown), len(stand_in.front)] == [2, 1]
