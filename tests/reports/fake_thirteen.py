@@ -27,8 +27,7 @@ MODELS = (
 )
 PLACES = {
     **{(suite, "coco"): (5000, 36781) for suite in ("gt_box", "click", "everything")},
-    **{(suite, "lvis"): (19809, 244707) for suite in ("gt_box", "click")},
-    **{("det_box", f"coco/{boxes}"): (5000, 36781) for boxes in ("vitdet", "yolov8")},
+    ("det_box", "coco/vitdet"): (5000, 36781),
     ("sginw", "sginw/gdino"): (2000, 9000),
 }
 """Suite and data set to images and objects."""
