@@ -30,7 +30,11 @@ def warnings(entries: Sequence[Entry]) -> list[str]:
             where.append(f"{entry.cell.suite} on {entry.cell.dataset}")
     found += [f"{', '.join(dict.fromkeys(where))}: {sample}" for sample, where in samples.items()]
     for status in ("failed", "unfinished"):
-        if hit := [entry for entry in entries if entry.cell.status == status]:
-            named = "; ".join(f"{entry.label} ({entry.cell.suite}, {entry.cell.dataset})" for entry in hit)
+        hit: dict[str, list[str]] = {}
+        for entry in entries:
+            if entry.cell.status == status:
+                hit.setdefault(entry.label, []).append(f"{entry.cell.suite} on {entry.cell.dataset}")
+        if hit:
+            named = "; ".join(f"{label} ({', '.join(where)})" for label, where in hit.items())
             found.append(f"{status.capitalize()}: {named}.")
     return found
