@@ -6,7 +6,6 @@ import base64
 import io
 from collections.abc import Iterable
 
-import cv2
 import numpy as np
 from PIL import Image
 from pycocotools import mask as rle
@@ -30,6 +29,8 @@ def decode(coded: dict[str, object]) -> np.ndarray:
 
 def outline(mask: np.ndarray) -> str:
     """Return a mask (H, W) bool as an SVG path in pixels, to be filled by the even-odd rule."""
+    import cv2  # here, for most reports have no gallery
+
     twice = cv2.resize(mask.view(np.uint8), None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
     contours, _ = cv2.findContours(twice, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     found, left = [], MOST_POINTS
@@ -48,6 +49,8 @@ def _simplified(contour: np.ndarray, most: int) -> np.ndarray:
 
     At first what no eye sees is left out; a contour of more corners is drawn more coarsely.
     """
+    import cv2
+
     finest = 1.2
     while len(points := cv2.approxPolyDP(contour, finest, True)) > most:
         finest *= 2
@@ -57,6 +60,8 @@ def _simplified(contour: np.ndarray, most: int) -> np.ndarray:
 
 def bounds(mask: np.ndarray) -> Box | None:
     """Return the box around a mask's pixels; ``None`` where it has none."""
+    import cv2
+
     x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
     return (x, y, width, height) if width else None
 

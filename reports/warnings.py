@@ -33,8 +33,8 @@ def warnings(entries: Sequence[Entry]) -> list[str]:
         hit: dict[str, list[str]] = {}
         for entry in entries:
             if entry.cell.status == status:
-                hit.setdefault(entry.label, []).append(f"{entry.cell.suite}, {entry.cell.dataset}")
+                hit.setdefault(entry.label, []).append(f"{entry.cell.suite} on {entry.cell.dataset}")
         if hit:
-            named = "; ".join(f"{label} ({'; '.join(where)})" for label, where in hit.items())
+            named = "; ".join(f"{label} ({', '.join(where)})" for label, where in hit.items())
             found.append(f"{status.capitalize()}: {named}.")
     return found

@@ -19,7 +19,7 @@ from sambench.suites.metrics.sizes import size_of
 from sambench.suites.protocol import Protocol
 from sambench.suites.scoring.average_precision import Evaluator
 from sambench.suites.scoring.ground_truth import Style
-from sambench.suites.scoring.means import mean_iou
+from sambench.suites.scoring.means import objects_by_size, scores_of
 from sambench.suites.scoring.scores import About, Metric, Scores
 
 if TYPE_CHECKING:
@@ -204,10 +204,22 @@ def score_instances(
         others: averaged over objects alone, (n,) each.
         scales: what the mean of some is multiplied by, where that is not 100.
     """
-    columns = {name: records[name].to_numpy() for name in ("image_id", "ann_id", "category_id")}
+    image_id, ann_id, category_id = (
+        records[name].to_numpy() for name in ("image_id", "ann_id", "category_id")
+    )
     area = records[area_column(protocol)].to_numpy()
-    image_id = columns.pop("image_id")
-    return mean_iou(iou, image_id, area, protocol, **columns, others=others, scales=scales)
+    return scores_of(
+        objects_by_size(
+            iou,
+            image_id,
+            area,
+            protocol,
+            ann_id=ann_id,
+            category_id=category_id,
+            others=others,
+            scales=scales,
+        )
+    )
 
 
 def area_column(protocol: Protocol) -> str:

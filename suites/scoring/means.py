@@ -13,7 +13,20 @@ from sambench.suites.scoring.scores import Scores
 
 
 def mean_iou(
-    iou: Mapping[str, np.ndarray],
+    iou: Mapping[str, np.ndarray], image_id: np.ndarray, area: np.ndarray, protocol: Protocol
+) -> Scores:
+    """Average IoU over instances, overall and by size (see `objects_by_size` and `scores_of`)."""
+    return scores_of(objects_by_size(iou, image_id, area, protocol))
+
+
+def scores_of(objects: Objects) -> Scores:
+    """Return the means over objects whose groups are sizes: their intervals, and the objects of each size."""
+    counts = dict(zip(SIZES, objects.groups.sum(axis=0).tolist(), strict=True))
+    return Scores(objects.numbers(), objects.intervals(), counts, evidence=objects)
+
+
+def objects_by_size(
+    shares: Mapping[str, np.ndarray],
     image_id: np.ndarray,
     area: np.ndarray,
     protocol: Protocol,
@@ -22,40 +35,20 @@ def mean_iou(
     category_id: np.ndarray | None = None,
     others: Mapping[str, np.ndarray] | None = None,
     scales: Mapping[str, float] | None = None,
-) -> Scores:
-    """Average IoU over instances, overall and by size.
+) -> Objects:
+    """Put together what means over n objects are made of.
 
     Args:
-        iou: metric name to IoU of each object, (n,) in [0, 1]: ``{"miou": ...}``.
+        shares: metric name to a share of each object, (n,) in [0, 1], averaged over all (``name``), over
+            those of each size (``name_small``, ``name_medium``, ``name_large``), images and categories.
         image_id: (n,), for the resampling.
         area: (n,) square pixels, for the size.
         protocol: says where the bins end.
         ann_id: (n,), by which two models' objects are paired; their places by default.
-        category_id: (n,), for ``name_per_category``; without it neither that nor ``name_per_image`` is there.
+        category_id: (n,), without which there are no means over images and categories.
         others: metric name to other values of each object, (n,), averaged over all alone.
         scales: metric name to what its mean is multiplied by, where that is not 100.
-
-    Returns:
-        Metrics ``name``, ``name_small``, ``name_medium`` and ``name_large`` in percent, means over images and
-        categories, the others, all intervals (none from a single image), the number of objects of each size,
-        and the evidence of it all.
     """
-    evidence = objects_by_size(iou, image_id, area, protocol, ann_id, category_id, others or {}, scales or {})
-    counts = dict(zip(SIZES, evidence.groups.sum(axis=0).tolist(), strict=True))
-    return Scores(evidence.numbers(), evidence.intervals(), counts, evidence=evidence)
-
-
-def objects_by_size(
-    shares: Mapping[str, np.ndarray],
-    image_id: np.ndarray,
-    area: np.ndarray,
-    protocol: Protocol,
-    ann_id: np.ndarray | None = None,
-    category_id: np.ndarray | None = None,
-    others: Mapping[str, np.ndarray] | None = None,
-    scales: Mapping[str, float] | None = None,
-) -> Objects:
-    """Put together what means over objects are made of: overall and by size (see `mean_iou`)."""
     others, scales = others or {}, scales or {}
     named = {**shares, **others}
     columns = [

@@ -42,9 +42,9 @@ def objects(
         np.arange(n) if image is None else np.asarray(image),
         np.full(n, SMALL) if area is None else np.asarray(area),
         Protocol(),
-        np.arange(n) if ann_id is None else np.asarray(ann_id),
-        np.zeros(n, int),
-        {"pred_iou_error": 1 - values},
+        ann_id=np.arange(n) if ann_id is None else np.asarray(ann_id),
+        category_id=np.zeros(n, int),
+        others={"pred_iou_error": 1 - values},
     )
 
 

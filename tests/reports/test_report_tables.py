@@ -296,8 +296,8 @@ def test_warnings(tmp_path):
     assert found == [
         "Random weights: EfficientViT-SAM-L0. Numbers so marked say nothing about a model.",
         "gt_box on coco, click on coco: partial, 10 of 117 images (seed 0).",
-        "Failed: EfficientViT-SAM-XL1 (gt_box, coco).",
-        "Unfinished: EdgeSAM, random weights, 10 of 117 images (gt_box, coco).",
+        "Failed: EfficientViT-SAM-XL1 (gt_box on coco).",
+        "Unfinished: EdgeSAM, random weights, 10 of 117 images (gt_box on coco).",
     ]
     assert warnings(entries(tmp_path, cell())) == []
 

@@ -26,6 +26,7 @@ FULL = CellResult(
     status="failed",
     reason="out of memory",
     note="Computed by pycocotools.",
+    evidence="_evidence-0123.npz",
     counts={"small": 3, "crowd_dropped": 16},
     partial={"limit": 10, "of": 117, "seed": 0},
     records="records/abc",
