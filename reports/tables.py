@@ -57,10 +57,15 @@ def _of_suite(suite: str, dataset: str, entries: Sequence[Entry], names: set[str
     for part in dict.fromkeys(metric.part for metric in about.metrics):
         metrics = [metric for metric in about.metrics if metric.part == part]
         columns = _columns(suite, dataset, metrics, entries)
-        for some in (tuple(columns[i : i + MOST_COLUMNS]) for i in range(0, len(columns), MOST_COLUMNS)):
-            title = f"{about.title}: {part[0].lower()}{part[1:]}" if part else about.title
-            name = unused_name(" ".join(filter(None, [suite, dataset, part])), names)
-            tables.append(_build(suite, dataset, entries, some, Heading(name, title, part)))
+        name = " ".join(filter(None, [suite, dataset, part]))
+        title = f"{about.title}: {part[0].lower()}{part[1:]}" if part else about.title
+        for first in range(0, len(columns), MOST_COLUMNS):
+            some = tuple(columns[first : first + MOST_COLUMNS])
+            end = ", continued" if first else ""
+            heading = Heading(
+                unused_name(name, names), title + end, part + end.removeprefix(", " * (not part))
+            )
+            tables.append(_build(suite, dataset, entries, some, heading))
     return tables
 
 
