@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from command import call, cell_of, cells_of, ended, rows_of, shards_of, started
+from command import call, cell_of, cells_of, ended, flags, rows_of, shards_of, started, times
 from tiny_coco import TinyCoco, noise
 
 from sambench.adapters.base import Capabilities
@@ -20,6 +20,7 @@ from sambench.adapters.families.baselines import Box
 from sambench.adapters.spec import ModelSpec
 from sambench.harness import state, work
 from sambench.suites.gt_box import GtBox
+from sambench.suites.scoring.evidence import load
 
 RESTLESS = '''
 import os
@@ -465,3 +466,21 @@ def test_seeding_reaches_all_that_models_draw_from() -> None:
     one, again, other = (list(draws(*words)) for words in (("a", 1), ("a", 1), ("a", 2)))
     assert one == again
     assert all(a != b for a, b in zip(one, other, strict=True))
+
+
+def test_what_numbers_are_made_of_lies_beside_the_records_and_comes_back_by_scoring_alone(
+    tiny: TinyCoco, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    assert call(*flags(tiny, out, models="box")).code == 0
+    files = {cell["suite"]: out / cell["records"] / cell["evidence"] for cell in cells_of(out)}
+    before = {suite: file.read_bytes() for suite, file in files.items()}
+    for cell in cells_of(out):
+        found = load(files[cell["suite"]])
+        assert found.numbers() == cell["metrics"]
+        assert found.intervals() == cell["intervals"]
+    written = times(out)
+    files["gt_box"].unlink()
+    assert call(*flags(tiny, out, models="box")).code == 0
+    assert {suite: file.read_bytes() for suite, file in files.items()} == before
+    assert times(out) == written
