@@ -24,6 +24,7 @@ NOT_RUN = {
     r"sambench weights fetch": "downloads",
     r"sambench detect ": "needs a detector's checkpoint; tests/adapters/detectors goes without",
     r"sambench train ": "takes minutes to days; tests/harness/train has the commands in small",
+    r"sambench report runs/paper runs/table1": "wants a GPU's speeds; see test_report_cli.py",
     r"sambench compare runs/before ": "tests/harness/cli/test_compare_cli.py compares two runs",
     r"sambench export ": "tests/harness/cli/test_export_cli.py runs it and the page's code",
     r"sambench profile$": "half a minute; tests/adapters/test_profile.py has the numbers",

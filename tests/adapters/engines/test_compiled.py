@@ -14,7 +14,6 @@ from sambench.evsam.neck import ImageEncoder, Neck
 from sambench.evsam.zoo import create_model
 from sambench.suites.data.coco import CocoDataset
 from sambench.suites.data.sample import load_sample
-from tests.golden import official
 
 TINY = (Stage(8, 1, "res"), Stage(16, 1, "fmb"), Stage(32, 1, "mb"), Stage(32, 1, "att"))
 
@@ -78,12 +77,10 @@ def test_an_encoder_gives_the_eager_features_for_any_batch():
 
 
 @pytest.mark.slow
-def test_masks_of_a_photograph_are_the_eager_ones(coco_mini, tmp_path):
-    """Some minutes: encoder and decoder of EfficientViT-SAM-L0 are compiled."""
-    weights = str(official.write_checkpoint("efficientvit_sam_l0", tmp_path))
+def test_masks_of_a_photograph_are_the_eager_ones(coco_mini):
+    """A minute: encoder and decoder of a model that comes along are compiled."""
     eager, compiled = (
-        adapters.create("efficientvit_sam_l0", weights=weights, engine=engine)
-        for engine in ("eager", "compile")
+        adapters.create("efficientvit_sam_nano", engine=engine) for engine in ("eager", "compile")
     )
     samples = map(load_sample, CocoDataset(*coco_mini).entries)
     sample = next(s for s in samples if 4 <= len(s.targets) <= 8)

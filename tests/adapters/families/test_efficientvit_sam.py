@@ -47,15 +47,16 @@ def gt_box_ious(segmenter, samples, batch):
 
 @pytest.mark.slow
 def test_gt_boxes_reproduce_the_official_predictor(segmenter, samples):
-    """596 objects of 60 images. Random weights make noisy masks, so pixels at the threshold flip."""
+    """The objects of 20 images. Random weights make noisy masks, so pixels at the threshold flip."""
     want = {
         r["ann_id"]: r["iou"] / 100
         for r in json.loads((GOLDEN / "gtbox_l0_coco_mini.json").read_text())["rows"]
     }
-    got = gt_box_ious(segmenter, samples(60), batch=8)
+    got = gt_box_ious(segmenter, samples(20), batch=8)
     assert len(want) == 596
-    assert got.keys() == want.keys()
-    difference = np.array([abs(got[i] - want[i]) for i in want])
+    assert len(got) > 150
+    assert got.keys() <= want.keys()
+    difference = np.array([abs(got[i] - want[i]) for i in got])
     print(f"\nlargest difference {difference.max():.2e}, mean {difference.mean():.2e}")
     assert difference.max() < 5e-3
     assert difference.mean() < 2e-4
