@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import textwrap
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -38,7 +39,8 @@ def draw_three_ways(entries: Sequence[Entry]) -> bytes | None:
             file_name, size, ann_id = found
             first = next(iter(models.values()))["gt_box"]
             image = read_image(image_file(first, file_name), size)
-            return draw(image, [_row(ways, file_name, ann_id) for ways in models.values()])
+            rows = (_row(ways, file_name, ann_id) for ways in models.values())
+            return draw(image, [row for row in rows if row is not None][:MOST_MODELS])
     return None
 
 
@@ -47,11 +49,10 @@ def _models(entries: Sequence[Entry]) -> dict[str, dict[str, Entry]]:
     found: dict[str, dict[str, Entry]] = {}
     for entry in entries:
         cell = entry.cell
-        if cell.suite in WAYS and cell.status == "done" and cell.records:
+        if cell.suite in WAYS and cell.status == "done" and _shards(entry):
             label = f"{cell.model} {provenance(cell, 'weights').get('sha256')} {cell.engine} {cell.precision}"
             found.setdefault(label, {}).setdefault(cell.suite, entry)
-    whole = {label: ways for label, ways in found.items() if len(ways) == len(WAYS)}
-    return dict(list(whole.items())[:MOST_MODELS])
+    return {label: ways for label, ways in found.items() if len(ways) == len(WAYS)}
 
 
 def _image_and_object(ways: dict[str, Entry]) -> tuple[str, tuple[int, int], int] | None:
@@ -70,16 +71,25 @@ def _image_and_object(ways: dict[str, Entry]) -> tuple[str, tuple[int, int], int
 
 def _table(entry: Entry, columns: Sequence[str], rows: ds.Expression | None = None) -> pa.Table:
     """Read some columns of a cell's records, of some rows."""
-    files = sorted((entry.folder / str(entry.cell.records)).glob("*.parquet"))
-    return ds.dataset(files).to_table(columns=list(columns), filter=rows)
+    return ds.dataset(_shards(entry)).to_table(columns=list(columns), filter=rows)
 
 
-def _row(ways: dict[str, Entry], file_name: str, ann_id: int) -> Row:
+def _shards(entry: Entry) -> list[Path]:
+    return sorted((entry.folder / entry.cell.records).glob("*.parquet")) if entry.cell.records else []
+
+
+def _row(ways: dict[str, Entry], file_name: str, ann_id: int) -> Row | None:
+    """Draw a model's row; ``None`` where it was run on other images or objects."""
     of_object = (ds.field("file_name") == file_name) & (ds.field("ann_id") == ann_id)
-    (click,) = _table(ways["click"], ["points", "segmentation", "iou"], of_object).to_pylist()
-    (box,) = _table(ways["gt_box"], ["box", "segmentation", "iou"], of_object).to_pylist()
-    of_image = (ds.field("file_name") == file_name) & (ds.field("kind") == "mask")
-    masks = _table(ways["everything"], ["segmentation"], of_image)["segmentation"].to_pylist()
+    clicks = _table(ways["click"], ["points", "segmentation", "iou"], of_object).to_pylist()
+    boxes = _table(ways["gt_box"], ["box", "segmentation", "iou"], of_object).to_pylist()
+    if not (clicks and boxes):
+        return None
+    (click,), (box,) = clicks, boxes
+    of_image = _table(ways["everything"], ["kind", "segmentation"], ds.field("file_name") == file_name)
+    if not of_image.num_rows:
+        return None
+    masks = of_image.filter(pc.equal(of_image["kind"], "mask"))["segmentation"].to_pylist()
     x, y = click["points"][0]
     x0, y0, x1, y1 = box["box"]
     cells = (

@@ -221,3 +221,13 @@ def test_figure_3_is_drawn_of_what_was_run_in_all_three_ways(run):
     assert picture.width > picture.height  # three columns, two rows of a wide image
     without = [entry for entry in read_runs([run]) if entry.cell.suite != "everything"]
     assert draw_three_ways(without) is None
+
+
+def test_a_model_run_on_other_images_has_no_row_in_figure_3(run, tmp_path):
+    both = Image.open(io.BytesIO(draw_three_ways(read_runs([run]))))
+    shard = tmp_path / "run" / "records" / "edge_sam-click" / "00000-of-00001.parquet"
+    pq.write_table(pq.read_table(shard)[2:], shard)  # without the objects of the first image
+    alone = Image.open(io.BytesIO(draw_three_ways(read_runs([run]))))
+    assert alone.height < 0.6 * both.height
+    shard.unlink()
+    assert draw_three_ways(read_runs([run])) is not None
