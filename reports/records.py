@@ -51,12 +51,6 @@ def read_scored(entry: Entry) -> Scored | None:
     return Scored(iou[there], None if predicted is None else predicted[there], size[there], image[there])
 
 
-def read_iou(entry: Entry) -> np.ndarray | None:
-    """Return the IoUs of a cell, as `Scored` has them; ``None`` as of `read_scored`."""
-    scored = read_scored(entry)
-    return None if scored is None else scored.iou
-
-
 def _read(entry: Entry, columns: list[str]) -> pa.Table | None:
     """Read those of some columns that there are, of the objects with an IoU."""
     if not entry.cell.records:

@@ -23,7 +23,7 @@ from sambench.reports.cells import read_runs
 from sambench.reports.compare import Comparison, Refusal
 from sambench.reports.content import content_of
 from sambench.reports.page_data import short
-from sambench.reports.records import read_iou
+from sambench.reports.records import read_scored
 from sambench.reports.report import write_report
 from sambench.reports.speed_made import describe
 from sambench.suites.protocol import PRESETS, for_suite
@@ -283,7 +283,7 @@ def test_records_are_read_in_order_and_clicks_carried_on(tmp_path):
     run = write_run(tmp_path / "run", [cell(records="box"), cell(suite="click", records="click")])
     write_records(run / "box", [0.1, 0.2, 0.3])
     write_records(run / "click", [[0.1, 0.2, 0.3], [], [0.9], [0.5, 0.6]])
-    box, click = map(read_iou, read_runs([run]))
+    box, click = (read_scored(entry).iou for entry in read_runs([run]))
     assert box.tolist() == [0.1, 0.2, 0.3]
     assert click.tolist() == [[0.1, 0.2, 0.3], [0.9, 0.9, 0.9], [0.5, 0.6, 0.6]]
 
@@ -293,7 +293,7 @@ def test_broken_or_empty_records_are_missing_records(tmp_path):
     (run / "records").mkdir()
     (run / "records/shard-000.parquet").write_bytes(b"not parquet")
     write_records(run / "empty", [], shards=1)
-    assert [read_iou(entry) for entry in read_runs([run])] == [None, None, None]
+    assert [read_scored(entry) for entry in read_runs([run])] == [None, None, None]
 
 
 def test_several_runs_make_one_page(tmp_path):

@@ -9,7 +9,7 @@ from fake_runs import PAPER, cell, write_run
 
 from sambench.harness.shards import encode_shard
 from sambench.reports.cells import read_runs
-from sambench.reports.records import read_iou, read_scored
+from sambench.reports.records import read_scored
 from sambench.suites.registry import suite_class
 
 BEFORE = {  # the columns of records that kept no masks
@@ -52,7 +52,7 @@ def test_records_of_before_they_kept_masks_are_read_as_those_of_today(tmp_path, 
         (run / "records").mkdir()
         (run / "records" / "00000-of-00001.parquet").write_bytes(encode_shard(rows, {}, schema, labels))
         (entry,) = read_runs([run])
-        found.append(read_iou(entry).tolist())
+        found.append(read_scored(entry).iou.tolist())
     assert found == [iou, iou]
 
 
