@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 import re
 from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
@@ -59,14 +60,18 @@ def _of_suite(suite: str, dataset: str, entries: Sequence[Entry], names: set[str
         columns = _columns(suite, dataset, metrics, entries)
         name = " ".join(filter(None, [suite, dataset, part]))
         title = f"{about.title}: {part[0].lower()}{part[1:]}" if part else about.title
-        for first in range(0, len(columns), MOST_COLUMNS):
-            some = tuple(columns[first : first + MOST_COLUMNS])
-            end = ", continued" if first else ""
-            heading = Heading(
-                unused_name(name, names), title + end, part + end.removeprefix(", " * (not part))
-            )
-            tables.append(_build(suite, dataset, entries, some, heading))
+        for n, some in enumerate(_cut(columns)):
+            more = ["continued"] * (n > 0)
+            words = (", ".join(filter(None, [text, *more])) for text in (title, part))
+            tables.append(_build(suite, dataset, entries, some, Heading(unused_name(name, names), *words)))
     return tables
+
+
+def _cut(columns: Sequence[Column]) -> list[tuple[Column, ...]]:
+    """Cut columns into as few tables as fit a page, about as wide as each other."""
+    tables = math.ceil(len(columns) / MOST_COLUMNS)
+    width = math.ceil(len(columns) / tables) if tables else 1
+    return [tuple(columns[i : i + width]) for i in range(0, len(columns), width)]
 
 
 class Heading(NamedTuple):
