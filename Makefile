@@ -21,7 +21,7 @@ PYTEST := $(BIN)/python -m pytest -q -n 2 --dist worksteal
 test: $(READY) lint  ## lint, types and all tests
 	$(PYTEST)
 
-check: $(READY) lint  ## lint, types and the quick tests, in two minutes
+check: $(READY) lint  ## lint, types and the quick tests, in some minutes
 	$(PYTEST) -m "not slow and not parity"
 
 parity: $(READY)  ## golden parity of all models, the largest included (7 GB of memory)
