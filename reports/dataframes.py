@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from sambench.adapters.extras import missing
 from sambench.evsam.errors import SambenchError
 from sambench.reports.cells import Entry, provenance, read_runs
+from sambench.reports.records import shards
 from sambench.suites.scoring.scores import Metric
 
 if TYPE_CHECKING:
@@ -120,9 +121,7 @@ def _labelled(table: pa.Table, entry: Entry) -> pa.Table:
 
 def _answers(entry: Entry, answered: Sequence[pa.Field]) -> Iterator[pa.Table]:
     """Read a cell's files, a row an answer; none of a suite whose records have no IoU of objects."""
-    if not entry.cell.records:
-        return
-    for file in sorted((entry.folder / entry.cell.records).glob("*.parquet")):
+    for file in shards(entry):
         try:
             there = pq.read_schema(file).names
             if not {"iou", "ann_id"} <= set(there):

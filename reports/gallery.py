@@ -19,6 +19,7 @@ from sambench.adapters.images import read_image
 from sambench.evsam.errors import SambenchError
 from sambench.reports import outlines
 from sambench.reports.cells import Entry, provenance
+from sambench.reports.records import shards
 from sambench.suites.data.annotations import read_annotations
 from sambench.suites.data.masks import decode_segmentation
 
@@ -129,7 +130,7 @@ def _orders(iou: np.ndarray, images: Sequence[int], n: int) -> dict[str, list[in
 
 
 def _dataset(entry: Entry) -> ds.Dataset:
-    files = sorted((entry.folder / str(entry.cell.records)).glob("*.parquet"))
+    files = shards(entry)
     if not files:
         raise SambenchError(
             f"{entry.folder / str(entry.cell.records)}: the records of {entry.label} are not there, and a "
@@ -184,7 +185,7 @@ def _shown(
     truth: np.ndarray | None,
 ) -> Shown:
     first, size = rows[0], _size(rows[0])
-    masks = [outlines.decode(json.loads(_last(row["segmentation"]))) for row in rows]
+    masks = [outlines.decode(_last(row["segmentation"])) for row in rows]
     around = outlines.bounds(truth) if truth is not None else None
     view = outlines.view_around([around] if around else filter(None, map(outlines.bounds, masks)), size)
     image = read_image(image_file(peers[0], first["file_name"]), size)

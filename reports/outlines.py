@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 from collections.abc import Iterable
 
 import numpy as np
@@ -21,9 +22,9 @@ MOST_PIXELS = 420  # of a picture's longer side
 QUALITY = 82  # of its JPEG
 
 
-def decode(coded: dict[str, object]) -> np.ndarray:
-    """Return a mask (H, W) bool of COCO's compressed run lengths, as records hold them."""
-    mask: np.ndarray = rle.decode(coded)
+def decode(text: str) -> np.ndarray:
+    """Return a mask (H, W) bool as records hold it: COCO's compressed run lengths as JSON."""
+    mask: np.ndarray = rle.decode(json.loads(text))
     return mask.astype(bool)
 
 

@@ -27,6 +27,11 @@ class Scored:
     """(N,) int64: each object's image; all of one where that was not recorded."""
 
 
+def shards(entry: Entry) -> list[Path]:
+    """Return the files of a cell's records, in their order; none where it has none, or they are gone."""
+    return sorted((entry.folder / entry.cell.records).glob("*.parquet")) if entry.cell.records else []
+
+
 def read_scored(entry: Entry) -> Scored | None:
     """Read the objects of a cell.
 
@@ -53,11 +58,8 @@ def read_scored(entry: Entry) -> Scored | None:
 
 def _read(entry: Entry, columns: list[str]) -> pa.Table | None:
     """Read those of some columns that there are, of the objects with an IoU."""
-    if not entry.cell.records:
-        return None
-    shards = sorted((entry.folder / entry.cell.records).glob("*.parquet"))
     try:
-        tables = [_of_shard(shard, columns) for shard in shards]
+        tables = [_of_shard(shard, columns) for shard in shards(entry)]
         table = pa.concat_tables(tables) if tables else pa.table({"iou": pa.array([], pa.float64())})
         column = table["iou"]
         lists = pa.types.is_list(column.type)

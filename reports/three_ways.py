@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import textwrap
 from collections.abc import Sequence
-from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
@@ -17,6 +15,7 @@ from sambench.reports.cells import Entry, provenance
 from sambench.reports.gallery import image_file
 from sambench.reports.outlines import decode
 from sambench.reports.pictures import Cell, Row, draw
+from sambench.reports.records import shards
 from sambench.suites import naming
 
 WAYS = {"click": "point", "gt_box": "box", "everything": "everything"}
@@ -49,7 +48,7 @@ def _models(entries: Sequence[Entry]) -> dict[str, dict[str, Entry]]:
     found: dict[str, dict[str, Entry]] = {}
     for entry in entries:
         cell = entry.cell
-        if cell.suite in WAYS and cell.status == "done" and _shards(entry):
+        if cell.suite in WAYS and cell.status == "done" and shards(entry):
             label = f"{cell.model} {provenance(cell, 'weights').get('sha256')} {cell.engine} {cell.precision}"
             found.setdefault(label, {}).setdefault(cell.suite, entry)
     return {label: ways for label, ways in found.items() if len(ways) == len(WAYS)}
@@ -71,11 +70,7 @@ def _image_and_object(ways: dict[str, Entry]) -> tuple[str, tuple[int, int], int
 
 def _table(entry: Entry, columns: Sequence[str], rows: ds.Expression | None = None) -> pa.Table:
     """Read some columns of a cell's records, of some rows."""
-    return ds.dataset(_shards(entry)).to_table(columns=list(columns), filter=rows)
-
-
-def _shards(entry: Entry) -> list[Path]:
-    return sorted((entry.folder / entry.cell.records).glob("*.parquet")) if entry.cell.records else []
+    return ds.dataset(shards(entry)).to_table(columns=list(columns), filter=rows)
 
 
 def _row(ways: dict[str, Entry], file_name: str, ann_id: int) -> Row | None:
@@ -93,13 +88,9 @@ def _row(ways: dict[str, Entry], file_name: str, ann_id: int) -> Row | None:
     x, y = click["points"][0]
     x0, y0, x1, y1 = box["box"]
     cells = (
-        Cell(f"point, IoU {click['iou'][0]:.2f}", [_mask(click["segmentation"][0])], point=(x, y)),
-        Cell(f"box, IoU {box['iou']:.2f}", [_mask(box["segmentation"])], box=(x0, y0, x1, y1)),
-        Cell(f"everything, {len(masks)} masks", [_mask(one) for one in masks]),
+        Cell(f"point, IoU {click['iou'][0]:.2f}", [decode(click["segmentation"][0])], point=(x, y)),
+        Cell(f"box, IoU {box['iou']:.2f}", [decode(box["segmentation"])], box=(x0, y0, x1, y1)),
+        Cell(f"everything, {len(masks)} masks", [decode(one) for one in masks]),
     )
     words = [ways["gt_box"].name, *textwrap.wrap(", ".join(naming.departures(ways["gt_box"].cell)), LINE)]
     return Row("\n".join(words), cells)
-
-
-def _mask(text: str) -> np.ndarray:
-    return decode(json.loads(text))
