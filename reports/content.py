@@ -64,24 +64,23 @@ def content_of(entries: Sequence[Entry], wanted: Sequence[Wanted] = ()) -> Conte
     check(wanted, entries)
     speeds = [entry for entry in entries if entry.cell.suite == speed.SUITE]
     others = [entry for entry in entries if entry.cell.suite != speed.SUITE]
+    paper = paper_tables(entries)
     return Content(
         entries=tuple(entries),
-        sections=tuple(_sections(entries, speeds, others, wanted)),
+        sections=tuple(_sections(paper, speeds, others, wanted)),
         warnings=(*warnings.warnings(others), *speed.warnings(speeds)),
         facts=_facts(entries),
         elsewhere=tuple(elsewhere(entries)),
         grids=(*made.describe(entries), *speed_made.describe(speeds)),
         commands=tuple(made.commands(entries)),
-        unmeasured=tuple(unmeasured(entries)),
+        unmeasured=tuple(unmeasured(paper)),
     )
 
 
 def _sections(
-    entries: Sequence[Entry], speeds: Sequence[Entry], others: Sequence[Entry], wanted: Sequence[Wanted]
+    paper: Sequence[Table], speeds: Sequence[Entry], others: Sequence[Entry], wanted: Sequence[Wanted]
 ) -> list[Section]:
-    names: set[str] = set()
-    paper = paper_tables(entries)
-    names.update(table.name for table in paper)
+    names = {table.name for table in paper}
     suites, fast = build_tables(others, names), speed.speed_tables(speeds, names)
     looks = model_looks(row.model for table in (*suites, *fast) for row in table.done)
     drawn = {table.name: draw_speed(table, others, table.name, looks, wanted) for table in fast}

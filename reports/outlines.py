@@ -92,6 +92,11 @@ def picture(image: np.ndarray, view: Box) -> str:
     x, y, width, height = map(int, view)
     part = Image.fromarray(np.ascontiguousarray(image[y : y + height, x : x + width]))
     part.thumbnail((MOST_PIXELS, MOST_PIXELS))
+    return address(part)
+
+
+def address(image: Image.Image) -> str:
+    """Return an RGB image as the ``data:`` address of a JPEG."""
     out = io.BytesIO()
-    part.save(out, "JPEG", quality=QUALITY)
+    image.save(out, "JPEG", quality=QUALITY)
     return "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode()

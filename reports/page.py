@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from sambench.reports import words
+from sambench.reports import outlines, words
 from sambench.reports.content import Content, Section
 from sambench.reports.gallery import Shown
 from sambench.reports.model import Column, Table, Value
@@ -132,9 +132,7 @@ def _address(png: bytes) -> str:
     """Return a picture as an address that has it whole: as a JPEG, a tenth as long."""
     picture = Image.open(io.BytesIO(png)).convert("RGB")
     picture.thumbnail((WIDEST, WIDEST * picture.height))
-    out = io.BytesIO()
-    picture.save(out, "JPEG", quality=85)
-    return "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode()
+    return outlines.address(picture)
 
 
 def _sha(script: str) -> str:

@@ -103,9 +103,9 @@ def paper_tables(entries: Sequence[Entry]) -> list[Table]:
     return [table for table in tables if any(row.measured for row in table.rows)]
 
 
-def unmeasured(entries: Sequence[Entry]) -> list[str]:
-    """Return the titles of the paper's tables of which no number was measured."""
-    made = {table.name for table in paper_tables(entries)}
+def unmeasured(tables: Sequence[Table]) -> list[str]:
+    """Return the titles of the paper's tables that are not among some, as no number of them was measured."""
+    made = {table.name for table in tables}
     return [spec.title for spec in _SPEC if spec.name not in made]
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sambench.evsam.errors import SambenchError
-from sambench.harness.cli import complete, console, options
+from sambench.harness.cli import console, options
 
 if TYPE_CHECKING:
     from sambench.harness.cli.gate import Gate
@@ -29,15 +29,7 @@ def compare(
         ),
     ],
     models: options.Models = None,
-    suites: Annotated[
-        str | None,
-        typer.Option(
-            "--suites",
-            "--suite",
-            autocompletion=complete.several(complete.suites),
-            help="Only these, comma-separated.",
-        ),
-    ] = None,
+    suites: options.Suites = None,
     metrics: Annotated[
         str | None,
         typer.Option("--metrics", "--metric", help="Only these, comma-separated, named as in results.json."),
@@ -64,6 +56,7 @@ def compare(
     """
     from sambench.harness.cli.compare_tables import refusals, show_differences
     from sambench.harness.cli.gate import Gate
+    from sambench.harness.config.keys import split
     from sambench.reports.compare import compare as compare_entries
     from sambench.reports.compare import read_pair
 
@@ -78,7 +71,7 @@ def compare(
     a, b = read_pair(*runs)
     entries = [*a, *(b or ())]
     wanted = _wanted(entries, metrics, gates, every=every or (as_json and not metrics))
-    found = compare_entries(a, b, models=_names(models), suites=_names(suites), metrics=wanted)
+    found = compare_entries(a, b, models=split(models or ""), suites=split(suites or ""), metrics=wanted)
     if not found.rows:
         raise SambenchError(f"{' and '.join(map(str, runs))}: nothing could be compared. {_why(found)}")
     for line in refusals(found.refused):
@@ -93,19 +86,17 @@ def compare(
     _judge(gates, found, entries)
 
 
-def _names(text: str | None) -> list[str]:
-    return [name.strip() for name in (text or "").split(",") if name.strip()]
-
-
 def _wanted(
     entries: Sequence[Entry], metrics: str | None, gates: Sequence[Gate], *, every: bool
 ) -> list[str] | None:
     """Name the metrics to compare: those asked for, or what a terminal has room for, and the gates' own."""
+    from sambench.harness.config.keys import split
+
     if every:
         return None
     brief = [name for entry in entries for name, metric in _declared(entry).items() if metric.brief]
     there = {name for entry in entries for name in entry.cell.metrics}
-    own = _names(metrics) or [name for name in dict.fromkeys(brief) if name in there]
+    own = split(metrics or "") or [name for name in dict.fromkeys(brief) if name in there]
     return list(dict.fromkeys([*own, *(gate.metric for gate in gates if gate.metric in there)])) or None
 
 

@@ -25,6 +25,15 @@ Models = Annotated[
         help="Model names, comma-separated; see 'sambench models'.",
     ),
 ]
+Suites = Annotated[
+    str | None,
+    typer.Option(
+        "--suites",
+        "--suite",
+        autocompletion=complete.several(complete.suites),
+        help="Suite names, comma-separated; see 'sambench suites'.",
+    ),
+]
 Adapters = Annotated[
     list[str] | None,
     typer.Option(

@@ -27,15 +27,7 @@ def run(
     models: options.Models = None,
     adapter: options.Adapters = None,
     weights: options.Weights = None,
-    suites: Annotated[
-        str | None,
-        typer.Option(
-            "--suites",
-            "--suite",
-            autocompletion=complete.several(complete.suites),
-            help="Suite names, comma-separated; see 'sambench suites'.",
-        ),
-    ] = None,
+    suites: options.Suites = None,
     dataset: options.Dataset = None,
     images: options.Images = None,
     annotations: options.Annotations = None,
