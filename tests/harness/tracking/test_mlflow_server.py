@@ -73,6 +73,19 @@ def said() -> list[Done]:
     return []
 
 
+@pytest.fixture(autouse=True)
+def no_secret(server: MlflowServer, root: Path, said: list[Done]) -> Iterator[None]:
+    """After each test, neither password nor token is in what commands have said or left anywhere."""
+    del server  # whose database is among the files, and who is still there
+    yield
+    files = [file for file in root.rglob("*") if file.is_file()]
+    theirs = [file for file in files if f"data-{TOKEN}" not in str(file) and file.name != "server.log"]
+    assert {"mlflow.db"} < {file.name for file in theirs}
+    for secret in (PASSWORD, TOKEN):
+        assert [str(file) for file in theirs if secret.encode() in file.read_bytes()] == []
+        assert [done for done in said if secret in done.out + done.err] == []
+
+
 @pytest.fixture(scope="module")
 def command(root: Path) -> Callable[[str], list[str]]:
     """Makes the command of a folder, on a model that soon waits until all may go on."""
@@ -235,18 +248,3 @@ def test_a_server_that_dies_in_the_middle_leaves_a_run_that_push_completes(
     assert again.code == 0, again.err
     assert "nothing new" in again.out
     assert server.content() == content
-
-
-def test_neither_password_nor_token_is_anywhere(server: MlflowServer, root: Path, said: list[Done]) -> None:
-    """Of what the tests before have left."""
-    if not said:
-        pytest.skip("there are none: alone this test has nothing to look at")
-    files = [file for file in root.rglob("*") if file.is_file()]
-    theirs = [file for file in files if f"data-{TOKEN}" not in str(file) and file.name != "server.log"]
-    assert [file for file in theirs if file.name == "mlflow.db"]
-    assert [file for file in theirs if file.name == "training.json"]
-    for secret in (PASSWORD, TOKEN):
-        assert [str(file) for file in theirs if secret.encode() in file.read_bytes()] == []
-        for done in said:
-            assert secret not in done.out
-            assert secret not in done.err
