@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -13,8 +14,17 @@ from sambench.adapters.files import refuse_changed
 from sambench.evsam.errors import SambenchError
 from sambench.evsam.size import Size
 
+Orientation = Literal["stated_size", "exif", "stored"]
+"""Which way up an image with an EXIF orientation is: see `read_image`."""
 
-def read_image(path: Path, size: Size | None = None, *, sha256: str | None = None) -> np.ndarray:
+
+def read_image(
+    path: Path,
+    size: Size | None = None,
+    *,
+    sha256: str | None = None,
+    orientation: Orientation = "stated_size",
+) -> np.ndarray:
     """Read any image as RGB, (H, W, 3) uint8.
 
     Grayscale, palette, CMYK and 16-bit images are converted, transparency is dropped. An image with an EXIF

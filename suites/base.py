@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from sambench.adapters.devices import wait_for
+from sambench.suites.data.ids import Known
 from sambench.suites.metrics.sizes import size_of
 from sambench.suites.protocol import Protocol
 from sambench.suites.scoring.average_precision import Evaluator
@@ -83,6 +84,8 @@ class Setting:
     """Which library computes it."""
     annotations_sha256: str | None = None
     """Of the annotations that the run was planned with; others are refused."""
+    known: Known | None = None
+    """By what detections are matched with images and categories; ``None`` where by whole numbers alone."""
     detections_sha256: str | None = None
     """Of the detections, as `Suite.detections_sha256` gives it; others are refused."""
 
@@ -129,12 +132,16 @@ class Suite(ABC):
         del setting
         return cls()
 
-    def check(self) -> None:  # noqa: B027, for most suites have nothing to see
+    def check(self) -> Sequence[str]:
         """See, before anything is computed, that the data can be scored; most suites take any.
 
+        Returns:
+            What users should know before they wait for numbers, a sentence each.
+
         Raises:
-            SambenchError: they cannot.
+            SambenchError: they cannot be scored.
         """
+        return ()
 
     @abstractmethod
     def refusal(self, capabilities: Capabilities, protocol: Protocol) -> str | None:

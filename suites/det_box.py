@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar, Self
@@ -142,9 +143,10 @@ class DetBox(DetectedSuite):
         assert setting.detections is not None
         return cls(setting, Detections(setting.detections, setting.detections_sha256))
 
-    def check(self) -> None:
+    def check(self) -> Sequence[str]:
         """See that the detections are a detector's, and that AP can be computed (see `check_detections`)."""
         check_detections(self.truth, self.detections, self.setting.evaluator)
+        return ()
 
     @cached_property
     def truth(self) -> GroundTruth:

@@ -47,6 +47,14 @@ class Protocol:
     """mIoU is the mean over instances."""
     score: Literal["det", "pred_iou", "product"] = "det"
     """What ranks masks for AP: the detector's score, the mask's predicted IoU, or the two multiplied."""
+    orientation: Literal["stated_size", "exif", "stored"] = "stated_size"
+    """(*) Which way up an image with an EXIF orientation is: as the annotations' size says, or as the tag where
+    both fit; by the tag, as viewers and annotation tools show it; or as stored. The authors' script takes images
+    as stored."""
+    box_source: Literal["ann", "mask"] = "ann"
+    """Where an object's box is from: the annotation, or around its mask."""
+    void: Literal["ignore", "background"] = "ignore"
+    """Pixels that mask pictures call void: no prompt, no error and no part of a union, or plain background."""
     gt_ids: Literal["as_given", "from_one"] = "from_one"
     """(*) pycocotools never matches an object of id 0: ``as_given`` leaves it so, ``from_one`` renumbers."""
 
@@ -64,6 +72,7 @@ PRESETS: dict[str, Protocol] = {
         bins="closed",
         perfect="click_on",
         gt_ids="as_given",
+        orientation="stored",
     ),
 }
 

@@ -7,8 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from sambench.adapters.images import Orientation
 from sambench.evsam.errors import SambenchError
+from sambench.evsam.size import Size
 from sambench.suites.data.annotations import AnnotationRecord, ImageRecord, read_annotations
+from sambench.suites.data.masks import WindowMask
+from sambench.suites.data.pictures.picture import MaskPicture
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,29 @@ class Entry:
     """Of the image file, once it is known."""
     categories: Mapping[int, str] = field(default_factory=dict)
     """The data set's categories, id to name; empty where the file has none. Its entries share it."""
+    orientation: Orientation = "stated_size"
+    """Which way up its image is (`Protocol.orientation`)."""
+    picture: MaskPicture | None = None
+    """What its annotations are read from when they are asked for, where that is a picture."""
+    unscored: tuple[str, ...] = ()
+    """Why further annotations of the file are none of these, a reason each (a key of ``CellResult.counts``)."""
+
+    @property
+    def stated(self) -> Size | None:
+        """(height, width) of the image as annotated, where it is."""
+        record = self.record
+        return (record.height, record.width) if record.height and record.width else None
+
+    def objects(self, size: Size) -> tuple[Sequence[AnnotationRecord], WindowMask | None]:
+        """Return the annotated objects of the image, and the pixels that count nowhere, where there are such.
+
+        Args:
+            size: (height, width) of the image as it was read.
+
+        Raises:
+            SambenchError: a mask picture cannot be read, or is of another size.
+        """
+        return (self.annotations, None) if self.picture is None else self.picture.read(size)
 
     @property
     def file_name(self) -> str:

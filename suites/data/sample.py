@@ -43,6 +43,10 @@ class Sample:
     """As annotated."""
     categories: Mapping[int, str]
     """Of the data set, id to name; empty where its file has none."""
+    void: WindowMask | None = None
+    """Pixels that count nowhere: neither prompt, nor union, nor click."""
+    unscored: tuple[str, ...] = ()
+    """Why annotations of the image are none of the targets, a reason each."""
 
 
 def load_sample(entry: Entry) -> Sample:
@@ -52,11 +56,11 @@ def load_sample(entry: Entry) -> Sample:
         SambenchError: the image or an annotation is damaged, their sizes disagree, or the file was replaced.
     """
     record = entry.record
-    stated = (record.height, record.width) if record.height and record.width else None
-    image = read_image(entry.file, stated, sha256=entry.sha256)
+    image = read_image(entry.file, entry.stated, sha256=entry.sha256, orientation=entry.orientation)
     size = (image.shape[0], image.shape[1])
+    annotations, void = entry.objects(size)
     targets = []
-    for a in entry.annotations:
+    for a in annotations:
         mask = decode_segmentation(
             a.segmentation, size, f"{entry.source}: annotation {a.id} of image {record.id}"
         )
@@ -64,7 +68,7 @@ def load_sample(entry: Entry) -> Sample:
         targets.append(
             Target(a.id, a.category_id, (x, y, x + w, y + h), a.area, bool(a.iscrowd), to_window(mask))
         )
-    return Sample(record.id, image, tuple(targets), entry.file_name, entry.categories)
+    return Sample(record.id, image, tuple(targets), entry.file_name, entry.categories, void, entry.unscored)
 
 
 def draw(items: Sequence[T], limit: int | None, seed: int) -> list[T]:

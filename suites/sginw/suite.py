@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -70,10 +71,11 @@ class Sginw(DetectedSuite):
         refuse_changed(setting.detections, read, setting.detections_sha256)
         return cls(setting, found)
 
-    def check(self) -> None:
+    def check(self) -> Sequence[str]:
         """See that each data set has a detector's boxes, and that AP can be computed."""
         for name, detections in self.detections.items():
             check_detections(self.truths[name], detections, self.setting.evaluator)
+        return ()
 
     @cached_property
     def truths(self) -> dict[str, GroundTruth]:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 EXAMPLES = 5
 """Kept of each kind: enough to see a pattern, few enough to read."""
 
-Severity = Literal["error", "warning"]
+Severity = Literal["error", "warning", "mended"]
 Finding = tuple[str, str]
 """A name in `KINDS`, and which record it is about with the values that show it."""
 
@@ -18,7 +18,8 @@ class Kind:
     """A kind of problem."""
 
     severity: Severity
-    """``error``: a run would fail, or some of its numbers would be false. ``warning``: worth knowing."""
+    """``error``: a run would fail, or some of its numbers would be false. ``warning``: worth knowing.
+    ``mended``: read as it was meant, and counted."""
     what: str
     remedy: str
 
@@ -31,8 +32,15 @@ def _warning(what: str, remedy: str) -> Kind:
     return Kind("warning", what, remedy)
 
 
+def _mended(what: str, remedy: str) -> Kind:
+    return Kind("mended", what, remedy)
+
+
 KINDS: dict[str, Kind] = {
     # the file
+    "packed": _mended("the file is packed by gzip", "It was unpacked; COCO's own tools do not."),
+    "encoding": _mended("the text is not plain UTF-8", "It was converted; look at names that are not ASCII."),
+    "lines": _mended("JSON in lines", "They were put together."),
     "unreadable": _error("the annotation file cannot be read", "Get or export the file again."),
     "nothing": _error("there is nothing to evaluate", "Is it the right file, and the export complete?"),
     "malformed": _error(

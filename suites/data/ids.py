@@ -1,0 +1,68 @@
+"""Ids as files have them, and the whole numbers that stand for them inside.
+
+Tools write the id 7 as 7, 7.0 or "7"; others take hashes, names, negative numbers. All that is asked of an id is
+that it is the same wherever it is meant. Whole numbers of 64 bits stand for themselves; where a file has another
+kind among its ids, all of that kind are numbered anew, and records give back what the file has.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+Given = int | str
+"""An id as it is meant: 7.0 and "7" are 7, "0007" too; what is no whole number is its text."""
+
+WHOLE = re.compile(r"[+-]?[0-9]{1,1000}(\.0*)?")
+LEAST, MOST = -(2**63), 2**63 - 1
+
+
+def as_id(value: object) -> Given | None:
+    """Return the id that a JSON value is meant as; ``None`` where it is none."""
+    if type(value) is int:
+        return value
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if not isinstance(value, str) or not (text := value.strip()):
+        return None
+    return int(text.partition(".")[0]) if WHOLE.fullmatch(text) else text
+
+
+@dataclass(frozen=True)
+class Ids:
+    """The ids of one kind in a file: those of its images, of its annotations, or of its categories."""
+
+    numbers: Mapping[Given, int] = field(default_factory=dict)
+    """What stands for each inside, where they are numbered anew."""
+
+    @classmethod
+    def of(cls, given: Iterable[Given]) -> Ids:
+        """Number ids in their order from 1, unless each can stand for itself."""
+        listed = list(dict.fromkeys(given))
+        if all(type(one) is int and LEAST <= one <= MOST for one in listed):
+            return cls()
+        return cls({one: number for number, one in enumerate(listed, start=1)})
+
+    @property
+    def anew(self) -> bool:
+        """Whether they are numbered anew."""
+        return bool(self.numbers)
+
+    def number(self, given: Given) -> int | None:
+        """Return what stands for an id; ``None`` of one that the file has not."""
+        if self.numbers:
+            return self.numbers.get(given)
+        return given if type(given) is int else None
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a detector's boxes can belong to: the images and categories of an annotation file."""
+
+    listed: frozenset[int]
+    """The images' numbers inside."""
+    images: Ids = field(default_factory=Ids)
+    stems: Mapping[str, int] = field(default_factory=dict)
+    """Name of an image's file without folder and ending to its number; those of two images are left out."""
+    categories: Ids = field(default_factory=Ids)
