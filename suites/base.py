@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from sambench.adapters.devices import wait_for
+from sambench.suites.data.annotations import Annotations
 from sambench.suites.data.ids import Known
 from sambench.suites.metrics.sizes import size_of
 from sambench.suites.protocol import Protocol
@@ -84,10 +85,17 @@ class Setting:
     """Which library computes it."""
     annotations_sha256: str | None = None
     """Of the annotations that the run was planned with; others are refused."""
+    contents: Mapping[str, Annotations] = field(default_factory=dict)
+    """What the annotation files say, as a run reads them: by the name of the data set where one is several,
+    else by "". It stays where it was read: a worker, which scores nothing, goes without."""
     known: Known | None = None
     """By what detections are matched with images and categories; ``None`` where by whole numbers alone."""
     detections_sha256: str | None = None
     """Of the detections, as `Suite.detections_sha256` gives it; others are refused."""
+
+
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"contents": {}}
 
 
 @dataclass(frozen=True)
@@ -168,8 +176,8 @@ class Suite(ABC):
 
     def left_out(self, sample: Sample, protocol: Protocol) -> list[str]:
         """Return why parts of an image are not scored, for the counts of the result."""
-        del sample, protocol
-        return []
+        del protocol
+        return list(sample.unscored)
 
 
 class InstanceSuite(Suite):
@@ -177,7 +185,7 @@ class InstanceSuite(Suite):
 
     def left_out(self, sample: Sample, protocol: Protocol) -> list[str]:
         """Return why objects of an image are not scored, one reason an object."""
-        return [reason for t in sample.targets if (reason := left_out(t, protocol))]
+        return [*sample.unscored, *(reason for t in sample.targets if (reason := left_out(t, protocol)))]
 
 
 def kept(targets: tuple[Target, ...], protocol: Protocol) -> list[Target]:

@@ -31,6 +31,7 @@ def run(
     dataset: options.Dataset = None,
     images: options.Images = None,
     annotations: options.Annotations = None,
+    match: options.Match = None,
     detections: options.Detections = None,
     protocol: Annotated[
         str | None,
@@ -83,6 +84,8 @@ def run(
     console.warn_emulated(loaded.engines, loaded.precisions, loaded.device)
     with status("Reading annotations, images and weights"):
         plan = make_plan(loaded)
+    for text in plan.warnings:
+        console.warn(text)
     console.warn_untried(loaded.device)
     times = times_left(plan, unknown=dry_run)
     if dry_run and as_json:

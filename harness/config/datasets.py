@@ -9,10 +9,11 @@ from typing import Any
 
 from sambench.evsam.errors import SambenchError, did_you_mean
 from sambench.harness.config.keys import split
-from sambench.suites.data.named import FORMATS, find, is_known
+from sambench.suites.data.named import FORMATS, find, is_known, read_match
+from sambench.suites.data.locate import Match
 from sambench.suites.files import expanded
 
-BESIDE = ("images", "annotations", "detections")
+BESIDE = ("images", "annotations", "match", "detections")
 """Keys of a configuration that belong to its one data set."""
 
 
@@ -28,6 +29,8 @@ class DatasetConfig:
     """Detector's name to its result file; ``vitdet``, ``yolov8`` and ``gdino`` have published numbers."""
     format: str | None = None
     """``coco`` or ``lvis``, whose rules AP follows; ``None`` to see it from the annotations."""
+    match: Match = "name"
+    """By what image files are found: their names, which may have folders, or the last part alone."""
 
 
 def join(below: Mapping[str, Any], above: Mapping[str, Any], where: str) -> list[dict[str, Any]]:
@@ -91,7 +94,7 @@ def _dataset(value: dict[str, Any], where: str) -> DatasetConfig:
     if value.get("name") and not value.get("images") and not value.get("annotations"):
         file = find(str(value["name"]))
         images, annotations = file.paths()
-        value = {"format": file.format, **value}
+        value = {"format": file.format, "match": file.match, **value}
         value |= {"name": file.name, "images": images, "annotations": annotations}
     if value.get("name") == "sginw" and value.get("images"):
         value = {"annotations": value["images"], **value}  # its 25 data sets have them beside their images
@@ -111,6 +114,7 @@ def _dataset(value: dict[str, Any], where: str) -> DatasetConfig:
         expanded(value["annotations"], "annotations", where),
         _detections(value.get("detections") or {}, where),
         rules or None,
+        read_match(value.get("match"), where),
     )
 
 

@@ -49,6 +49,11 @@ class Ids:
         """Whether they are numbered anew."""
         return bool(self.numbers)
 
+    @property
+    def texts(self) -> dict[int, str]:
+        """What the file has for each number, where they are numbered anew."""
+        return {number: str(given) for given, number in self.numbers.items()}
+
     def number(self, given: Given) -> int | None:
         """Return what stands for an id; ``None`` of one that the file has not."""
         if self.numbers:

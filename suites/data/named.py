@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast, get_args
 
 from sambench.evsam.errors import SambenchError, did_you_mean
+from sambench.suites.data.locate import Match
 from sambench.suites.files import expanded, read_mapping
 
 FOLDER = Path(__file__).with_name("sets")
@@ -29,6 +31,8 @@ class DatasetFile:
     title: str = ""
     format: str | None = None
     """``lvis`` expects LVIS's own fields too; ``None`` if the file has some."""
+    match: str | None = None
+    """``basename`` finds image files by the last part of their names."""
     note: str = ""
     """Where to get it, and its licence."""
 
@@ -40,6 +44,21 @@ class DatasetFile:
         """
         where = str(self.source)
         return expanded(self.images, "images", where), expanded(self.annotations, "annotations", where)
+
+
+def read_match(value: object, where: str) -> Match:
+    """Read by what image files are found.
+
+    Raises:
+        SambenchError: there is no such way.
+    """
+    if value is None:
+        return "name"
+    ways = get_args(Match)
+    if value not in ways:
+        near = did_you_mean(str(value), ways)
+        raise SambenchError(f"{where}: match is {value!r}; it can be {', '.join(ways)}.{near}")
+    return cast(Match, value)
 
 
 def known() -> dict[str, Path]:

@@ -81,7 +81,14 @@ def wanted(batch: int) -> int:
     return max(INPUT_IMAGES, batch)
 
 
-def choose(images: Path, annotations: Path, batch: int, seed: int, count: int | None = None) -> list[Image]:
+def choose(
+    images: Path,
+    annotations: Path,
+    batch: int,
+    seed: int,
+    count: int | None = None,
+    match: Match = "name",
+) -> list[Image]:
     """Draw the input images: a seeded sample of those that have an object that is no crowd.
 
     Args:
@@ -90,11 +97,12 @@ def choose(images: Path, annotations: Path, batch: int, seed: int, count: int | 
         batch: images in a batch.
         seed: of the sample; a larger one keeps the images of a smaller one.
         count: how many; ``None`` for what a rotation of such batches takes. Fewer where there are no more.
+        match: by what image files are found.
 
     Raises:
         SambenchError: the data cannot be read, or has too few such images for distinct batches.
     """
-    dataset = CocoDataset(images, annotations)
+    dataset = CocoDataset(images, annotations, match=match, masks=False)
     usable = [entry for entry in dataset.entries if any(map(_is_object, entry.annotations))]
     fewest = max(FEWEST_BATCHES, batch)
     if len(usable) < fewest:
@@ -103,16 +111,15 @@ def choose(images: Path, annotations: Path, batch: int, seed: int, count: int | 
             f"least {fewest}. Take a larger data set or a smaller batch."
         )
     entries = draw(usable, wanted(batch) if count is None else count, seed)
-    dataset.check_files(entries)
+    entries = dataset.checked(entries)
+    dataset.refuse()
     return [_image(entry) for entry in entries]
 
 
 def _image(entry: Entry) -> Image:
-    record = entry.record
-    stated = (record.height, record.width) if record.height and record.width else None
     boxes = [a.bbox for a in entry.annotations if _is_object(a)]
     corners = torch.tensor([(x, y, x + w, y + h) for x, y, w, h in boxes], dtype=torch.float32)
-    return Image(entry.file, stated, corners)
+    return Image(entry.file, entry.stated, corners)
 
 
 def _is_object(annotation: AnnotationRecord) -> bool:

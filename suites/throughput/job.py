@@ -111,6 +111,7 @@ class Job:
     rule: Rule = PAPER
     images: str = ""
     annotations: str = ""
+    match: Match = "name"
     seed: int = 0
     audit: bool = False
     """Measure once more with one batch over and over, to see whether anything remembers its input."""
