@@ -12,7 +12,6 @@ import msgspec
 
 from sambench.adapters.files import refuse_changed
 from sambench.evsam.errors import SambenchError
-from sambench.evsam.size import Size
 from sambench.suites.data.annotations import (
     AnnotationRecord,
     Annotations,
@@ -21,7 +20,7 @@ from sambench.suites.data.annotations import (
     read_annotations,
     refuse_twice,
 )
-from sambench.suites.data.masks import FARTHEST, decode_segmentation
+from sambench.suites.data.masks import examined
 
 Style = Literal["coco", "lvis"]
 Ids = Literal["as_given", "from_one"]
@@ -96,7 +95,7 @@ class GroundTruth:
         _choose(file, image_ids, path)
         self.sizes = {image.id: (image.height, image.width) for image in file.images}
         for annotation in file.annotations:
-            _check_segmentation(
+            examined(
                 annotation.segmentation,
                 self.sizes[annotation.image_id],
                 f"{path}: annotation {annotation.id}",
@@ -220,24 +219,3 @@ def _choose(file: _File, image_ids: Collection[int] | None, path: Path) -> None:
         )
     file.images = [image for image in file.images if image.id in kept]
     file.annotations = [annotation for annotation in file.annotations if annotation.image_id in kept]
-
-
-def _check_segmentation(raw: msgspec.Raw, size: Size, what: str) -> None:
-    """Refuse damage that pycocotools would fail or hang on, and hotcoco score as a miss.
-
-    Polygons are only looked at, for there are many; the few run lengths are decoded.
-    """
-    if memoryview(raw)[:1] != b"[":
-        decode_segmentation(raw, size, what)
-        return
-    try:
-        polygons = msgspec.json.decode(raw, type=list[list[float]])
-    except msgspec.ValidationError as error:
-        raise SambenchError(f"{what}: its segmentation is not polygons ({error}). Mend it.") from None
-    if not polygons or any(
-        len(p) < 6 or len(p) % 2 or not -FARTHEST <= min(p) <= max(p) <= FARTHEST for p in polygons
-    ):
-        raise SambenchError(
-            f"{what}: its segmentation has no polygon, or one that is not 6 or more numbers in pairs, each "
-            f"within {FARTHEST:.0f} pixels. Mend the annotation or remove it."
-        )

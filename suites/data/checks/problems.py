@@ -180,7 +180,17 @@ KINDS: dict[str, Kind] = {
     ),
     "bad_polygon": _error(
         "a polygon that cannot be drawn",
-        "It needs x and y of three points or more, as a flat list. Four numbers would be taken for a box.",
+        "It needs x and y of three points or more in one list, in pixels of its image.",
+    ),
+    "flat_polygon": _mended(
+        "a polygon that is no list of polygons", "It was taken as one, as VIA writes it; COCO's tools fail."
+    ),
+    "part_dropped": _mended(
+        "parts of fewer than three points",
+        "They were dropped: pycocotools draws no pixel of them, or fails where one comes first.",
+    ),
+    "rle_numbers": _mended(
+        "whole numbers of an RLE written as 7.0", "They were read as 7, as pycocotools does."
     ),
     "damaged_rle": _error(
         "an RLE that does not decode, or not to the image's size",
@@ -208,6 +218,14 @@ KINDS: dict[str, Kind] = {
     ),
     "empty_box": _error(
         "a box of no or negative size", f"It is the prompt of gt_box. {FROM_MASKS}"
+    ),
+    "box_elsewhere": _error(
+        "a box does not touch its mask",
+        "Take the box around the mask, or box_source: mask in the protocol. Were the images turned?",
+    ),
+    "thin_box": _warning(
+        "a box of no width or height around a mask that hardly has any",
+        "Take the box around the mask: some models find nothing in a box without area.",
     ),
     "box_outside": _warning("a box leaves its image", "Cut it at the image's border: it is a prompt."),
     "box_mask": _warning(
