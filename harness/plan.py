@@ -175,11 +175,19 @@ def _check(cells: list[Cell]) -> list[str]:
 
 def _open(dataset: DatasetConfig, config: RunConfig) -> Data:
     reading = Reading.of(config.protocol)
+    tolerated = reading.tolerated(box_prompts=any(suite_class(s).box_prompts for s in config.suites))
     coco: CocoDataset | SginwData
     if dataset.name == "sginw":
-        coco = SginwData(dataset.images, reading)
+        coco = SginwData(dataset.images, reading, tolerated)
     else:
-        coco = CocoDataset(dataset.images, dataset.annotations, reading=reading, match=dataset.match)
+        coco = CocoDataset(
+            dataset.images,
+            dataset.annotations,
+            reading=reading,
+            match=dataset.match,
+            tolerated=tolerated,
+            lenient=True,
+        )
     entries = coco.checked(draw(coco.entries, config.limit, config.seed))
     coco.refuse()
     entries = with_digests(entries)

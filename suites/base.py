@@ -108,6 +108,8 @@ class Suite(ABC):
     """Of its records."""
     needs_detections: ClassVar[bool] = False
     """Whether it prompts with a detector's boxes."""
+    box_prompts: ClassVar[bool] = True
+    """Whether it prompts with annotated boxes, which then have to be those of the masks."""
     record_axes: ClassVar[tuple[str, ...]] = tuple(f.name for f in fields(Protocol) if f.name != "preset")
     """The axes of a protocol that `evaluate` and `left_out` read; the others are choices of scoring, and
     presets that differ in them alone share their records."""

@@ -75,6 +75,7 @@ class DetectedSuite(Suite):
         *("segmentation", "pred_iou"),
     )
     needs_detections: ClassVar[bool] = True
+    box_prompts: ClassVar[bool] = False
 
     @abstractmethod
     def found(self, image_id: int) -> ImageDetections:

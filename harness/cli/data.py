@@ -167,7 +167,7 @@ def _fix(report: Report, annotations: Path, out: Path) -> None:
     if out.exists():
         raise SambenchError(f"--fix {out}: is there already. Give a new name.")
     write_atomic(out, normalised(report.dataset, report.entries))
-    done = [p for p in report.problems if p.kind.severity == "mended" or p.name in MENDABLE]
+    done = [p for p in report.problems if p.severity == "mended" or p.name in MENDABLE]
     for problem in done:
         console.say(f"mended: {problem.kind.what} ({problem.count:,})")
     console.out.print(f"{out}: written, {report.annotations:,} annotations", soft_wrap=True)
@@ -188,15 +188,15 @@ def _named(what: str) -> tuple[Path, Path | None, bool | None, str | None]:
 def _show(report: Report, annotations: Path, images: Path | None) -> None:
     for problem in report.problems:
         kind = problem.kind
-        style = STYLES[kind.severity]
-        console.out.print(f"{kind.severity}: {kind.what} ({problem.count:,})", style=style, soft_wrap=True)
+        style = STYLES[problem.severity]
+        console.out.print(f"{problem.severity}: {kind.what} ({problem.count:,})", style=style, soft_wrap=True)
         shown = problem.examples[:EXAMPLES]
         for example in shown:
             console.out.print(f"    {example}", soft_wrap=True)
         if problem.count > len(shown):
             console.out.print(f"    and {problem.count - len(shown):,} more")
         console.out.print(f"  {kind.remedy}\n", soft_wrap=True)
-    kinds = [problem.kind.severity for problem in report.problems]
+    kinds = [problem.severity for problem in report.problems]
     found = f"{_counted(kinds.count('error'), 'error')}, {_counted(kinds.count('warning'), 'warning')}"
     if "mended" in kinds:
         found += f", {kinds.count('mended')} mended"
@@ -224,7 +224,7 @@ def _as_json(report: Report, annotations: Path, images: Path | None) -> dict[str
         "categories": report.categories,
         "looked_at": report.looked_at,
         "errors": sum(p.count for p in report.errors),
-        "warnings": sum(p.count for p in report.problems if p.kind.severity == "warning"),
-        "mended": sum(p.count for p in report.problems if p.kind.severity == "mended"),
+        "warnings": sum(p.count for p in report.problems if p.severity == "warning"),
+        "mended": sum(p.count for p in report.problems if p.severity == "mended"),
         "problems": [p.to_json() for p in report.problems],
     }

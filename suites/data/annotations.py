@@ -7,7 +7,7 @@ read so and counted; what cannot be right is noted, and nothing here stops at th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -117,18 +117,21 @@ class Annotations:
     category_ids: Ids = field(default_factory=Ids)
 
 
-def read_annotations(path: Path, reading: Reading | None = None) -> Annotations:
+def read_annotations(
+    path: Path, reading: Reading | None = None, tolerated: Collection[str] = ()
+) -> Annotations:
     """Read an annotation file once. Its faults are in the result's ``problems``.
 
     Args:
         path: JSON in COCO's or LVIS's format; also packed, in other encodings, or in lines.
         reading: says where boxes are from.
+        tolerated: kinds of faults that are none here.
 
     Raises:
         SambenchError: the file is missing, no JSON, or has none of the format's lists.
     """
     content = read_content(path, "no such annotation file. Give it with --annotations.", "annotation file")
-    problems = Problems()
+    problems = Problems(tolerated)
     problems.extend(content.findings)
     lists = lists_of(content, problems)
     images, image_ids = _images(lists["images"], problems)
@@ -139,7 +142,7 @@ def read_annotations(path: Path, reading: Reading | None = None) -> Annotations:
         frozenset(image.id for image in images),
         category_ids,
         frozenset(category.id for category in categories),
-        boxes=reading is None or reading.box_source == "ann",
+        boxes=reading is None or reading.box_source != "mask",
     )
     annotations, annotation_ids = reader.read(lists["annotations"])
     return Annotations(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -79,8 +79,8 @@ class Entry:
 class CocoDataset:
     """Images by rising id, each with its annotations.
 
-    What is wrong is collected and not raised: `checked` looks at the files and masks of some images, `refuse`
-    raises what was found until then, all of it at once.
+    What is wrong is collected: `checked` looks at the files and masks of some images, `refuse` raises what was
+    found until then, all of it at once.
 
     Args:
         images: folder of the image files; ``None`` looks at the annotations alone.
@@ -88,6 +88,8 @@ class CocoDataset:
         reading: how it is read, where there is a choice.
         match: by what image files are found.
         masks: whether objects need a mask; those without one are left out and counted.
+        tolerated: kinds of faults that are none here.
+        lenient: leave it to the caller to `refuse`.
 
     Attributes:
         entries: the images.
@@ -98,7 +100,7 @@ class CocoDataset:
         annotations_sha256: of the bytes that were parsed.
 
     Raises:
-        SambenchError: the folder is not there, or the file is missing or no annotations.
+        SambenchError: the folder is not there, or the file is missing, no annotations, or has faults.
     """
 
     def __init__(
@@ -109,13 +111,15 @@ class CocoDataset:
         reading: Reading | None = None,
         match: Match = "name",
         masks: bool = True,
+        tolerated: Collection[str] = (),
+        lenient: bool = False,
     ) -> None:
         self.images, self.annotations = images, annotations
         if images is not None and not images.is_dir():
             raise SambenchError(f"{images}: no such image folder. Give it with --images.")
         self._folder = None if images is None else ImageFolder(images, match)
         self._reading, self._masks = reading or Reading(), masks
-        self.content = read_annotations(annotations, self._reading)
+        self.content = read_annotations(annotations, self._reading, tolerated)
         self.problems = self.content.problems
         self.annotations_sha256 = self.content.sha256
         categories = self.content.categories or []
@@ -123,6 +127,8 @@ class CocoDataset:
         lvis = bool(categories) and all(c.frequency for c in categories)
         self.style: Literal["coco", "lvis"] = "lvis" if lvis else "coco"
         self.entries = self._index()
+        if not lenient:
+            self.refuse()
 
     def __len__(self) -> int:
         return len(self.entries)

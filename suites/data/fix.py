@@ -10,10 +10,12 @@ import msgspec
 
 from sambench.suites.data.annotations import AnnotationRecord
 from sambench.suites.data.checks.entry import has_mask
-from sambench.suites.data.checks.problems import Problems
+from sambench.suites.data.checks.masks import check_box
+from sambench.suites.data.checks.problems import MENDABLE, Problems
 from sambench.suites.data.coco import CocoDataset, Entry
 from sambench.suites.data.content import read_content
 from sambench.suites.data.lists import LISTS, beside_lists, lists_of
+from sambench.suites.data.segmentation import examine
 
 GIVEN = "given_id"
 """Key under which an entry keeps the id that it had, where another number stands for it now."""
@@ -71,4 +73,7 @@ def _annotation(record: AnnotationRecord) -> dict[str, Any]:
     new = {"image_id": record.image_id, "category_id": record.category_id, "iscrowd": record.iscrowd}
     if not has_mask(record):
         return new
-    return new | {"bbox": record.bbox, "area": record.area, "segmentation": record.segmentation}
+    mask = examine(record.segmentation, None)
+    wrong = any(kind in MENDABLE for kind, _ in check_box(record.bbox, mask, None))
+    box = mask.box or record.bbox if wrong else record.bbox
+    return new | {"bbox": box, "area": record.area, "segmentation": record.segmentation}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
@@ -42,13 +42,18 @@ class SginwData:
 
     style: Literal["coco"] = "coco"
 
-    def __init__(self, root: Path, reading: Reading | None = None) -> None:
+    def __init__(
+        self, root: Path, reading: Reading | None = None, tolerated: Collection[str] = ()
+    ) -> None:
         self.annotations = root
         self.parts: dict[str, CocoDataset] = {}
         for name, categories in registry().items():
             folder = root / name / SPLIT
             if folder.is_dir():
-                self.parts[name] = CocoDataset(folder, annotation_file(root, name), reading=reading)
+                file = annotation_file(root, name)
+                self.parts[name] = CocoDataset(
+                    folder, file, reading=reading, tolerated=tolerated, lenient=True
+                )
                 _check_categories(self.parts[name], categories)
         self.missing = [name for name in registry() if name not in self.parts]
         if not self.parts:

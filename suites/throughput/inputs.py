@@ -102,7 +102,7 @@ def choose(
     Raises:
         SambenchError: the data cannot be read, or has too few such images for distinct batches.
     """
-    dataset = CocoDataset(images, annotations, match=match, masks=False)
+    dataset = CocoDataset(images, annotations, match=match, masks=False, lenient=True)
     usable = [entry for entry in dataset.entries if any(map(_is_object, entry.annotations))]
     fewest = max(FEWEST_BATCHES, batch)
     if len(usable) < fewest:

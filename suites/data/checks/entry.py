@@ -17,7 +17,7 @@ from sambench.evsam.errors import SambenchError
 from sambench.evsam.size import Size
 from sambench.suites.data.annotations import AnnotationRecord
 from sambench.suites.data.checks.masks import area_of, check_area, check_box, check_mask, leaves
-from sambench.suites.data.checks.problems import KINDS, MENDABLE, Finding
+from sambench.suites.data.checks.problems import KINDS, Finding
 from sambench.suites.data.locate import ImageFolder
 from sambench.suites.data.segmentation import Examined, UnfitError, examine
 
@@ -56,10 +56,9 @@ def check_entry(
         except UnfitError as error:
             findings.append((error.kind, f"{who}: {error.detail}"))
             continue
-        odd = list(_oddities(annotation, mask, entry.stated, thorough))
+        odd = _oddities(annotation, mask, entry.stated, thorough)
         findings += [(kind, f"{who}: {detail}") for kind, detail in odd]
-        no_box = any(kind in MENDABLE for kind, _ in odd)
-        records.append(_completed(annotation, mask, entry.stated, no_box))
+        records.append(_completed(annotation, mask, entry.stated))
     return dataclasses.replace(entry, annotations=tuple(records)), findings
 
 
@@ -133,17 +132,15 @@ def _oddities(
     if not math.isnan(annotation.bbox[0]):
         yield from check_box(annotation.bbox, mask, size)
     if mask and size and (thorough or mask.is_rle):
-        yield from check_area(annotation, area_of(mask, size))
+        yield from check_area(annotation.area, area_of(mask, size), bool(annotation.iscrowd))
 
 
-def _completed(
-    annotation: AnnotationRecord, mask: Examined | None, size: Size | None, no_box: bool
-) -> AnnotationRecord:
+def _completed(annotation: AnnotationRecord, mask: Examined | None, size: Size | None) -> AnnotationRecord:
     """Return an annotation with the box and area of its mask where it has none of its own."""
     changes: dict[str, object] = {}
     if mask and mask.changes:
         changes["segmentation"] = msgspec.Raw(mask.json or b"")
-    if mask and (no_box or math.isnan(annotation.bbox[0])):
+    if mask and math.isnan(annotation.bbox[0]):
         changes["bbox"] = mask.box or (0.0, 0.0, 0.0, 0.0)
     if mask and size and math.isnan(annotation.area):
         changes["area"] = float(area_of(mask, size))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -252,27 +252,40 @@ class Problem:
     count: int = 0
     examples: list[str] = field(default_factory=list)
     """The first `FAULTS`."""
+    tolerated: bool = False
+    """Whether it is no error here, though it may be one elsewhere."""
 
     @property
     def kind(self) -> Kind:
         """What it is, how bad, and what to do."""
         return KINDS[self.name]
 
+    @property
+    def severity(self) -> Severity:
+        """How bad it is here."""
+        return "warning" if self.tolerated and self.kind.severity == "error" else self.kind.severity
+
     def to_json(self) -> dict[str, Any]:
         """Return it as plain values."""
         first = self.examples[:EXAMPLES]
-        return {"kind": self.name, **vars(self.kind), "count": self.count, "examples": first}
+        about = vars(self.kind) | {"severity": self.severity}
+        return {"kind": self.name, **about, "count": self.count, "examples": first}
 
 
 class Problems:
-    """What was found, by kind."""
+    """What was found, by kind.
 
-    def __init__(self) -> None:
+    Args:
+        tolerated: kinds that are no errors here.
+    """
+
+    def __init__(self, tolerated: Collection[str] = ()) -> None:
         self._found: dict[str, Problem] = {}
+        self._tolerated = frozenset(tolerated)
 
     def add(self, name: str, example: str) -> None:
         """Count a finding, and keep it if it is among the first of its kind."""
-        problem = self._found.setdefault(name, Problem(name))
+        problem = self._of(name)
         problem.count += 1
         if len(problem.examples) < FAULTS:
             problem.examples.append(example)
@@ -285,9 +298,12 @@ class Problems:
     def join(self, others: Problems) -> None:
         """Add what was found elsewhere."""
         for problem in others.listed():
-            mine = self._found.setdefault(problem.name, Problem(problem.name))
+            mine = self._of(problem.name)
             mine.count += problem.count
             mine.examples += problem.examples[: FAULTS - len(mine.examples)]
+
+    def _of(self, name: str) -> Problem:
+        return self._found.setdefault(name, Problem(name, tolerated=name in self._tolerated))
 
     def __contains__(self, name: str) -> bool:
         return name in self._found
@@ -295,8 +311,8 @@ class Problems:
     def listed(self, *severities: Severity) -> tuple[Problem, ...]:
         """Return one problem a kind: errors first, what was mended last, each in the order of `KINDS`."""
         found = [self._found[name] for name in KINDS if name in self._found]
-        wanted = [p for p in found if not severities or p.kind.severity in severities]
-        return tuple(sorted(wanted, key=lambda p: SEVERITIES.index(p.kind.severity)))
+        wanted = [p for p in found if not severities or p.severity in severities]
+        return tuple(sorted(wanted, key=lambda p: SEVERITIES.index(p.severity)))
 
     def counts(self, *severities: Severity) -> dict[str, int]:
         """Return how often each kind was found."""

@@ -43,7 +43,7 @@ class Report:
     @property
     def errors(self) -> tuple[Problem, ...]:
         """The problems with which a run would fail or be false."""
-        return tuple(p for p in self.problems if p.kind.severity == "error")
+        return tuple(p for p in self.problems if p.severity == "error")
 
 
 def verify(
@@ -70,12 +70,15 @@ def verify(
         thorough: read the image files to their end, which finds those cut off, and not just their headers.
         on_image: called with images done and their total.
     """
+    folder = images if images is not None and images.is_dir() else None
     try:
-        dataset = CocoDataset(images, annotations, match=match)
+        dataset = CocoDataset(folder, annotations, match=match, lenient=True)
     except SambenchError as error:
         problems = Problems()
         problems.add("unreadable", str(error))
         return Report(0, 0, 0, 0, problems.listed())
+    if images is not None and folder is None:
+        dataset.problems.add("missing_image", f"{images}: no such folder")
     content = dataset.content
     if _looks_like_lvis(content) if lvis is None else lvis:
         dataset.problems.extend(_lvis_fields(content))
