@@ -92,9 +92,9 @@ class Look:
             if height * width <= LARGEST:
                 return None
             return (
-                f"is {width} x {height} pixels, {self.megapixels:.0f} megapixels, and takes {self.memory}. An "
-                f"image of more than {LARGEST / 1e6:.0f} megapixels is decoded only if its annotations state "
-                "this width and height. State them, or take a smaller image."
+                f"is {width} x {height} pixels, {self.megapixels:.0f} megapixels, and takes {self.memory}. "
+                f"More than {LARGEST / 1e6:.0f} megapixels are decoded only if the annotations state this width "
+                "and height. State them, or take a smaller image."
             )
         read = self.size(stated, orientation)
         if read == stated or (orientation == "exif" and self.stored == stated):

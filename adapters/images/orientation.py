@@ -74,7 +74,7 @@ def find(stream: BinaryIO) -> Entry | None:
 
 
 def as_stored(content: bytes) -> bytes:
-    """Return a file that Pillow decodes as it is stored; it turns TIFF by itself, unless the tag says upright."""
+    """Return a file that Pillow decodes as stored: a TIFF whose tag says upright, for Pillow turns it itself."""
     entry = find(io.BytesIO(content)) if content[:4] in TIFF else None
     if entry is None or entry.value == UPRIGHT:
         return content

@@ -73,8 +73,8 @@ def scaled(values: np.ndarray, name: str) -> np.ndarray:
     fractions = values.dtype.kind == "f"
     if fractions and not (finite := np.isfinite(values)).all():
         raise SambenchError(
-            f"{name}: {values.size - finite.sum():,} of {values.size:,} values are NaN or infinite. Give them "
-            f"a value. {_REMEDY}"
+            f"{name}: {values.size - finite.sum():,} of {values.size:,} values are NaN or infinite. Give "
+            f"them a value. {_REMEDY}"
         )
     low, high = values.min().item(), values.max().item()
     within = 1 + 1e-6 if fractions else 1  # what float32 rounds

@@ -108,11 +108,9 @@ def choose(images: Path, annotations: Path, batch: int, seed: int, count: int | 
 
 
 def _image(entry: Entry) -> Image:
-    record = entry.record
-    stated = (record.height, record.width) if record.height and record.width else None
     boxes = [a.bbox for a in entry.annotations if _is_object(a)]
     corners = torch.tensor([(x, y, x + w, y + h) for x, y, w, h in boxes], dtype=torch.float32)
-    return Image(entry.file, stated, corners)
+    return Image(entry.file, entry.stated, corners)
 
 
 def _is_object(annotation: AnnotationRecord) -> bool:
