@@ -22,6 +22,7 @@ from sambench.reports.cells import Entry, provenance
 from sambench.reports.records import shards
 from sambench.suites.data.annotations import read_annotations
 from sambench.suites.data.masks import decode_segmentation
+from sambench.suites.protocol import Protocol
 
 SUITES = ("gt_box", "click")
 """Suites with a mask and an IoU an object."""
@@ -188,7 +189,7 @@ def _shown(
     masks = [outlines.decode(_last(row["segmentation"])) for row in rows]
     around = outlines.bounds(truth) if truth is not None else None
     view = outlines.view_around([around] if around else filter(None, map(outlines.bounds, masks)), size)
-    image = read_image(image_file(peers[0], first["file_name"]), size)
+    image = image_of(peers[0], first["file_name"], size)
     answers = (
         Answer(
             label=entry.label,
@@ -224,12 +225,23 @@ def _clicks(row: dict[str, Any]) -> tuple[tuple[float, float, bool], ...]:
     return tuple((x + 0.5, y + 0.5, label == 1) for (x, y), label in made if label >= 0)
 
 
-def image_file(entry: Entry, file_name: str) -> Path:
-    """Find an image of a cell's data set, named with or without its folder.
+def image_of(entry: Entry, file_name: str, size: tuple[int, int]) -> np.ndarray:
+    """Read an image of a cell's data set as the cell did, by its protocol's orientation.
+
+    Args:
+        entry: the cell.
+        file_name: as annotated.
+        size: (height, width) of the masks in its records.
 
     Raises:
-        SambenchError: it is not where it was.
+        SambenchError: it is not where it was, or of another size.
     """
+    orientation = entry.cell.protocol.get("orientation", Protocol.orientation)
+    return read_image(_image_file(entry, file_name), size, orientation=orientation)
+
+
+def _image_file(entry: Entry, file_name: str) -> Path:
+    """Find an image of a cell's data set, named with or without its folder."""
     folder = Path(str(provenance(entry.cell, "images").get("path")))
     for file in (folder / file_name, folder / Path(file_name).name):
         if file.is_file():
