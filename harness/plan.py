@@ -24,6 +24,8 @@ from sambench.harness.work import SuiteOn, SuiteSpec
 from sambench.suites.base import Setting
 from sambench.suites.data.coco import CocoDataset, Entry
 from sambench.suites.data.fingerprints import images_sha256, with_digests
+from sambench.suites.data.pictures.folder import MaskFolder
+from sambench.suites.data.reading import Reading
 from sambench.suites.data.sample import draw
 from sambench.suites.protocol import Protocol, for_suite
 from sambench.suites.registry import suite_class
@@ -149,9 +151,11 @@ def _check(cells: list[Cell]) -> None:
 
 
 def _open(dataset: DatasetConfig, config: RunConfig) -> Data:
-    coco: CocoDataset | SginwData
+    coco: CocoDataset | SginwData | MaskFolder
     if dataset.name == "sginw":
         coco = SginwData(dataset.images)
+    elif dataset.masks is not None:
+        coco = MaskFolder(dataset.images, dataset.masks, Reading.of(config.protocol))
     else:
         coco = CocoDataset(dataset.images, dataset.annotations)
     if not len(coco):
@@ -176,6 +180,12 @@ def _ask(name: str, data: Data, config: RunConfig) -> Iterator[_Asked]:
         raise SambenchError(
             f"suite {name} on data set {where.name}: the suite sginw goes with --dataset sginw, det_box "
             "with any other."
+        )
+    if suite.needs_detections and where.masks is not None:
+        raise SambenchError(
+            f"{name} on data set {where.name}: masks as pictures have no categories, which AP is computed by. "
+            "Write a COCO file of them with 'sambench data verify --fix', give its objects their categories, "
+            "and run on that; or take gt_box, click and everything."
         )
     if suite.needs_detections and not where.detections:
         raise SambenchError(

@@ -141,12 +141,12 @@ KINDS: dict[str, Kind] = {
     # masks as pictures
     "missing_mask": _error(
         "an image without a mask",
-        "A mask lies below its folder as the image below its own, by the same name, with or without a suffix. "
-        "Add it, or take the image out of the folder.",
+        "A mask lies below its folder as the image below its own, by the same name, with or without a "
+        "suffix. Add it, or take the image out of the folder.",
     ),
     "ambiguous_mask": _error(
         "images and masks that do not belong together one to one",
-        "Leave one mask an image, or end masks: in a pattern of their names, such as masks/*_instanceIds.png.",
+        "Leave one mask an image, or end masks: in a pattern of their names, such as masks/*_mask.png.",
     ),
     "unused_mask": _warning("a mask without an image", "It is not used. Is --images the whole folder?"),
     "bad_mask": _error(
@@ -158,8 +158,8 @@ KINDS: dict[str, Kind] = {
     ),
     "mask_ids": _error(
         "what the pixels' values mean cannot be told",
-        "Say mask_ids in the data set's file: binary (what is not 0 is one object), values (each value above 0 "
-        "is one) or rgb (R + 256 G + 65536 B is the id); and void, the values that count nowhere.",
+        "Say mask_ids in the data set's file: binary (what is not 0 is one object), values (each value above "
+        "0 is one) or rgb (R + 256 G + 65536 B is the id); and void, the values that count nowhere.",
     ),
     "mask_colours": _error(
         "a mask in colours, which are no values",
@@ -180,8 +180,8 @@ KINDS: dict[str, Kind] = {
     "alpha_dropped": _warning("a mask with transparency", "Its colours were read, its transparency was not."),
     "smooth_mask": _warning(
         "a binary mask of several values, as smoothing leaves them",
-        "All that is not 0 is the object. If that is too much, cut the mask at 128 and write 0 and 255; if the "
-        "values are ids, say mask_ids: values.",
+        "All that is not 0 is the object. If that is too much, cut the mask at 128 and write 0 and 255; if "
+        "the values are ids, say mask_ids: values.",
     ),
     "lossy_mask": _warning(
         "a binary mask as JPEG, whose values are blurred", "It was cut at 128. Write masks as PNG."

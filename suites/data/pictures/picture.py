@@ -118,7 +118,7 @@ class MaskPicture:
             if self.ids == "values":
                 raise MaskError("mask_colours", f"{self.file}: {values.kind} under mask_ids: values")
             assert values.colours is not None
-            return _painted(values.colours), values.remarks
+            return values.colours.max(axis=2) if values.is_lossy else _painted(values.colours), values.remarks
         if values.is_palette and self.void is None:
             refuse_unsaid_void(values.grey, self.ids, self.file)
         return values.grey, values.remarks

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, get_args
 
 from sambench.evsam.errors import SambenchError, did_you_mean
 from sambench.suites.files import expanded
@@ -43,33 +43,47 @@ def read_masks(given: Mapping[str, Any], where: str) -> Masks | None:
         where: they were given, for messages.
 
     Raises:
+        SambenchError: one is wrong (see `refuse_wrong`), or a variable of the folder's path is not set.
+    """
+    refuse_wrong(given, where)
+    if not given.get("masks"):
+        return None
+    void = _listed(given.get("void"))
+    return Masks(
+        expanded(given["masks"], "masks", where),
+        given.get("mask_ids"),
+        None if void is None else tuple(sorted(set(void))),
+        bool(given.get("components")),
+    )
+
+
+def refuse_wrong(given: Mapping[str, Any], where: str) -> None:
+    """See that a data set's keys `KEYS` are what they can be.
+
+    Raises:
         SambenchError: a value is wrong, or one is there without ``masks``, or ``annotations`` is beside it.
     """
-    if not given.get("masks"):
-        alone = [key for key in KEYS[1:] if given.get(key) is not None]
-        if alone:
-            raise SambenchError(f"{where}: {alone[0]} goes with masks, a folder of mask pictures. Name it.")
-        return None
-    if given.get("annotations"):
+    ids, void, components = (given.get(key) for key in KEYS[1:])
+    alone = [key for key in KEYS[1:] if given.get(key)]
+    if alone and not given.get("masks"):
+        raise SambenchError(f"{where}: {alone[0]} goes with masks, a folder of mask pictures. Name it.")
+    if given.get("masks") and given.get("annotations"):
         raise SambenchError(
             f"{where}: has annotations and masks. Say one: a JSON file, or a folder of masks."
         )
-    ids, components = given.get("mask_ids"), given.get("components", False)
     if ids not in (None, *get_args(Ids)):
         near = did_you_mean(str(ids), get_args(Ids))
         raise SambenchError(f"{where}: mask_ids is {ids!r}; it can be {', '.join(get_args(Ids))}.{near}")
-    if not isinstance(components, bool):
+    if not isinstance(components, bool | None):
         raise SambenchError(f"{where}: components is {components!r}; say true or false.")
-    folder = expanded(given["masks"], "masks", where)
-    return Masks(folder, cast("Ids | None", ids), _void(given.get("void"), where), components)
+    if not all(type(value) is int and value >= 0 for value in _listed(void) or ()):
+        raise SambenchError(
+            f"{where}: void is {void!r}; it is a list of whole numbers from 0, such as [255]."
+        )
 
 
-def _void(given: Any, where: str) -> tuple[int, ...] | None:
+def _listed(given: Any) -> list[Any] | None:
+    """Return values as a list, also one that stands alone."""
     if given is None:
         return None
-    values = list(given) if isinstance(given, Sequence) and not isinstance(given, str) else [given]
-    if not all(type(value) is int and value >= 0 for value in values):
-        raise SambenchError(
-            f"{where}: void is {given!r}; it is a list of whole numbers from 0, such as [255]."
-        )
-    return tuple(sorted(set(values)))
+    return list(given) if isinstance(given, Sequence) and not isinstance(given, str) else [given]

@@ -31,6 +31,10 @@ TURNED = (5, 6, 7, 8)
 """EXIF orientations that exchange height and width."""
 
 
+FAULTS = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+"""What Pillow raises."""
+
+
 class MaskError(Exception):
     """A mask that cannot be read; the arguments are a finding's."""
 
@@ -82,10 +86,8 @@ def read_header(file: Path) -> Header:
         with Image.open(file) as image:
             turned = image.getexif().get(Tag.Orientation) in TURNED
             return Header((image.height, image.width), turned, image.mode, image.format or "")
-    except UnidentifiedImageError:
-        raise MaskError("bad_mask", f"{file}: not an image that Pillow can read") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise MaskError("bad_mask", f"{file}: damaged or cut off ({error})") from None
+    except FAULTS as error:
+        raise _fault(file, error) from None
 
 
 def read_values(file: Path, sha256: str | None = None) -> Values:
@@ -108,10 +110,16 @@ def read_values(file: Path, sha256: str | None = None) -> Values:
     try:
         with Image.open(io.BytesIO(content)) as image:
             return _values(image, content, file)
-    except UnidentifiedImageError:
-        raise MaskError("bad_mask", f"{file}: not an image that Pillow can read") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise MaskError("bad_mask", f"{file}: damaged or cut off ({error})") from None
+    except FAULTS as error:
+        raise _fault(file, error) from None
+
+
+def _fault(file: Path, error: Exception) -> MaskError:
+    if isinstance(error, UnidentifiedImageError):
+        return MaskError("bad_mask", f"{file}: not an image that Pillow can read")
+    if isinstance(error, Image.DecompressionBombError):
+        return MaskError("bad_mask", f"{file}: more pixels than Pillow takes ({error})")
+    return MaskError("bad_mask", f"{file}: damaged or cut off ({error})")
 
 
 def _values(image: Image.Image, content: bytes, file: Path) -> Values:
