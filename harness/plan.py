@@ -28,6 +28,7 @@ from sambench.suites.data.checks.problems import Problems
 from sambench.suites.data.coco import CocoDataset, Entry
 from sambench.suites.data.fingerprints import images_sha256, with_digests
 from sambench.suites.data.ids import Known
+from sambench.suites.data.pictures.folder import MaskFolder
 from sambench.suites.data.reading import Reading
 from sambench.suites.data.sample import draw
 from sambench.suites.protocol import Protocol, for_suite
@@ -176,9 +177,11 @@ def _check(cells: list[Cell]) -> list[str]:
 def _open(dataset: DatasetConfig, config: RunConfig) -> Data:
     reading = Reading.of(config.protocol)
     tolerated = reading.tolerated(box_prompts=any(suite_class(s).box_prompts for s in config.suites))
-    coco: CocoDataset | SginwData
+    coco: CocoDataset | SginwData | MaskFolder
     if dataset.name == "sginw":
         coco = SginwData(dataset.images, reading, tolerated)
+    elif dataset.masks is not None:
+        coco = MaskFolder(dataset.images, dataset.masks, reading)
     else:
         coco = CocoDataset(
             dataset.images,
@@ -223,6 +226,12 @@ def _ask(name: str, data: Data, config: RunConfig) -> Iterator[_Asked]:
         raise SambenchError(
             f"suite {name} on data set {where.name}: the suite sginw goes with --dataset sginw, det_box "
             "with any other."
+        )
+    if suite.needs_detections and where.masks is not None:
+        raise SambenchError(
+            f"{name} on data set {where.name}: masks as pictures have no categories, which AP is computed by. "
+            "Write a COCO file of them with 'sambench data verify --fix', give its objects their categories, "
+            "and run on that; or take gt_box, click and everything."
         )
     if suite.needs_detections and not where.detections:
         raise SambenchError(

@@ -187,7 +187,8 @@ class InstanceSuite(Suite):
 
     def left_out(self, sample: Sample, protocol: Protocol) -> list[str]:
         """Return why objects of an image are not scored, one reason an object."""
-        return [*sample.unscored, *(reason for t in sample.targets if (reason := left_out(t, protocol)))]
+        reasons = (left_out(target, protocol) for target in sample.targets)
+        return [*sample.unscored, *(reason for reason in reasons if reason)]
 
 
 def kept(targets: tuple[Target, ...], protocol: Protocol) -> list[Target]:

@@ -26,6 +26,7 @@ from sambench.suites.further import averages, boundaries, calibration, calibrati
 from sambench.suites.metrics.boundary import boundary, boundary_iou
 from sambench.suites.metrics.iou import mask_iou
 from sambench.suites.metrics.sizes import SIZES, sized
+from sambench.suites.metrics.void import without_void
 from sambench.suites.predict import predict
 from sambench.suites.protocol import Protocol
 from sambench.suites.scoring.scores import Metric, Scores
@@ -90,10 +91,11 @@ class PromptedSuite(InstanceSuite):
         for chosen in predict(segmenter, embedding, prompts, protocol, watch):
             batch = slice(len(records), len(records) + len(chosen.masks))
             with watch("score", segmenter.device):
-                iou = mask_iou(chosen.masks, [t.mask for t in targets[batch]])
-                pixels = np.asarray(chosen.masks.cpu())
+                counted = without_void(chosen.masks, sample.void)
+                iou = mask_iou(counted, [t.mask for t in targets[batch]])
+                pixels = np.asarray(counted.cpu())
                 near = boundary_iou(pixels, [boundary(t.mask) for t in targets[batch]])
-                masks = encode_text(pixels)
+                masks = encode_text(pixels if counted is chosen.masks else np.asarray(chosen.masks.cpu()))
             answers = zip(masks, iou, near, chosen.pred_iou.tolist(), chosen.choice.tolist(), strict=True)
             for target, prompt, answer in zip(targets[batch], given[batch], answers, strict=True):
                 scored = dict(zip(ANSWER, answer, strict=True))

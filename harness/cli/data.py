@@ -72,14 +72,16 @@ def list_(
 
 def _row(file: DatasetFile, own: bool) -> dict[str, Any]:
     """Describe a data set; one of the user's own goes by its file's path."""
+    from sambench.suites.data.pictures.matching import split_pattern
+
     try:
         paths = file.paths()
     except SambenchError as error:
         state = str(error).removeprefix(f"{file.source}: ")
     else:
-        missing = [str(path) for path in paths if not path.exists()]
+        missing = [str(path) for path in paths if not split_pattern(path)[0].exists()]
         state = f"missing: {', '.join(missing)}" if missing else "there"
-    facts = {key: getattr(file, key) for key in ("title", "images", "annotations", "format", "note")}
+    facts = {key: getattr(file, key) for key in ("title", "images", "annotations", "masks", "format", "note")}
     return {"name": str(file.source) if own else file.source.stem, "state": state, **facts}
 
 

@@ -9,8 +9,9 @@ from typing import Any
 
 from sambench.evsam.errors import SambenchError, did_you_mean
 from sambench.harness.config.keys import split
-from sambench.suites.data.named import FORMATS, find, is_known, read_match
 from sambench.suites.data.locate import Match
+from sambench.suites.data.named import FORMATS, find, is_known, read_match
+from sambench.suites.data.pictures.settings import KEYS, Masks, read_masks
 from sambench.suites.files import expanded
 
 BESIDE = ("images", "annotations", "match", "detections")
@@ -25,12 +26,15 @@ class DatasetConfig:
     """``coco`` and ``lvis`` have published numbers to compare with; any other name will do."""
     images: Path
     annotations: Path
+    """The JSON file; or the masks' folder, where the data set has ``masks``."""
     detections: dict[str, Path] = field(default_factory=dict)
     """Detector's name to its result file; ``vitdet``, ``yolov8`` and ``gdino`` have published numbers."""
     format: str | None = None
     """``coco`` or ``lvis``, whose rules AP follows; ``None`` to see it from the annotations."""
     match: Match = "name"
     """By what image files are found: their names, which may have folders, or the last part alone."""
+    masks: Masks | None = None
+    """Pictures in place of annotations; the keys ``mask_ids``, ``void`` and ``components`` beside it."""
 
 
 def join(below: Mapping[str, Any], above: Mapping[str, Any], where: str) -> list[dict[str, Any]]:
@@ -67,7 +71,11 @@ def _entries(values: Mapping[str, Any], where: str) -> list[dict[str, Any]]:
 def _is_another(dataset: Mapping[str, Any], changed: Mapping[str, Any]) -> bool:
     """Tell whether a name alone names a data set of a YAML file, and not the one at hand anew."""
     name = str(changed.get("name", ""))
-    return not {"images", "annotations"} & set(changed) and is_known(name) and name != dataset.get("name")
+    return (
+        not {"images", "annotations", "masks"} & set(changed)
+        and is_known(name)
+        and name != dataset.get("name")
+    )
 
 
 def read_datasets(entries: Sequence[dict[str, Any]], where: str) -> tuple[DatasetConfig, ...]:
@@ -86,16 +94,20 @@ def read_datasets(entries: Sequence[dict[str, Any]], where: str) -> tuple[Datase
 
 
 def _dataset(value: dict[str, Any], where: str) -> DatasetConfig:
-    known = [f.name for f in fields(DatasetConfig)]
+    known = [*(f.name for f in fields(DatasetConfig)), *KEYS[1:]]
     for key in value:
         if key not in known:
             near = did_you_mean(str(key), known)
             raise SambenchError(f"{where}, datasets: no key {key!r}.{near} There are {', '.join(known)}.")
-    if value.get("name") and not value.get("images") and not value.get("annotations"):
+    masks = read_masks(value, where)
+    if value.get("name") and not any(value.get(key) for key in ("images", "annotations", "masks")):
         file = find(str(value["name"]))
         images, annotations = file.paths()
+        masks = file.pictures()
         value = {"format": file.format, "match": file.match, **value}
         value |= {"name": file.name, "images": images, "annotations": annotations}
+    elif masks is not None:
+        value = {**value, "annotations": masks.folder}
     if value.get("name") == "sginw" and value.get("images"):
         value = {"annotations": value["images"], **value}  # its 25 data sets have them beside their images
     for key in ("name", "images", "annotations"):
@@ -115,6 +127,7 @@ def _dataset(value: dict[str, Any], where: str) -> DatasetConfig:
         _detections(value.get("detections") or {}, where),
         rules or None,
         read_match(value.get("match"), where),
+        masks,
     )
 
 

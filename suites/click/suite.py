@@ -30,6 +30,7 @@ from sambench.suites.metrics.boundary import boundary, boundary_iou
 from sambench.suites.metrics.clicks import QUALITIES, number_of_clicks
 from sambench.suites.metrics.iou import mask_iou
 from sambench.suites.metrics.sizes import SIZES, sized
+from sambench.suites.metrics.void import without_void
 from sambench.suites.predict import ChosenMasks, predict
 from sambench.suites.protocol import Protocol
 from sambench.suites.scoring.scores import Metric, Scores
@@ -139,7 +140,7 @@ class Click(InstanceSuite):
             for chosen in predict(segmenter, embedding, _prompts(active), protocol, watch):
                 batch = active[start : start + len(chosen.masks)]
                 start += len(batch)
-                _take_round(batch, chosen, protocol, watch, last=round_ == CLICKS)
+                _take_round(batch, chosen, sample.void, protocol, watch, last=round_ == CLICKS)
         return [_record(sample, s) for s in sessions]
 
     def score(self, records: pa.Table, protocol: Protocol) -> Scores:
@@ -171,14 +172,21 @@ def _prompts(sessions: list[_Session]) -> Prompts:
 
 
 def _take_round(
-    sessions: list[_Session], chosen: ChosenMasks, protocol: Protocol, watch: Stopwatch, *, last: bool
+    sessions: list[_Session],
+    chosen: ChosenMasks,
+    void: WindowMask | None,
+    protocol: Protocol,
+    watch: Stopwatch,
+    *,
+    last: bool,
 ) -> None:
-    """Score a round of some sessions, and click again on what is still wrong."""
+    """Score a round of some sessions, and click again on what is still wrong; void pixels never are."""
     with watch("score", chosen.masks.device):
-        iou = mask_iou(chosen.masks, [s.target.mask for s in sessions])
-        masks = np.asarray(chosen.masks.cpu())
+        counted = without_void(chosen.masks, void)
+        iou = mask_iou(counted, [s.target.mask for s in sessions])
+        masks = np.asarray(counted.cpu())
         near = boundary_iou(masks, [s.boundary for s in sessions])
-        texts = encode_text(masks)
+        texts = encode_text(masks if counted is chosen.masks else np.asarray(chosen.masks.cpu()))
     pred_iou, choice = chosen.pred_iou.tolist(), chosen.choice.tolist()
     for i, session in enumerate(sessions):
         answer = {"iou": float(iou[i]), "boundary_iou": float(near[i])}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast, get_args
 
 from sambench.evsam.errors import SambenchError, did_you_mean
 from sambench.suites.data.locate import Match
+from sambench.suites.data.pictures.settings import KEYS, Masks, read_masks, refuse_wrong
 from sambench.suites.files import expanded, read_mapping
 
 FOLDER = Path(__file__).with_name("sets")
@@ -26,8 +28,13 @@ class DatasetFile:
     name: str
     images: str
     """Folder of the images; ``${VAR}`` and ``~`` are not expanded yet."""
-    annotations: str
-    """JSON file, likewise."""
+    annotations: str = ""
+    """JSON file, likewise; or, in its place, ..."""
+    masks: str = ""
+    """... the folder of mask pictures, likewise (`suites.data.pictures`), and how they are read:"""
+    mask_ids: str | None = None
+    void: int | Sequence[int] | None = None
+    components: bool = False
     title: str = ""
     format: str | None = None
     """``lvis`` expects LVIS's own fields too; ``None`` if the file has some."""
@@ -37,13 +44,22 @@ class DatasetFile:
     """Where to get it, and its licence."""
 
     def paths(self) -> tuple[Path, Path]:
-        """Return images and annotations.
+        """Return images and annotations, or the masks' folder.
 
         Raises:
             SambenchError: a variable is not set.
         """
-        where = str(self.source)
-        return expanded(self.images, "images", where), expanded(self.annotations, "annotations", where)
+        where, masks = str(self.source), self.pictures()
+        images = expanded(self.images, "images", where)
+        return images, masks.folder if masks else expanded(self.annotations, "annotations", where)
+
+    def pictures(self) -> Masks | None:
+        """Return where mask pictures lie and how they are read; ``None`` where there are annotations.
+
+        Raises:
+            SambenchError: a value is wrong, or a variable is not set.
+        """
+        return read_masks({key: getattr(self, key) for key in ("annotations", *KEYS)}, str(self.source))
 
 
 def read_match(value: object, where: str) -> Match:
@@ -100,12 +116,14 @@ def read(file: Path) -> DatasetFile:
         if key not in keys:
             near = did_you_mean(str(key), keys)
             raise SambenchError(f"{file}: no key {key!r}.{near} There are {', '.join(keys)}.")
-        if not isinstance(value, str):
+        if key not in KEYS[1:] and not isinstance(value, str):
             raise SambenchError(f"{file}: {key} must be text, not {value!r}.")
-    for key in ("name", "images", "annotations"):
+    for key in ("name", "images", "masks" if content.get("masks") else "annotations"):
         if not content.get(key):
-            raise SambenchError(f"{file}: the data set has no {key}. Write it into the file.")
+            other = ", nor masks" if key == "annotations" else ""
+            raise SambenchError(f"{file}: the data set has no {key}{other}. Write it into the file.")
     if content.get("format", FORMATS[0]) not in FORMATS:
         near = did_you_mean(content["format"], FORMATS)
         raise SambenchError(f"{file}: format {content['format']!r}; there is {', '.join(FORMATS)}.{near}")
+    refuse_wrong(content, str(file))
     return DatasetFile(source=file, **content)

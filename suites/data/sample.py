@@ -10,6 +10,8 @@ from typing import TypeVar
 import numpy as np
 
 from sambench.adapters.images import read_image
+from sambench.evsam.size import Size
+from sambench.suites.data.annotations import AnnotationRecord
 from sambench.suites.data.coco import Entry
 from sambench.suites.data.masks import WindowMask, decode_segmentation, to_window
 
@@ -58,7 +60,7 @@ def load_sample(entry: Entry) -> Sample:
     record = entry.record
     image = read_image(entry.file, entry.stated, sha256=entry.sha256, orientation=entry.orientation)
     size = (image.shape[0], image.shape[1])
-    annotations, void = entry.objects(size)
+    annotations, void, unscored = _annotated(entry, size)
     targets = []
     for a in annotations:
         mask = decode_segmentation(
@@ -68,7 +70,17 @@ def load_sample(entry: Entry) -> Sample:
         targets.append(
             Target(a.id, a.category_id, (x, y, x + w, y + h), a.area, bool(a.iscrowd), to_window(mask))
         )
-    return Sample(record.id, image, tuple(targets), entry.file_name, entry.categories, void, entry.unscored)
+    return Sample(record.id, image, tuple(targets), entry.file_name, entry.categories, void, unscored)
+
+
+def _annotated(
+    entry: Entry, size: Size
+) -> tuple[Sequence[AnnotationRecord], WindowMask | None, tuple[str, ...]]:
+    """Return an image's annotations, its void pixels, and what results count beside them."""
+    if entry.picture is None:
+        return entry.annotations, None, entry.unscored
+    found = entry.picture.decode(size)
+    return found.annotations, found.void, found.remarks
 
 
 def draw(items: Sequence[T], limit: int | None, seed: int) -> list[T]:

@@ -30,6 +30,7 @@ from sambench.suites.data.sample import Sample
 from sambench.suites.everything.generator import GeneratedMask, GeneratorSettings, generate
 from sambench.suites.metrics.recall import THRESHOLDS, match
 from sambench.suites.metrics.sizes import SIZES, sized
+from sambench.suites.metrics.void import without_void_coded
 from sambench.suites.protocol import Protocol
 from sambench.suites.scoring.objects import Column, Objects
 from sambench.suites.scoring.scores import Metric, Scores
@@ -106,7 +107,8 @@ class Everything(InstanceSuite):
         objects = [t for t in kept(sample.targets, protocol) if not t.iscrowd]
         with watch("score"):
             best = sorted(masks, key=lambda mask: -mask.predicted_iou)[:MOST_MASKS]
-            matched = match([mask.segmentation for mask in best], objects, protocol)
+            counted = without_void_coded([mask.segmentation for mask in best], sample.void)
+            matched = match(counted, objects, protocol)
         return [
             {"kind": "image", **describe_image(sample), "masks": len(masks)},
             *(_describe_mask(sample, mask) for mask in masks),

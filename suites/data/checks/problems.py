@@ -237,6 +237,55 @@ KINDS: dict[str, Kind] = {
         "Set it to the mask's number of pixels: it decides whether the object counts as small, medium or "
         "large. Some exporters write width x height.",
     ),
+    # masks as pictures
+    "missing_mask": _error(
+        "an image without a mask",
+        "A mask lies below its folder as the image below its own, by the same name, with or without a "
+        "suffix. Add it, or take the image out of the folder.",
+    ),
+    "ambiguous_mask": _error(
+        "images and masks that do not belong together one to one",
+        "Leave one mask an image, or end masks: in a pattern of their names, such as masks/*_mask.png.",
+    ),
+    "unused_mask": _warning("a mask without an image", "It is not used. Is --images the whole folder?"),
+    "bad_mask": _error(
+        "a mask that cannot be read as values", "Write it as a PNG of one channel, or get the file again."
+    ),
+    "mask_size": _error(
+        "a mask of another size than its image",
+        "Use the images that were annotated: resized ones do not fit their masks.",
+    ),
+    "mask_ids": _error(
+        "what the pixels' values mean cannot be told",
+        "Say mask_ids in the data set's file: binary (what is not 0 is one object), values (each value above "
+        "0 is one) or rgb (R + 256 G + 65536 B is the id); and void, the values that count nowhere.",
+    ),
+    "mask_colours": _error(
+        "a mask in colours, which are no values",
+        "Say mask_ids: rgb where R + 256 G + 65536 B is an id; else write indices or values.",
+    ),
+    "mask_alpha": _error(
+        "a mask whose colours are all one: what it says is in its transparency",
+        "Write the transparency as a picture of one channel.",
+    ),
+    "mask_palette": _error(
+        "a palette of greys that is not in order: index 0 is not black",
+        "Indices are read, not colours. Write the mask as a grey picture.",
+    ),
+    "palette_255": _error(
+        "a palette with index 255, which VOC calls void",
+        "Say void: [255] in the data set's file, or void: [] where it is an object.",
+    ),
+    "alpha_dropped": _warning("a mask with transparency", "Its colours were read, its transparency was not."),
+    "smooth_mask": _warning(
+        "a binary mask of several values, as smoothing leaves them",
+        "All that is not 0 is the object. If that is too much, cut the mask at 128 and write 0 and 255; if "
+        "the values are ids, say mask_ids: values.",
+    ),
+    "lossy_mask": _warning(
+        "a binary mask as JPEG, whose values are blurred", "It was cut at 128. Write masks as PNG."
+    ),
+    "no_object": _warning("a mask without an object", "Its image counts, without an object to score."),
 }
 
 

@@ -1,0 +1,197 @@
+"""A folder of images and one of mask pictures, as a data set that is read image by image."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from sambench.evsam.errors import SambenchError
+from sambench.suites.data.annotations import ImageRecord
+from sambench.suites.data.checks.problems import KINDS, Finding, Problems
+from sambench.suites.data.coco import Entry
+from sambench.suites.data.fingerprints import digests
+from sambench.suites.data.pictures.matching import Pair, match
+from sambench.suites.data.pictures.objects import CATEGORIES
+from sambench.suites.data.pictures.picture import MaskPicture
+from sambench.suites.data.pictures.settings import Ids, Masks
+from sambench.suites.data.pictures.telling import tell
+from sambench.suites.data.pictures.values import ALPHA, PALETTE, Header, MaskError, read_header
+from sambench.suites.data.prefetch import prefetch
+from sambench.suites.data.reading import Reading
+
+NAMED = 20
+"""Faults that a refusal names."""
+
+
+class MaskFolder:
+    """Images by rising name, each with its mask (see `suites.data.coco.CocoDataset`).
+
+    No mask is decoded but where its meaning must be told, or where its header leaves a doubt.
+
+    Args:
+        images: folder of the image files.
+        masks: folder of the masks, and how they are read.
+        reading: what of a protocol decides what they say.
+
+    Attributes:
+        entries: the images, numbered from 1.
+        categories: one, "object".
+        annotations: the masks' folder, for messages.
+        masks: with ``ids`` as given, or as told.
+        annotations_sha256: over names and contents of all masks and what decides how they are read.
+        problems: what is worth knowing; what cannot be is refused.
+
+    Raises:
+        SambenchError: a folder is missing, an image has no mask or several, or what values mean cannot be
+            told.
+    """
+
+    style: Literal["coco"] = "coco"
+    categories: ClassVar[dict[int, str]] = CATEGORIES
+
+    def __init__(self, images: Path, masks: Masks, reading: Reading | None = None) -> None:
+        self.images, self.annotations = images, masks.folder
+        self.reading = reading or Reading()
+        self.problems = Problems()
+        matched = match(images, masks.folder)
+        self._take(matched.findings)
+        files = [pair.mask for pair in matched.pairs]
+        ids: Ids = masks.ids or tell(files, masks.void, masks.folder)
+        self.masks = replace(masks, ids=ids)
+        self._headers = dict(zip(files, prefetch(_header, files), strict=True))
+        sha256 = digests(files)
+        self.annotations_sha256 = self._digest(matched.pairs, sha256)
+        self.entries = [
+            self._entry(number, pair, ids, digest)
+            for number, (pair, digest) in enumerate(zip(matched.pairs, sha256, strict=True), start=1)
+        ]
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def check_files(self, entries: Sequence[Entry]) -> None:
+        """See that masks can be read and are of their images' size; those in doubt are decoded.
+
+        Raises:
+            SambenchError: some are not; the message names the first of each kind.
+        """
+        findings = [finding for found in prefetch(self.check, entries) for finding in found]
+        self._take(findings)
+
+    def check(self, entry: Entry, *, decode: bool = False) -> list[Finding]:
+        """Return what is wrong with a mask, or worth knowing, as findings of `checks.problems`.
+
+        Args:
+            entry: one of `entries`.
+            decode: see to it that its pixels are read; else they are where the header leaves a doubt.
+        """
+        picture = entry.picture
+        assert picture is not None
+        header = self._headers[picture.file]
+        if isinstance(header, MaskError):
+            return [header.args]
+        try:
+            _refuse_other_size(entry, header, read_header(entry.file))
+        except MaskError as error:
+            return [_as_image(error.args, entry)]
+        if not (decode or self._in_doubt(header)):
+            return []
+        try:
+            found = picture.parse(header.size)
+        except MaskError as error:
+            return [error.args]
+        return [(remark, str(picture.file)) for remark in found.remarks]
+
+    def _in_doubt(self, header: Header) -> bool:
+        """Tell whether a header leaves open if the values can be taken as they are."""
+        unsaid = header.mode in PALETTE and self.masks.void is None
+        coloured = header.mode == "RGB" and self.masks.ids == "values"
+        return header.mode in ALPHA or header.mode == "F" or unsaid or coloured
+
+    def _entry(self, number: int, pair: Pair, ids: Ids, sha256: str) -> Entry:
+        header = self._headers[pair.mask]
+        height, width = (None, None) if isinstance(header, MaskError) else header.size
+        return Entry(
+            ImageRecord(id=number, file_name=pair.name, height=height, width=width),
+            pair.image,
+            (),
+            source=pair.mask,
+            categories=self.categories,
+            orientation=self.reading.orientation,
+            picture=MaskPicture(
+                pair.mask,
+                number,
+                ids,
+                self.masks.void,
+                self.masks.components,
+                self.reading.void == "background",
+                sha256,
+            ),
+        )
+
+    def _digest(self, pairs: Sequence[Pair], sha256: Sequence[str]) -> str:
+        """Return a digest that changes with everything the masks say."""
+        facts = self.masks.facts() | {
+            "void_counts": bool(self.masks.void) and self.reading.void == "background"
+        }
+        digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+        for pair, content in zip(pairs, sha256, strict=True):
+            digest.update(f"\n{pair.name} {pair.mask_name} {content}".encode())
+        return digest.hexdigest()
+
+    def _take(self, findings: Iterable[Finding]) -> None:
+        """Keep warnings, and refuse the data where there are errors."""
+        errors = []
+        for kind, example in findings:
+            if KINDS[kind].severity == "error":
+                errors.append((kind, example))
+            else:
+                self.problems.add(kind, example)
+        if errors:
+            raise SambenchError(_refusal(self.annotations, errors))
+
+
+def _header(file: Path) -> Header | MaskError:
+    try:
+        return read_header(file)
+    except MaskError as error:
+        return error
+
+
+def _as_image(finding: tuple[str, ...], entry: Entry) -> Finding:
+    """Say of a header that cannot be read that it is the image's."""
+    kind, example = finding
+    return ("damaged_image" if kind == "bad_mask" else kind, f"image {entry.record.id}: {example}")
+
+
+def _refuse_other_size(entry: Entry, mask: Header, image: Header) -> None:
+    """See that a mask has the size of its image, in an orientation that the image may be read in.
+
+    Raises:
+        MaskError: it has not.
+    """
+    turned = image.size[::-1] if image.turned else image.size
+    allowed = {"stored": {image.size}, "exif": {turned}}.get(entry.orientation, {image.size, turned})
+    if mask.size not in allowed:
+        mask_size, size = (f"{width} x {height}" for height, width in (mask.size, image.size))
+        assert entry.picture is not None
+        raise MaskError("mask_size", f"{entry.picture.file} is {mask_size}, {entry.file} is {size}")
+
+
+def _refusal(where: Path, errors: Sequence[Finding]) -> str:
+    """Name the first faults, by kind, each kind with its count and remedy."""
+    lines = [f"{where}: these masks cannot be used."]
+    left = NAMED
+    for kind in KINDS:
+        its = [example for name, example in errors if name == kind]
+        if its:
+            lines.append(f"{KINDS[kind].what} ({len(its):,}). {KINDS[kind].remedy}")
+            lines += [f"    {example}" for example in its[:left]]
+            left -= min(left, len(its))
+    if len(errors) > NAMED:
+        lines.append(f"    and {len(errors) - NAMED:,} more")
+    return "\n".join(lines)

@@ -1,0 +1,113 @@
+"""What the values of mask pictures mean, where nobody said: told from all files if they leave no doubt."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sambench.evsam.errors import SambenchError
+from sambench.suites.data.pictures.picture import VOC_VOID
+from sambench.suites.data.pictures.settings import Ids
+from sambench.suites.data.pictures.values import MaskError, read_values
+from sambench.suites.data.prefetch import prefetch
+
+DEEPEST = 65535
+"""White in 16 bits: a picture that has it beside other values may be smoothed."""
+SHOWN = 12
+"""Values that a message lists."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one file has."""
+
+    kind: str
+    """Of picture, in words."""
+    values: frozenset[int]
+    """Above 0 and not void; empty of colours."""
+    is_palette: bool = False
+    in_colours: bool = False
+    is_lossy: bool = False
+
+
+def look(file: Path, void: Sequence[int]) -> Seen | None:
+    """Decode a file and see what it has; ``None`` where it cannot be read, which others say better.
+
+    Raises:
+        SambenchError: it is missing.
+    """
+    try:
+        found = read_values(file)
+    except MaskError:
+        return None
+    if found.grey is None:
+        return Seen(found.kind, frozenset(), in_colours=True)
+    values = frozenset(np.unique(found.grey).tolist()) - {0, *void}
+    return Seen(found.kind, values, found.is_palette, is_lossy=found.is_lossy)
+
+
+def tell(files: Sequence[Path], void: tuple[int, ...] | None, where: Path) -> Ids:
+    """Tell what values mean.
+
+    Args:
+        files: all masks.
+        void: values that count nowhere, where they are said.
+        where: they lie, for messages.
+
+    Raises:
+        SambenchError: more than one meaning is possible; the message says what was seen.
+    """
+    seen = [one for one in prefetch(lambda file: look(file, void or ()), files) if one is not None]
+    if doubt := _doubt(seen, void is not None):
+        raise SambenchError(
+            f"{where}: what the pixels' values mean cannot be told: {doubt}. {_what(seen)} {_REMEDY}"
+        )
+    return "binary" if all(len(one.values) <= 1 for one in seen) else "values"
+
+
+_REMEDY = (
+    "Say mask_ids in the data set's file: binary (what is not 0 is one object), values (each value above 0 "
+    "is one) or rgb (R + 256 G + 65536 B is the id); and void, the values that count nowhere, [] if there "
+    "are none."
+)
+
+
+def _doubt(seen: Sequence[Seen], void_said: bool) -> str:
+    """Say why the files could mean several things; empty where they cannot."""
+    if not seen:
+        return "no mask can be read"
+    if any(one.in_colours or one.is_lossy for one in seen):
+        return "some are in colours, which may be ids or a drawing, or JPEGs, whose values are blurred"
+    alone = all(len(one.values) <= 1 for one in seen)
+    together = frozenset().union(*(one.values for one in seen))
+    palettes = frozenset().union(*(one.values for one in seen if one.is_palette))
+    if VOC_VOID in palettes and palettes != {VOC_VOID} and not void_said:
+        return f"palettes have index {VOC_VOID}, which VOC calls void"
+    if alone:  # one value a file: binary and values are the same
+        return ""
+    kinds = {one.kind for one in seen if one.values}
+    if len(kinds) > 1:
+        return "they are of several kinds"
+    if kinds == {"palette"} or max(together) == len(together):  # numbered from 1 without a gap
+        return ""
+    if max(together) <= 255 or max(together) == DEEPEST:
+        return "the values may be ids, classes, or what smoothing left"
+    return ""
+
+
+def _what(seen: Sequence[Seen]) -> str:
+    """Say what was seen: kinds with how many files, and values."""
+    kinds = ", ".join(f"{count:,} of {kind}" for kind, count in sorted(Counter(o.kind for o in seen).items()))
+    values = sorted(frozenset().union(*(one.values for one in seen)))
+    if not values:
+        return f"Seen: {kinds or 'nothing'}."
+    shown = ", ".join(map(str, values[:SHOWN]))
+    more = f", ... {values[-1]} ({len(values):,} values)" if len(values) > SHOWN else ""
+    several = sum(len(one.values) > 1 for one in seen)
+    return (
+        f"Seen: {kinds}; values above 0: {shown}{more}, more than one in {several:,} of {len(seen):,} files."
+    )
