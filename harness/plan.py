@@ -17,8 +17,8 @@ from sambench.harness.config.datasets import DatasetConfig
 from sambench.harness.config.run import RunConfig
 from sambench.harness.key import Key, digest_of, folder_name, model_key
 from sambench.harness.provenance import device_name, libraries
-from sambench.harness.sources import code_digest
 from sambench.harness.shards import TextIds
+from sambench.harness.sources import code_digest
 from sambench.harness.store import CellStore
 from sambench.harness.variants import Variant, make_variants, model_spec, stands_apart
 from sambench.harness.work import SuiteOn, SuiteSpec
@@ -211,7 +211,7 @@ def _open(dataset: DatasetConfig, config: RunConfig) -> Data:
 
 def _deciding(reading: Reading, found: Problems) -> dict[str, str]:
     """Return the choices of reading that decide something here: where no image is turned, none is of that."""
-    axes = {}
+    axes: dict[str, str] = {}
     if "turned" in found:
         axes["orientation"] = reading.orientation
     if reading.box_source != "ann":
@@ -229,7 +229,7 @@ def _ask(name: str, data: Data, config: RunConfig) -> Iterator[_Asked]:
         )
     if suite.needs_detections and where.masks is not None:
         raise SambenchError(
-            f"{name} on data set {where.name}: masks as pictures have no categories, which AP is computed by. "
+            f"{name} on data set {where.name}: masks as pictures have no categories, which AP needs. "
             "Write a COCO file of them with 'sambench data verify --fix', give its objects their categories, "
             "and run on that; or take gt_box, click and everything."
         )

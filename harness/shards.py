@@ -66,7 +66,9 @@ def as_given(table: pa.Table, ids: TextIds) -> pa.Table:
     """Write ids as the annotation file has them, where numbers stand for them inside."""
     for name in ids.keys() & set(table.column_names):
         i, texts = table.column_names.index(name), ids[name]
-        column = pa.array([None if one is None else texts[one] for one in table[name].to_pylist()], pa.string())
+        column = pa.array(
+            [None if one is None else texts[one] for one in table[name].to_pylist()], pa.string()
+        )
         table = table.set_column(i, pa.field(name, pa.string(), table.schema.field(i).nullable), column)
     return table
 
@@ -75,7 +77,9 @@ def as_numbers(table: pa.Table, ids: TextIds) -> pa.Table:
     """Undo `as_given`."""
     for name in ids.keys() & set(table.column_names):
         i, numbers = table.column_names.index(name), {text: n for n, text in ids[name].items()}
-        column = pa.array([None if one is None else numbers[one] for one in table[name].to_pylist()], pa.int64())
+        column = pa.array(
+            [None if one is None else numbers[one] for one in table[name].to_pylist()], pa.int64()
+        )
         table = table.set_column(i, pa.field(name, pa.int64(), table.schema.field(i).nullable), column)
     return table
 

@@ -27,8 +27,8 @@ from sambench.suites.protocol import Protocol
 SUITES = ("gt_box", "click")
 """Suites with a mask and an IoU an object."""
 
-Object = tuple[int, int]
-"""Image and annotation."""
+Object = tuple[int | str, int | str]
+"""Image and annotation, as the records name them."""
 
 
 @dataclass(frozen=True)
@@ -159,11 +159,15 @@ def _truths(entry: Entry, keys: set[Object], rows: dict[Object, dict[str, Any]])
     """Return the annotated masks, where the annotation file is still there and can be read."""
     path = Path(str(provenance(entry.cell, "annotations").get("path")))
     try:
-        records = read_annotations(path, unique_ids=False).annotations
+        said = read_annotations(path)
+        images, objects = said.image_ids.texts, said.annotation_ids.texts
+        named = {
+            (images.get(one.image_id, one.image_id), objects.get(one.id, one.id)): one
+            for one in said.annotations
+        }
         return {
-            key: decode_segmentation(one.segmentation, _size(rows[key]), str(path))
-            for one in records
-            if (key := (one.image_id, one.id)) in keys
+            key: decode_segmentation(named[key].segmentation, _size(rows[key]), str(path))
+            for key in keys & named.keys()
         }
     except SambenchError:
         return {}

@@ -93,7 +93,6 @@ class Setting:
     detections_sha256: str | None = None
     """Of the detections, as `Suite.detections_sha256` gives it; others are refused."""
 
-
     def __getstate__(self) -> dict[str, Any]:
         return vars(self) | {"contents": {}}
 

@@ -75,9 +75,7 @@ def make_plan(config: ThroughputConfig, device: str) -> Plan:
     variants = make_variants(config, try_weights=False)
     batch = max(config.batch_sizes)
     most = max(wanted(batch), config.rule.gate_images)
-    images = choose(
-        config.images, config.annotations, batch, config.seed, count=most, match=config.match
-    )
+    images = choose(config.images, config.annotations, batch, config.seed, count=most, match=config.match)
     digest = hashlib.sha256()
     for image, content in zip(images, digests([image.file for image in images]), strict=True):
         digest.update(f"{image.file.name} {content} {image.boxes.tolist()}\n".encode())

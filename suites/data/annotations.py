@@ -193,8 +193,15 @@ def _images(entries: Sequence[msgspec.Raw], problems: Problems) -> tuple[list[Im
             continue
         if (owner := owners.setdefault(name, given)) != given:
             problems.add("duplicate_file", f"{name}: images {quoted(owner)} and {quoted(given)}")
-        lists = (entry.neg_category_ids, entry.not_exhaustive_category_ids)
-        records[given] = ImageRecord(0, *names, height, width, *lists)
+        records[given] = ImageRecord(
+            0,
+            names[0],
+            names[1],
+            height,
+            width,
+            entry.neg_category_ids,
+            entry.not_exhaustive_category_ids,
+        )
     ids = Ids.of(records)
     return _numbered(records, ids), ids
 

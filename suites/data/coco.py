@@ -164,6 +164,7 @@ class CocoDataset:
         entries: Sequence[Entry],
         *,
         thorough: bool = False,
+        files: bool = True,
         on_image: Callable[[int, int], None] = lambda done, total: None,
     ) -> list[Entry]:
         """Look at the files and masks of some images, and complete what their annotations leave open.
@@ -171,13 +172,14 @@ class CocoDataset:
         Args:
             entries: the images.
             thorough: read the image files to their end, not just their headers, and count masks' pixels.
+            files: look into image files at all, and not just for where they are.
             on_image: called with images done and their total.
 
         Returns:
             The entries with their files and sizes, and annotations with a box and an area each; those with
             a fault are left out of them. Faults are in ``problems``.
         """
-        check = partial(check_entry, folder=self._folder, texts=self.texts(), thorough=thorough)
+        check = partial(check_entry, folder=self._folder, texts=self.texts(), thorough=thorough, files=files)
         found = []
         for done, (entry, findings) in enumerate(prefetch(check, entries, WORKERS), 1):
             self.problems.extend(findings)
@@ -191,7 +193,9 @@ class CocoDataset:
         Raises:
             SambenchError: something is; the first twenty are listed.
         """
-        where = f"{self.annotations}" if self.images is None else f"{self.annotations}, images in {self.images}"
+        where = (
+            f"{self.annotations}" if self.images is None else f"{self.annotations}, images in {self.images}"
+        )
         folder = "" if self.images is None else f" --images {self.images}"
         self.problems.refuse(where, f"To see more: sambench data verify {self.annotations}{folder}")
 

@@ -42,9 +42,7 @@ class SginwData:
 
     style: Literal["coco"] = "coco"
 
-    def __init__(
-        self, root: Path, reading: Reading | None = None, tolerated: Collection[str] = ()
-    ) -> None:
+    def __init__(self, root: Path, reading: Reading | None = None, tolerated: Collection[str] = ()) -> None:
         self.annotations = root
         self.parts: dict[str, CocoDataset] = {}
         for name, categories in registry().items():
@@ -80,9 +78,7 @@ class SginwData:
         return [one for name, mine in self._by_part(entries) for one in self.parts[name].checked(mine)]
 
     def _by_part(self, entries: Sequence[Entry]) -> list[tuple[str, list[Entry]]]:
-        return [
-            (name, list(mine)) for name, mine in groupby(entries, key=lambda e: split_id(e.record.id)[0])
-        ]
+        return [(name, list(mine)) for name, mine in groupby(entries, key=lambda e: split_id(e.record.id)[0])]
 
     def refuse(self) -> None:
         """See that nothing that was found is a fault (see `CocoDataset.refuse`)."""
@@ -99,7 +95,9 @@ class SginwData:
 
     def contents(self, entries: Sequence[Entry]) -> dict[str, Annotations]:
         """Return what the files say of some images, by data set, under the images' own ids."""
-        return {name: self.parts[name].evaluated(list(map(_own, mine))) for name, mine in self._by_part(entries)}
+        return {
+            name: self.parts[name].evaluated(list(map(_own, mine))) for name, mine in self._by_part(entries)
+        }
 
     def known(self) -> None:
         """Detections are matched by whole numbers alone, as the official scorer does."""

@@ -16,6 +16,7 @@ from sambench.evsam.errors import NotApplicableError, SambenchError
 from sambench.evsam.size import Size
 from sambench.suites.data.annotations import AnnotationRecord
 from sambench.suites.data.coco import CocoDataset, Entry
+from sambench.suites.data.locate import Match
 from sambench.suites.data.prefetch import prefetch
 from sambench.suites.data.sample import draw
 from sambench.suites.throughput.job import FEWEST_BATCHES, INPUT_IMAGES

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from sambench.adapters.spec import ModelSpec
 from sambench.evsam.errors import SambenchError
+from sambench.suites.data.locate import Match
 
 MODES = ("pipelined", "serial", "compute")
 """How transfers are counted; `suites.throughput.timing` says what each means."""

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from sambench.adapters.images import LARGEST, UPRIGHT, Look, look, low_contrast, read_image
+from sambench.adapters.images import LARGEST, Look, look, low_contrast, read_image
+from sambench.adapters.images.orientation import UPRIGHT
 from sambench.evsam.errors import SambenchError
 from sambench.evsam.size import Size
 from sambench.suites.data.annotations import AnnotationRecord
@@ -29,7 +30,7 @@ Texts = Mapping[str, Mapping[int, str]]
 
 
 def check_entry(
-    entry: Entry, *, folder: ImageFolder | None, texts: Texts, thorough: bool
+    entry: Entry, *, folder: ImageFolder | None, texts: Texts, thorough: bool = False, files: bool = True
 ) -> tuple[Entry, list[Finding]]:
     """Look at an image's file and masks, and complete what the annotations leave open.
 
@@ -38,6 +39,7 @@ def check_entry(
         folder: where its file is; ``None`` looks at the annotations alone.
         texts: for messages.
         thorough: read the file to its end, which finds those cut off, and count every mask's pixels.
+        files: look into the file at all, and not just for where it is.
 
     Returns:
         The entry with its file and size, and annotations with a box and an area each, as far as they can be
@@ -45,7 +47,10 @@ def check_entry(
     """
     name = texts.get("image_id", {}).get(entry.record.id, entry.record.id)
     findings: list[Finding] = []
-    if folder is not None:
+    if folder is not None and not files:
+        record = entry.record
+        entry = dataclasses.replace(entry, file=folder.find(record.file_name, record.coco_url).file)
+    elif folder is not None:
         entry, found = _with_file(entry, folder, f"image {name}", thorough)
         findings += found
     records = []
@@ -67,9 +72,7 @@ def has_mask(annotation: AnnotationRecord) -> bool:
     return bool(memoryview(annotation.segmentation))
 
 
-def _with_file(
-    entry: Entry, folder: ImageFolder, who: str, thorough: bool
-) -> tuple[Entry, list[Finding]]:
+def _with_file(entry: Entry, folder: ImageFolder, who: str, thorough: bool) -> tuple[Entry, list[Finding]]:
     located = folder.find(entry.record.file_name, entry.record.coco_url)
     entry = dataclasses.replace(entry, file=located.file)
     found = [] if located.kind is None else [(located.kind, f"{who}: {located.detail}")]

@@ -78,9 +78,12 @@ def check_area(area: float, pixels: int, crowd: bool) -> Iterator[Finding]:
     """
     if not pixels:
         yield "empty_mask", "no pixel is set"
-    elif not crowd and abs(area - pixels) > AREA_PIXELS:
-        if max(area, pixels) > AREA_RATIO * min(area, pixels):
-            yield "area", f"area is {area:.6g}, its mask has {pixels} pixels"
+    elif not crowd and _differ(area, pixels):
+        yield "area", f"area is {area:.6g}, its mask has {pixels} pixels"
+
+
+def _differ(area: float, pixels: int) -> bool:
+    return abs(area - pixels) > AREA_PIXELS and max(area, pixels) > AREA_RATIO * min(area, pixels)
 
 
 def leaves(box: Box, size: Size) -> bool:

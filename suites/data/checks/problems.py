@@ -117,7 +117,8 @@ KINDS: dict[str, Kind] = {
     "name_slashes": _mended("a file name with backslashes", "They were read as slashes."),
     "name_decoded": _mended("a file name is written as in an address", "It was decoded (%20 is a space)."),
     "name_unicode": _mended(
-        "a file name has other Unicode forms than the file", "The same letters, written otherwise, were taken."
+        "a file name has other Unicode forms than the file",
+        "The same letters, written otherwise, were taken.",
     ),
     "name_base": _mended("a file name has folders that are not there", "Its last part was taken, as asked."),
     "name_elsewhere": _error(
@@ -146,7 +147,8 @@ KINDS: dict[str, Kind] = {
         "protocol takes it as it is shown.",
     ),
     "deep_pixels": _mended(
-        "an image has more than 8 bits a channel", "It was scaled by the range of its own values (docs/data.md)."
+        "an image has more than 8 bits a channel",
+        "It was scaled by the range of its own values (docs/data.md).",
     ),
     "several_frames": _warning("an image file has several frames or pages", "The first was taken."),
     "large_image": _warning("a very large image", "Mind the memory; a model's masks come to as much again."),
@@ -216,9 +218,7 @@ KINDS: dict[str, Kind] = {
     "box_corners": _error(
         "a box reads as corners x0, y0, x1, y1", f"COCO's bbox is x, y, width, height. {FROM_MASKS}"
     ),
-    "empty_box": _error(
-        "a box of no or negative size", f"It is the prompt of gt_box. {FROM_MASKS}"
-    ),
+    "empty_box": _error("a box of no or negative size", f"It is the prompt of gt_box. {FROM_MASKS}"),
     "box_elsewhere": _error(
         "a box does not touch its mask",
         "Take the box around the mask, or box_source: mask in the protocol. Were the images turned?",
