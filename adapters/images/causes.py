@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from PIL import features
+
 from sambench.adapters.images.orientation import TIFF
 
 _AGAIN = "Get the file again."
@@ -50,43 +52,44 @@ def cause(content: bytes) -> str:
     Args:
         content: the first bytes of the file.
     """
-    if not content:
-        return f"is empty (0 bytes). {_AGAIN}"
+    known = _text(content) or _other(content) or _image(content)
+    return known or f"not an image that Pillow can read. {_AGAIN}"
+
+
+def _text(content: bytes) -> str | None:
+    """Say which text, or which nothing, is in the place of an image."""
+    start = content[:512].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     if not content.strip(b"\0"):
-        return f"not an image that Pillow can read: zeros, as an interrupted copy leaves. {_AGAIN}"
-    if content.startswith(b"version https://git-lfs"):
+        what = "zeros, as an interrupted copy leaves" if content else "the file is empty (0 bytes)"
+        return f"not an image that Pillow can read: {what}. {_AGAIN}"
+    if start.startswith(b"version https://git-lfs"):
         return "a pointer of Git LFS, not an image. Get the file with: git lfs pull"
-    if text := _text(content):
-        return text
-    if other := _other(content):
-        return f"{other}, not an image that Pillow can read. {_CONVERT}"
+    if start.startswith((b"<!doctype html", b"<html", b"<head", b"<body")):
+        return f"a web page, not an image: the download was answered by a page, such as a login. {_AGAIN}"
+    if b"<svg" in start:
+        return f"a drawing (SVG), not an image of pixels. {_CONVERT}"
+    if start.startswith((b"<?xml", b"<error", b"{", b"[")):
+        return f"XML or JSON, not an image: perhaps a server's refusal. {_AGAIN}"
+    return None
+
+
+def _other(content: bytes) -> str | None:
+    """Say which file this is that is none of Pillow's images."""
+    name = next((name for start, name in _OTHERS if content.startswith(start)), None)
+    if content[4:8] == b"ftyp":
+        name = _BRANDS.get(content[8:12], "a film (MP4 or the like)")
+    if name is None or (name == "AVIF" and features.check("avif")):
+        return None
+    return f"{name}, not an image that Pillow can read. {_CONVERT}"
+
+
+def _image(content: bytes) -> str | None:
+    """Say which image of Pillow's this is the beginning of."""
     if content[:4] in TIFF:
         return (
             "a TIFF that Pillow cannot read: cut off, or of a pixel format that it does not know, such as "
             "several channels of float. Get the file again, or convert it to 8 or 16 bits a channel."
         )
-    for start, name in _IMAGES:
-        if content.startswith(start):
-            return f"begins as {name}, but is damaged or cut off. {_AGAIN}"
-    return f"not an image that Pillow can read. {_AGAIN}"
-
-
-def _text(content: bytes) -> str | None:
-    """Say which text is in the place of an image."""
-    start = content[:512].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    if start.startswith((b"<!doctype html", b"<html", b"<head", b"<body")):
-        return "a web page, not an image: the download was answered by a page, such as a login. " + _AGAIN
-    if b"<svg" in start:
-        return f"a drawing (SVG), not an image of pixels. {_CONVERT}"
-    if start.startswith((b"<?xml", b"<error")):
-        return f"an XML file, not an image: perhaps a server's refusal. {_AGAIN}"
-    if start.startswith((b"{", b"[")):
-        return f"a JSON file, not an image: perhaps a server's refusal. {_AGAIN}"
-    return None
-
-
-def _other(content: bytes) -> str | None:
-    """Say which file that is no image of Pillow's this is."""
-    if content[4:8] == b"ftyp":
-        return _BRANDS.get(content[8:12], "a film (MP4 or the like)")
-    return next((name for start, name in _OTHERS if content.startswith(start)), None)
+    avif = content[4:8] == b"ftyp"  # what else begins so was named before
+    name = "AVIF" if avif else next((name for start, name in _IMAGES if content.startswith(start)), None)
+    return name and f"begins as {name}, but is damaged or cut off. {_AGAIN}"

@@ -93,8 +93,8 @@ class Look:
                 return None
             return (
                 f"is {width} x {height} pixels, {self.megapixels:.0f} megapixels, and takes {self.memory}. "
-                f"More than {LARGEST / 1e6:.0f} megapixels are decoded only if the annotations state this width "
-                "and height. State them, or take a smaller image."
+                f"More than {LARGEST / 1e6:.0f} megapixels are decoded only where the annotations state this "
+                "width and height. State them, or take a smaller image."
             )
         read = self.size(stated, orientation)
         if read == stated or (orientation == "exif" and self.stored == stated):

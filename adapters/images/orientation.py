@@ -74,7 +74,7 @@ def find(stream: BinaryIO) -> Entry | None:
 
 
 def as_stored(content: bytes) -> bytes:
-    """Return a file that Pillow decodes as stored: a TIFF whose tag says upright, for Pillow turns it itself."""
+    """Return a file that Pillow decodes as stored: it turns a TIFF by itself, unless its tag says upright."""
     entry = find(io.BytesIO(content)) if content[:4] in TIFF else None
     if entry is None or entry.value == UPRIGHT:
         return content

@@ -81,11 +81,12 @@ def decode_image(
     Raises:
         SambenchError: damaged or cut off, of a kind that is not an image, or of another size.
     """
-    with opened(io.BytesIO(as_stored(content)), name) as image:
+    stored = as_stored(content)
+    with opened(io.BytesIO(stored), name) as image:
         found = look_at(image, io.BytesIO(content))
         if refusal := found.refusal(size, orientation):
             raise SambenchError(f"{name}: {refusal}")
-        pixels = to_rgb(image, content, name)
+        pixels = to_rgb(image, stored, name)
     if pixels.shape[:2] != found.stored:
         raise SambenchError(
             f"{name}: damaged: it says that it is {found.stored[1]} x {found.stored[0]} pixels, and holds "
