@@ -109,6 +109,9 @@ def _do(plan: Plan, times: Sequence[str], as_json: bool) -> None:
     for reason in dict.fromkeys(group.variant.reason for group in plan.groups):
         if reason:
             console.note(f"will have no number: {reason}")
+    for said in dict.fromkeys(group.variant.note for group in plan.groups):
+        if said:
+            console.note(said)
     for line in times:
         console.note(line)
     out: Path = plan.config.out
