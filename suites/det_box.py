@@ -141,7 +141,7 @@ class DetBox(DetectedSuite):
     def on(cls, setting: Setting) -> Self:
         """Read and index the detections."""
         assert setting.detections is not None
-        return cls(setting, Detections(setting.detections, setting.detections_sha256))
+        return cls(setting, Detections(setting.detections, setting.detections_sha256, setting.known))
 
     def check(self) -> Sequence[str]:
         """See that the detections are a detector's, and that AP can be computed (see `check_detections`)."""
@@ -152,7 +152,7 @@ class DetBox(DetectedSuite):
     def truth(self) -> GroundTruth:
         """The annotations, read the first time."""
         given = self.setting
-        return GroundTruth(
+        return GroundTruth.open(
             given.annotations,
             style=given.style,
             image_ids=given.image_ids,

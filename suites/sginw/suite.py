@@ -89,7 +89,7 @@ class Sginw(DetectedSuite):
             ids[name].append(own)
         root, style = self.setting.annotations, self.setting.style
         truths = {
-            name: GroundTruth(annotation_file(root, name), style=style, image_ids=own, ids="from_one")
+            name: GroundTruth.open(annotation_file(root, name), style=style, image_ids=own, ids="from_one")
             for name, own in ids.items()
         }
         read = combined_sha256({name: truth.sha256 for name, truth in truths.items()})
