@@ -156,7 +156,7 @@ def test_a_missing_key_is_named_with_its_entry(write, key):
         ({"samples": []}, "an object with samples, not a list of detections"),
         ({"a": 1, "b": [2]}, "an object with a, b, not a list of detections"),
         ({"a": [[1, 2]]}, "an object with a, not a list of detections"),
-        ("{}", "an object with nothing, not a list of detections"),
+        ("{}", "an object with nothing in it, not a list of detections"),
         ("12", "12 is not a list of detections"),
         ([GOOD, 5], "entry 1: 5 is not a detection"),
         ([[1, 2]], "entry 0: [1, 2] is not a detection"),
