@@ -145,7 +145,7 @@ def _provenance(state: CellState, group: Group, plan: Plan, command: str) -> dic
         "annotations": {
             "path": data.config.annotations.as_posix(),
             "sha256": data.annotations_sha256,
-            "count": sum(len(entry.annotations) for entry in data.entries),
+            "count": data.objects,
         },
         "detections": cell.detections,
         "images": {"path": data.config.images.as_posix(), "sha256": data.images_sha256},

@@ -14,6 +14,7 @@ from sambench.harness.config.content import SEED, Content, read
 from sambench.harness.config.datasets import DatasetConfig, read_datasets
 from sambench.harness.config.keys import THROUGHPUT
 from sambench.suites.data.named import is_known
+from sambench.suites.data.pictures.settings import Masks
 from sambench.suites.throughput.job import MODES, PAPER, QUICK, SCOPES, Rule, Scope, parse_scope
 
 DEFAULT_BATCH = {"cpu": (1,), "cuda": (1, 16)}
@@ -31,6 +32,8 @@ class ThroughputConfig(Config):
     """What to call the data."""
     images: Path
     annotations: Path
+    masks: Masks | None = None
+    """Pictures in place of annotations."""
     rule: Rule
     """Made of ``preset``, ``rounds``, ``seconds`` and ``min_batches``."""
     scopes: tuple[Scope, ...] = ()
@@ -60,6 +63,7 @@ def load_throughput(path: Path | None, flags: Mapping[str, Any]) -> tuple[Throug
         dataset=data.name,
         images=data.images,
         annotations=data.annotations,
+        masks=data.masks,
         rule=_rule(content, kind),
         scopes=_scopes(content),
         modes=content.names("mode", MODES, MODES),

@@ -128,7 +128,7 @@ def _gate(job: Job, device: torch.device, tables: _Tables) -> Result:
     model cannot be timed at is found out here too, once for all rounds.
     """
     del device, tables
-    places = Path(job.images), Path(job.annotations)
+    places = Path(job.images), job.annotated
     reference_model = dataclasses.replace(job.model, engine="eager", precision="fp32")
     compared = job.model != reference_model
     images = choose(*places, job.batch, job.seed, count=job.rule.gate_images if compared else job.batch)
@@ -154,7 +154,7 @@ def _batch_refusals(segmenter: Segmenter, job: Job) -> Iterator[tuple[str, str]]
     shapes: dict[int, list[Shape]] = {}
     for batch in job.batches:
         if batch > 1 and wanted(batch) not in shapes:
-            images = choose(Path(job.images), Path(job.annotations), batch, job.seed)
+            images = choose(Path(job.images), job.annotated, batch, job.seed)
             shapes[wanted(batch)] = shapes_of(segmenter, images)
         try:
             if batch > 1:
@@ -170,7 +170,7 @@ def _weights(segmenter: Segmenter) -> dict[str, Any]:
 def _measure(job: Job, device: torch.device, tables: _Tables) -> Result:
     """Time a scope in all modes asked for; one that fails leaves the others their turn."""
     scope = parse_scope(job.scope)
-    images = choose(Path(job.images), Path(job.annotations), job.batch, job.seed)
+    images = choose(Path(job.images), job.annotated, job.batch, job.seed)
     segmenter = job.model.create()
     with torch.inference_mode():
         step = make_step(segmenter, scope, images, job.batch, job.seed)

@@ -14,7 +14,7 @@ from sambench.suites.data.annotations import ImageRecord
 from sambench.suites.data.checks.problems import KINDS, Finding, Problems
 from sambench.suites.data.coco import Entry
 from sambench.suites.data.fingerprints import digests
-from sambench.suites.data.pictures.matching import Pair, match
+from sambench.suites.data.pictures.matching import Pair, match, split_pattern
 from sambench.suites.data.pictures.objects import CATEGORIES
 from sambench.suites.data.pictures.picture import MaskPicture
 from sambench.suites.data.pictures.settings import Ids, Masks
@@ -40,7 +40,8 @@ class MaskFolder:
     Attributes:
         entries: the images, numbered from 1.
         categories: one, "object".
-        annotations: the masks' folder, for messages.
+        annotations: the masks' folder with its pattern, for messages.
+        folder: of the masks.
         masks: with ``ids`` as given, or as told.
         annotations_sha256: over names and contents of all masks and what decides how they are read.
         problems: what is worth knowing; what cannot be is refused.
@@ -55,6 +56,7 @@ class MaskFolder:
 
     def __init__(self, images: Path, masks: Masks, reading: Reading | None = None) -> None:
         self.images, self.annotations = images, masks.folder
+        self.folder, _ = split_pattern(masks.folder)
         self.reading = reading or Reading()
         self.problems = Problems()
         matched = match(images, masks.folder)
