@@ -147,7 +147,7 @@ def _provenance(state: CellState, group: Group, plan: Plan, command: str) -> dic
         "annotations": {
             "path": data.config.annotations.as_posix(),
             "sha256": data.annotations_sha256,
-            "count": sum(len(entry.annotations) + len(entry.unscored) for entry in data.entries),
+            "count": data.objects,
             "read": data.found.counts("warning", "mended"),
         },
         "detections": cell.detections,

@@ -79,6 +79,13 @@ class Data:
         counts = self.found.counts("mended")
         return {name: counts[name] for name in COMPLETED if name in counts}
 
+    @property
+    def objects(self) -> int | None:
+        """Annotated objects of these images; ``None`` where masks would have to be read to know."""
+        if self.config.masks is not None:
+            return None
+        return sum(len(entry.annotations) + len(entry.unscored) for entry in self.entries)
+
     def shards(self) -> list[tuple[Entry, ...]]:
         """Cut the images into shards."""
         return [self.entries[i : i + SHARD_IMAGES] for i in range(0, len(self.entries), SHARD_IMAGES)]
@@ -229,9 +236,9 @@ def _ask(name: str, data: Data, config: RunConfig) -> Iterator[_Asked]:
         )
     if suite.needs_detections and where.masks is not None:
         raise SambenchError(
-            f"{name} on data set {where.name}: masks as pictures have no categories, which AP needs. "
-            "Write a COCO file of them with 'sambench data verify --fix', give its objects their categories, "
-            "and run on that; or take gt_box, click and everything."
+            f"{name} on data set {where.name}: masks as pictures have no categories, which AP is computed "
+            "by. Write a COCO file of them with 'sambench data verify --fix', give its objects their "
+            "categories, and run on that; or take gt_box, click and everything."
         )
     if suite.needs_detections and not where.detections:
         raise SambenchError(

@@ -57,7 +57,7 @@ class Shown:
     suite: str
     dataset: str
     file_name: str
-    ann_id: int
+    ann_id: int | str
     category: str
     size: str
     width: int
@@ -113,7 +113,7 @@ def _of(peers: Sequence[Entry], n: int) -> Iterator[Shown]:
         yield from (_shown(kind, key, peers, [own[key] for own in rows], truths.get(key)) for key in its)
 
 
-def _orders(iou: np.ndarray, images: Sequence[int], n: int) -> dict[str, list[int]]:
+def _orders(iou: np.ndarray, images: Sequence[int | str], n: int) -> dict[str, list[int]]:
     """Choose the rows of (objects, models) IoUs, ``n`` a kind, each of an image of its own."""
     mean, spread = iou.mean(axis=1), np.ptp(iou, axis=1)
     ranked = {"worst": mean, "best": -mean}
@@ -121,7 +121,7 @@ def _orders(iou: np.ndarray, images: Sequence[int], n: int) -> dict[str, list[in
         ranked["disagreement"] = -spread
     found: dict[str, list[int]] = {}
     for kind, by in ranked.items():
-        first: dict[int, int] = {}
+        first: dict[int | str, int] = {}
         for i in np.argsort(by, kind="stable").tolist():
             first.setdefault(images[i], i)
             if len(first) == n:

@@ -28,7 +28,11 @@ def show_plan(plan: Plan, times: Sequence[str], console: Console) -> None:
     )
     for row in plan_rows(plan):
         words = (row["model"], f"{row['engine']} {row['precision']}", row["weights"] or "missing")
-        counts = (str(row["images"]), str(row["objects"]), f"{row['shards_done']}/{row['shards']}")
+        counts = (
+            str(row["images"]),
+            "unread" if row["objects"] is None else str(row["objects"]),
+            f"{row['shards_done']}/{row['shards']}",
+        )
         table.add_row(*words, row["suite"], row["dataset"], *counts)
     print_table(table, console)
     config = plan.config
@@ -60,7 +64,7 @@ def plan_rows(plan: Plan) -> list[dict[str, Any]]:
                 "dataset": cell.dataset,
                 "protocol": cell.protocol.to_json(),
                 "images": len(group.data.entries),
-                "objects": sum(len(entry.annotations) for entry in group.data.entries),
+                "objects": group.data.objects,
                 "shards": cell.store.shards,
                 "shards_done": cell.store.finished(),
                 "reason": variant.reason,

@@ -15,6 +15,7 @@ from sambench.harness.config.datasets import DatasetConfig, read_datasets
 from sambench.harness.config.keys import THROUGHPUT
 from sambench.suites.data.locate import Match
 from sambench.suites.data.named import is_known
+from sambench.suites.data.pictures.settings import Masks
 from sambench.suites.throughput.job import MODES, PAPER, QUICK, SCOPES, Rule, Scope, parse_scope
 
 DEFAULT_BATCH = {"cpu": (1,), "cuda": (1, 16)}
@@ -33,6 +34,8 @@ class ThroughputConfig(Config):
     images: Path
     annotations: Path
     match: Match
+    masks: Masks | None = None
+    """Pictures in place of annotations."""
     rule: Rule
     """Made of ``preset``, ``rounds``, ``seconds`` and ``min_batches``."""
     scopes: tuple[Scope, ...] = ()
@@ -63,6 +66,7 @@ def load_throughput(path: Path | None, flags: Mapping[str, Any]) -> tuple[Throug
         images=data.images,
         annotations=data.annotations,
         match=data.match,
+        masks=data.masks,
         rule=_rule(content, kind),
         scopes=_scopes(content),
         modes=content.names("mode", MODES, MODES),

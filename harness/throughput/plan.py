@@ -75,7 +75,8 @@ def make_plan(config: ThroughputConfig, device: str) -> Plan:
     variants = make_variants(config, try_weights=False)
     batch = max(config.batch_sizes)
     most = max(wanted(batch), config.rule.gate_images)
-    images = choose(config.images, config.annotations, batch, config.seed, count=most, match=config.match)
+    annotated = config.masks or config.annotations
+    images = choose(config.images, annotated, batch, config.seed, count=most, match=config.match)
     digest = hashlib.sha256()
     for image, content in zip(images, digests([image.file for image in images]), strict=True):
         digest.update(f"{image.file.name} {content} {image.boxes.tolist()}\n".encode())
@@ -106,6 +107,7 @@ def _job(plan: Plan, variant: Variant, **more: Any) -> Job:
         images=str(config.images),
         annotations=str(config.annotations),
         match=config.match,
+        masks=config.masks.facts() if config.masks else None,
         seed=config.seed,
         **more,
     )
@@ -140,7 +142,7 @@ def _measurements(plan: Plan, variant: Variant) -> Iterator[Measurement]:
 def _folder(plan: Plan, variant: Variant, job: Job, what: str) -> Path:
     """Name a folder after a digest of everything that decides what is measured."""
     decides = job.to_json()
-    for place in ("images", "annotations", "model"):
+    for place in ("images", "annotations", "masks", "model"):
         decides.pop(place)
     gate = ("gate_images",)
     apart = ("preset", "rounds", *(() if job.kind == "gate" else gate))  # more rounds are more of the same

@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 from sambench.evsam.errors import SambenchError, did_you_mean
 from sambench.evsam.train.recipe import Distill, Finetune, Optimiser
+from sambench.suites.data.pictures.settings import Ids
 from sambench.suites.files import expanded, read_mapping
 
 T = TypeVar("T")
@@ -23,12 +24,18 @@ T = TypeVar("T")
 class Data:
     """Where images and masks come from. Which keys count depends on ``format``."""
 
-    format: Literal["shapes", "coco", "sa1b"]
-    """``shapes``: drawn, from ``seed``. ``coco``: ``images`` and ``annotations``. ``sa1b``: ``root``."""
+    format: Literal["shapes", "coco", "sa1b", "masks"]
+    """``shapes``: drawn, from ``seed``. ``coco``: ``images`` and ``annotations``. ``sa1b``: ``root``.
+    ``masks``: ``images`` and ``masks``, pictures in place of annotations."""
     images: Path | None = None
-    """coco: the folder of the images."""
+    """coco, masks: the folder of the images."""
     annotations: Path | None = None
     """coco: the JSON file."""
+    masks: Path | None = None
+    """masks: the folder of the masks, as in a data set's file (docs/data.md); the next three likewise."""
+    mask_ids: Ids | None = None
+    void: tuple[int, ...] | None = None
+    components: bool = False
     root: Path | None = None
     """sa1b: a folder of tar files as released, or of ``sa_ID.jpg`` with ``sa_ID.json``; or the authors'
     layout, ``sa_images_ids.txt`` beside ``images/`` and ``masks/``."""

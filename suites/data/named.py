@@ -49,8 +49,9 @@ class DatasetFile:
         Raises:
             SambenchError: a variable is not set.
         """
-        where, masks = str(self.source), self.pictures()
+        where = str(self.source)
         images = expanded(self.images, "images", where)
+        masks = self.pictures()
         return images, masks.folder if masks else expanded(self.annotations, "annotations", where)
 
     def pictures(self) -> Masks | None:

@@ -14,6 +14,7 @@ import numpy as np
 from sambench.adapters.files import refuse_changed
 from sambench.evsam.errors import SambenchError
 from sambench.evsam.size import Size
+from sambench.suites.data import ids as data_ids
 from sambench.suites.data.annotations import (
     AnnotationRecord,
     Annotations,
@@ -21,9 +22,8 @@ from sambench.suites.data.annotations import (
     ImageRecord,
 )
 from sambench.suites.data.checks.entry import has_mask
-from sambench.suites.data.coco import CocoDataset
-from sambench.suites.data import ids as data_ids
 from sambench.suites.data.checks.problems import quoted
+from sambench.suites.data.coco import CocoDataset
 from sambench.suites.data.ids import as_id
 from sambench.suites.data.reading import Reading
 
@@ -73,6 +73,10 @@ class Dense:
 
     def __contains__(self, given: int) -> bool:
         return given in self._of
+
+    def get(self, given: int) -> int:
+        """Return the number of an id; 0 of one that is not there."""
+        return self._of.get(given, 0)
 
     def numbers(self, ids: np.ndarray) -> np.ndarray:
         """Return the numbers (n,) of ids (n,), all of which are there."""
@@ -224,7 +228,7 @@ class GroundTruth:
         return _Annotation(
             number,
             self.images[record.image_id],
-            self.categories[record.category_id] if record.category_id in self.categories else 0,
+            self.categories.get(record.category_id),
             record.bbox,
             record.area,
             record.segmentation,

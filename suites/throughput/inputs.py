@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +19,8 @@ from sambench.evsam.size import Size
 from sambench.suites.data.annotations import AnnotationRecord
 from sambench.suites.data.coco import CocoDataset, Entry
 from sambench.suites.data.locate import Match
+from sambench.suites.data.pictures.folder import MaskFolder
+from sambench.suites.data.pictures.settings import Masks
 from sambench.suites.data.prefetch import prefetch
 from sambench.suites.data.sample import draw
 from sambench.suites.throughput.job import FEWEST_BATCHES, INPUT_IMAGES
@@ -84,7 +88,7 @@ def wanted(batch: int) -> int:
 
 def choose(
     images: Path,
-    annotations: Path,
+    annotations: Path | Masks,
     batch: int,
     seed: int,
     count: int | None = None,
@@ -94,7 +98,7 @@ def choose(
 
     Args:
         images: folder of the images.
-        annotations: JSON in COCO's format.
+        annotations: JSON in COCO's format, or mask pictures; of these as many are read as it takes.
         batch: images in a batch.
         seed: of the sample; a larger one keeps the images of a smaller one.
         count: how many; ``None`` for what a rotation of such batches takes. Fewer where there are no more.
@@ -103,22 +107,45 @@ def choose(
     Raises:
         SambenchError: the data cannot be read, or has too few such images for distinct batches.
     """
+    number = wanted(batch) if count is None else count
+    if isinstance(annotations, Masks):
+        folder = MaskFolder(images, annotations)
+        found = list(itertools.islice(_with_objects(folder.entries, seed), number))
+        folder.checked([entry for _, entry, _ in found])
+        folder.refuse()
+        _refuse_few(len(found), annotations.folder, batch)
+        return [_image(entry, objects) for _, entry, objects in sorted(found, key=lambda one: one[0])]
     dataset = CocoDataset(images, annotations, match=match, masks=False, lenient=True)
     usable = [entry for entry in dataset.entries if any(map(_is_object, entry.annotations))]
+    _refuse_few(len(usable), annotations, batch)
+    entries = dataset.checked(draw(usable, number, seed))
+    dataset.refuse()
+    return [_image(entry, entry.annotations) for entry in entries]
+
+
+def _refuse_few(usable: int, annotations: Path, batch: int) -> None:
     fewest = max(FEWEST_BATCHES, batch)
-    if len(usable) < fewest:
+    if usable < fewest:
         raise SambenchError(
-            f"{annotations}: has {len(usable)} images with a box to prompt with; batches of {batch} need at "
+            f"{annotations}: has {usable} images with a box to prompt with; batches of {batch} need at "
             f"least {fewest}. Take a larger data set or a smaller batch."
         )
-    entries = draw(usable, wanted(batch) if count is None else count, seed)
-    entries = dataset.checked(entries)
-    dataset.refuse()
-    return [_image(entry) for entry in entries]
 
 
-def _image(entry: Entry) -> Image:
-    boxes = [a.bbox for a in entry.annotations if _is_object(a)]
+def _with_objects(
+    entries: Sequence[Entry], seed: int
+) -> Iterator[tuple[int, Entry, Sequence[AnnotationRecord]]]:
+    """Yield images whose masks have an object, in an order that the seed draws: place, entry and objects."""
+    order = list(range(len(entries)))
+    random.Random(seed).shuffle(order)
+    for i in order:
+        size = entries[i].stated
+        if size is not None and any(map(_is_object, objects := entries[i].objects(size)[0])):
+            yield i, entries[i], objects
+
+
+def _image(entry: Entry, objects: Sequence[AnnotationRecord]) -> Image:
+    boxes = [a.bbox for a in objects if _is_object(a)]
     corners = torch.tensor([(x, y, x + w, y + h) for x, y, w, h in boxes], dtype=torch.float32)
     return Image(entry.file, entry.stated, corners)
 

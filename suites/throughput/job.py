@@ -6,11 +6,13 @@ import dataclasses
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from sambench.adapters.spec import ModelSpec
 from sambench.evsam.errors import SambenchError
 from sambench.suites.data.locate import Match
+from sambench.suites.data.pictures.settings import Masks
 
 MODES = ("pipelined", "serial", "compute")
 """How transfers are counted; `suites.throughput.timing` says what each means."""
@@ -112,10 +114,19 @@ class Job:
     rule: Rule = PAPER
     images: str = ""
     annotations: str = ""
+    """The JSON file, or the masks' folder."""
+    masks: dict[str, Any] | None = None
+    """How mask pictures are read (`Masks.facts`), where they stand in place of annotations."""
     match: Match = "name"
     seed: int = 0
     audit: bool = False
     """Measure once more with one batch over and over, to see whether anything remembers its input."""
+
+    @property
+    def annotated(self) -> Path | Masks:
+        """The annotation file, or mask pictures in its place."""
+        file = Path(self.annotations)
+        return file if self.masks is None else Masks.of(file, self.masks)
 
     def to_json(self) -> dict[str, Any]:
         """Return the job as a plain dictionary."""

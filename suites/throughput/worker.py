@@ -123,7 +123,7 @@ def _device_name(device: torch.device) -> str:
 
 def _choose(job: Job, batch: int | None = None, count: int | None = None) -> list[Image]:
     """Draw the input images of a job, or of another batch size."""
-    places = Path(job.images), Path(job.annotations)
+    places = Path(job.images), job.annotated
     return choose(*places, batch or job.batch, job.seed, count=count, match=job.match)
 
 

@@ -23,6 +23,10 @@ def open_source(data: Data) -> Source:
         from sambench.harness.train.sources.coco import Coco
 
         return Coco(data)
+    if data.format == "masks":
+        from sambench.harness.train.sources.pictures import Pictures
+
+        return Pictures(data)
     if data.format == "sa1b":
         from sambench.harness.train.sources.sa1b import open_sa1b
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from sambench.evsam.size import Size
 from sambench.suites.data.annotations import AnnotationRecord
-from sambench.suites.data.masks import decode_segmentation, to_window
+from sambench.suites.data.masks import WindowMask, decode_segmentation, to_window
 from sambench.suites.data.sample import Sample, Target
 
 
@@ -27,6 +27,8 @@ class Annotated:
     annotations: Sequence[AnnotationRecord]
     """Objects alone; crowds are left out."""
     categories: Mapping[int, str] = field(default_factory=dict)
+    void: WindowMask | None = None
+    """Pixels that count nowhere when suites score the image; losses take them for background."""
 
     @property
     def size(self) -> Size:
@@ -57,7 +59,7 @@ class Annotated:
             Target(one.id, one.category_id, self.box(i), one.area, False, to_window(self.mask(i)))
             for i, one in enumerate(self.annotations)
         )
-        return Sample(self.image_id, self.image, targets, self.name, self.categories)
+        return Sample(self.image_id, self.image, targets, self.name, self.categories, self.void)
 
 
 class Source(ABC):

@@ -25,6 +25,10 @@ from sambench.suites.data.segmentation import Examined, UnfitError, examine
 if TYPE_CHECKING:
     from sambench.suites.data.coco import Entry
 
+MOST_BITS = 16
+"""A channel, beyond which values may be none that can be seen: NaN, negative, or of no known range. Such an image is
+read at once to know."""
+
 Texts = Mapping[str, Mapping[int, str]]
 """By column of records, what the file has for numbers that stand for its ids."""
 
@@ -84,8 +88,10 @@ def _with_file(entry: Entry, folder: ImageFolder, who: str, thorough: bool) -> t
         if why := seen.refusal(stated, way):
             return entry, [*found, ("image_size", f"{who}: {located.file} {why}")]
         found += [(kind, f"{who}: {located.file} {detail}") for kind, detail in _unusual(seen, entry)]
-        if thorough and low_contrast(read_image(located.file, stated, orientation=way)):
-            found.append(("low_contrast", f"{who}: {located.file}"))
+        if thorough or seen.bits > MOST_BITS:
+            pixels = read_image(located.file, stated, orientation=way)
+            if thorough and low_contrast(pixels):
+                found.append(("low_contrast", f"{who}: {located.file}"))
     except SambenchError as error:
         return entry, [*found, ("damaged_image", f"{who}: {error}")]
     height, width = seen.size(stated, way)

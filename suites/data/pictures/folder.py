@@ -10,18 +10,19 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from sambench.evsam.size import Size
 from sambench.suites.data.annotations import Annotations, ImageRecord
 from sambench.suites.data.checks.entry import check_entry
 from sambench.suites.data.checks.problems import Finding, Problems
 from sambench.suites.data.coco import Entry
 from sambench.suites.data.fingerprints import digests
 from sambench.suites.data.locate import ImageFolder
-from sambench.suites.data.pictures.matching import Pair, match
+from sambench.suites.data.pictures.matching import Pair, match, split_pattern
 from sambench.suites.data.pictures.objects import CATEGORIES
 from sambench.suites.data.pictures.picture import MaskPicture
 from sambench.suites.data.pictures.settings import Ids, Masks
 from sambench.suites.data.pictures.telling import tell
-from sambench.suites.data.pictures.values import ALPHA, PALETTE, Header, MaskError, read_header
+from sambench.suites.data.pictures.values import ALPHA, PALETTE, Header, MaskError, is_turned, read_header
 from sambench.suites.data.prefetch import prefetch
 from sambench.suites.data.reading import Reading
 
@@ -41,7 +42,8 @@ class MaskFolder:
     Attributes:
         entries: the images, numbered from 1.
         categories: one, "object".
-        annotations: the masks' folder, for messages.
+        annotations: the masks' folder with its pattern, for messages.
+        folder: of the masks.
         masks: with ``ids`` as given, or as told.
         annotations_sha256: over names and contents of all masks and what decides how they are read.
         problems: what is worth knowing; what cannot be is refused.
@@ -56,6 +58,7 @@ class MaskFolder:
 
     def __init__(self, images: Path, masks: Masks, reading: Reading | None = None) -> None:
         self.images, self.annotations = images, masks.folder
+        self.folder, _ = split_pattern(masks.folder)
         self.reading = reading or Reading()
         self.problems = Problems()
         matched = match(images, masks.folder)
@@ -123,7 +126,7 @@ class MaskFolder:
         if isinstance(header, MaskError):
             return [header.args]
         try:
-            _refuse_other_size(entry, header, read_header(entry.file))
+            _refuse_other_size(entry, header.size, read_header(entry.file).size)
         except MaskError as error:
             return [_as_image(error.args, entry)]
         if not (decode or self._in_doubt(header)):
@@ -185,15 +188,19 @@ def _as_image(finding: tuple[str, ...], entry: Entry) -> Finding:
     return ("damaged_image" if kind == "bad_mask" else kind, f"image {entry.record.id}: {example}")
 
 
-def _refuse_other_size(entry: Entry, mask: Header, image: Header) -> None:
+def _refuse_other_size(entry: Entry, mask: Size, image: Size) -> None:
     """See that a mask has the size of its image, in an orientation that the image may be read in.
 
     Raises:
         MaskError: it has not.
     """
-    turned = image.size[::-1] if image.turned else image.size
-    allowed = {"stored": {image.size}, "exif": {turned}}.get(entry.orientation, {image.size, turned})
-    if mask.size not in allowed:
-        mask_size, size = (f"{width} x {height}" for height, width in (mask.size, image.size))
+    if entry.orientation == "stored":
+        fits = mask == image
+    elif entry.orientation == "exif":
+        fits = mask == (image[::-1] if is_turned(entry.file) else image)
+    else:
+        fits = mask == image or (mask == image[::-1] and is_turned(entry.file))
+    if not fits:
+        mask_size, size = (f"{width} x {height}" for height, width in (mask, image))
         assert entry.picture is not None
         raise MaskError("mask_size", f"{entry.picture.file} is {mask_size}, {entry.file} is {size}")

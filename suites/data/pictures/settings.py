@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Self, get_args
 
 from sambench.evsam.errors import SambenchError, did_you_mean
 from sambench.suites.files import expanded
@@ -30,9 +30,16 @@ class Masks:
     components: bool = False
     """Whether each connected part of an id is an object of its own."""
 
+    @classmethod
+    def of(cls, folder: Path, facts: Mapping[str, Any]) -> Self:
+        """Return what `facts` was made of."""
+        void = facts["void"]
+        return cls(folder, facts["ids"], None if void is None else tuple(void), facts["components"])
+
     def facts(self) -> dict[str, Any]:
         """Return what decides how files are read, as plain values."""
-        return {"ids": self.ids, "void": self.void and list(self.void), "components": self.components}
+        void = None if self.void is None else list(self.void)
+        return {"ids": self.ids, "void": void, "components": self.components}
 
 
 def read_masks(given: Mapping[str, Any], where: str) -> Masks | None:

@@ -45,11 +45,8 @@ class Header:
 
     size: Size
     """(height, width) as stored."""
-    turned: bool
-    """Whether its EXIF orientation exchanges the two."""
     mode: str
     """Pillow's."""
-    format: str
 
 
 @dataclass(frozen=True)
@@ -84,8 +81,20 @@ def read_header(file: Path) -> Header:
     """
     try:
         with Image.open(file) as image:
-            turned = image.getexif().get(Tag.Orientation) in TURNED
-            return Header((image.height, image.width), turned, image.mode, image.format or "")
+            return Header((image.height, image.width), image.mode)
+    except FAULTS as error:
+        raise _fault(file, error) from None
+
+
+def is_turned(file: Path) -> bool:
+    """Tell whether a picture's EXIF orientation exchanges height and width; Pillow decodes a PNG for that.
+
+    Raises:
+        MaskError: it is damaged.
+    """
+    try:
+        with Image.open(file) as image:
+            return image.getexif().get(Tag.Orientation) in TURNED
     except FAULTS as error:
         raise _fault(file, error) from None
 

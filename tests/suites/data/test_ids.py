@@ -22,7 +22,7 @@ from sambench.suites.data.ids import Ids, as_id
         ("7.5", "7.5"),
         ("1e3", "1e3"),
         ("NaN", "NaN"),
-        ("٧", "٧"),
+        ("\u0667", "\u0667"),
         (7.5, None),
         (float("nan"), None),
         (float("inf"), None),

@@ -1,0 +1,52 @@
+"""What is wrong with masks, listed; and the COCO file of them, judged by pycocotools."""
+
+import json
+
+import numpy as np
+from mask_pictures import ids, opened, pair, save
+from pycocotools.coco import COCO
+
+from sambench.suites.data.coco import CocoDataset
+from sambench.suites.data.pictures.listing import as_coco, check_pictures
+from sambench.suites.data.sample import load_sample
+
+IDS = ids()
+
+
+def test_every_mask_is_decoded_and_all_findings_come_at_once(tmp_path):
+    for name in "abcde":
+        pair(tmp_path, name, IDS)
+    masks = tmp_path / "masks"
+    save(masks / "a.png", IDS * 0)
+    save(masks / "b.png", IDS.T)
+    (masks / "c.png").write_bytes((masks / "c.png").read_bytes()[:70])
+    save(masks / "z.png", IDS)
+    data = opened(tmp_path, ids="binary")
+    done = []
+    found = list(check_pictures(data, data.entries, on_image=lambda *of: done.append(of)))
+    assert sorted(kind for kind, _ in found) == [
+        *("bad_mask", "mask_size", "no_object"),
+        *("smooth_mask", "smooth_mask", "unused_mask"),
+    ]
+    assert done == [(n, 5) for n in range(1, 6)]
+    quick = [kind for kind, _ in check_pictures(data, data.entries, decode=False)]
+    assert sorted(quick) == ["mask_size", "unused_mask"]
+
+
+def test_the_coco_file_says_what_the_masks_say(tmp_path):
+    for name, mask in (("x/a", IDS), ("b", IDS[::-1].copy()), ("none", IDS * 0)):
+        pair(tmp_path, name, mask)
+    data = opened(tmp_path, ids="values", void=(2,))
+    file = tmp_path / "masks.json"
+    file.write_text(json.dumps(as_coco(data)))
+    official = COCO(str(file))
+    assert [official.imgs[i]["file_name"] for i in (1, 2, 3)] == ["b.jpg", "none.jpg", "x/a.jpg"]
+    for entry in data.entries:
+        annotations = official.imgToAnns[entry.record.id]
+        targets = load_sample(entry).targets
+        assert [a["id"] for a in annotations] == [t.ann_id for t in targets]
+        for annotation, target in zip(annotations, targets, strict=True):
+            np.testing.assert_array_equal(official.annToMask(annotation), target.mask.full())
+    again = CocoDataset(tmp_path / "images", file)
+    for one, other in zip(again.entries, data.entries, strict=True):
+        assert [t.box for t in load_sample(one).targets] == [t.box for t in load_sample(other).targets]
