@@ -158,6 +158,9 @@ class Weights:
     path: str | None = None
     sha256: str | None = None
     seed: int | None = None
+    taken: str | None = None
+    """How they lay in their file, where it has more than them: under which name, with which prefix. The
+    checksum decides it, so it is no part of `identity`."""
 
     @property
     def identity(self) -> str:

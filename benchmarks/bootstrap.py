@@ -113,7 +113,7 @@ def measure(case: str, folder: Path) -> dict[str, Any]:
     """Match and resample one case; of the piece, what others take too."""
     size, file = CASES[case], folder / f"{case}.json"
     results = world(size, file)
-    truth = GroundTruth(file, style=size.style)
+    truth = GroundTruth.open(file, style=size.style)
     before = peak()
     alone, numbers = timed(lambda: evaluate(truth, results, iou_type="bbox"))
     both, (_, evidence) = timed(lambda: evaluate_and_match(truth, results, iou_type="bbox"))
@@ -146,7 +146,7 @@ def of_a_piece(
     slow, found = timed(lambda: [_really(content, results, row, folder) for row in drawn.astype(int)])
     if np.abs(np.array(found) - want).max() > 1e-9:
         raise SystemExit(f"piece: resampled {want}, really drawn {found}.")
-    nothing = matched_by_hotcoco(truth, [Batch(sorted(truth.sizes), [])], "bbox")
+    nothing = matched_by_hotcoco(truth, [Batch(list(range(1, 1 + len(truth.sizes))), [])], "bbox")
     job = matched_by_hotcoco(truth, batches(truth, results, "bbox"), "bbox")
     theirs, _ = timed(lambda: hotcoco.compare(nothing, job, n_bootstrap=some, seed=0, confidence=0.95))
     ours, _ = timed(evidence.intervals)
@@ -168,7 +168,7 @@ def _really(content: dict[str, Any], results: pa.Table, times: np.ndarray, folde
         rows.append(taken.set_column(0, "image_id", pa.array([new] * taken.num_rows)))
     file = folder / "drawn.json"
     file.write_text(json.dumps(content | {"images": images, "annotations": made}))
-    truth = GroundTruth(file, ids="from_one")
+    truth = GroundTruth.open(file, ids="from_one")
     return evaluate(truth, pa.concat_tables(rows), iou_type="bbox", evaluator="pycocotools")["ap"]
 
 

@@ -83,7 +83,7 @@ def measure_average_precision(turns: int) -> dict[str, Any]:
         file = Path(folder) / "annotations.json"
         found = write_world(file, rng)
         start = time.perf_counter()
-        truths = {"coco": GroundTruth(file), "lvis": GroundTruth(file, style="lvis")}
+        truths = {"coco": GroundTruth.open(file), "lvis": GroundTruth.open(file, style="lvis")}
         opened = (time.perf_counter() - start) / len(truths)
 
         def by(style: str, evaluator: Any) -> Callable[[], Any]:

@@ -2,48 +2,104 @@
 
 from __future__ import annotations
 
+import argparse
+import pathlib
 import pickle
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from sambench.evsam.errors import SambenchError
+from sambench.evsam.unwrap import Found, Shapes, find, nearest, shape_of
 
 
-def load_checkpoint(model: nn.Module, path: Path) -> None:
-    """Load an official checkpoint strictly: every key there, none too many, every shape right.
+class OtherModelError(SambenchError):
+    """A checkpoint of another model.
 
-    Takes ``.pt`` / ``.pth`` (a bare state dict, or one under ``state_dict`` or ``model``) and
-    ``.safetensors``. Nothing in the file is executed.
+    Attributes:
+        shapes: what in it comes nearest to a state dict: keys to shapes.
+    """
+
+    def __init__(self, message: str, shapes: Shapes) -> None:
+        super().__init__(message)
+        self.shapes = shapes
+
+
+def load_checkpoint(model: nn.Module, path: Path) -> str | None:
+    """Load a checkpoint strictly: every key there, none too many, every shape right.
+
+    Takes ``.pt`` / ``.pth`` and ``.safetensors``: a bare state dict, or one that lies in the checkpoint of a
+    training, under whatever names and with whatever prefix before all its keys (`evsam.unwrap`). Nothing in
+    the file is executed.
+
+    Returns:
+        How the state dict lay in the file; ``None`` where it is all that the file holds.
 
     Raises:
         SambenchError: the file is missing, damaged, holds code, or belongs to another model; the message
             names the first keys that differ.
     """
-    state = read_state(path)
-    for outer in ("state_dict", "model"):
-        if isinstance(state.get(outer), Mapping):
-            state = state[outer]
-    own = model.state_dict()
-    missing = [key for key in own if key not in state]
-    unexpected = [key for key in state if key not in own]
-    if missing or unexpected:
-        raise SambenchError(
-            f"{path}: a checkpoint of another model. {_first('missing', missing)}; "
-            f"{_first('unexpected', unexpected)}. Give the file that belongs to this model."
+    own = {key: tuple(value.shape) for key, value in model.state_dict().items()}
+    found = find_state(path, own)
+    model.load_state_dict(dict(found.state), strict=True)
+    return found.taken
+
+
+def find_state(path: Path, wanted: Shapes, *, spare: Collection[str] = (), whole: bool = True) -> Found:
+    """Read a checkpoint, and find a model's state dict in it (see `evsam.unwrap.find`).
+
+    Raises:
+        SambenchError: the file is missing, damaged, or holds code; its parameters are no numbers.
+        OtherModelError: what it holds does not fit.
+    """
+    content = read_state(path)
+    try:
+        found = find(content, wanted, spare=spare, whole=whole)
+    except SambenchError as error:
+        raise SambenchError(f"{path}: {error}") from None
+    if found is None:
+        near = {key: value for key, value in nearest(content, wanted).items() if key not in spare}
+        raise OtherModelError(
+            f"{path}: a checkpoint of another model. {_difference(near, wanted, whole)}",
+            {key: shape for key, value in near.items() if (shape := shape_of(value)) is not None},
         )
-    for key, value in own.items():
-        found = state[key]
-        if not isinstance(found, Tensor) or found.shape != value.shape:
-            shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+    for key, value in found.state.items():
+        if not value.is_floating_point() and key.endswith((".weight", ".bias")):
             raise SambenchError(
-                f"{path}: a checkpoint of another model. {key} is {shape}, "
-                f"this model has {tuple(value.shape)}."
+                f"{path}: {key} is {str(value.dtype).removeprefix('torch.')}, a quantised checkpoint. "
+                "Give the one that it was made of."
             )
-    model.load_state_dict(dict(state), strict=True)
+    return found
+
+
+def _difference(found: Mapping[str, Any], wanted: Shapes, whole: bool) -> str:
+    missing = [key for key in wanted if key not in found]
+    unexpected = [key for key in found if key not in wanted] if whole else []
+    if missing or unexpected:
+        differ = f"{_first('missing', missing)}; {_first('unexpected', unexpected)}."
+        return f"{differ} Give the file that belongs to this model."
+    key = next(key for key, shape in wanted.items() if shape_of(found[key]) != shape)
+    shape = shape_of(found[key])
+    return f"{key} is {type(found[key]).__name__ if shape is None else shape}, this model has {wanted[key]}."
+
+
+_SCALAR = np.float64(0).__reduce__()[0]
+INERT: list[Any] = [
+    argparse.Namespace,
+    (pathlib.PurePosixPath, "pathlib.PosixPath"),
+    (pathlib.PurePosixPath, "pathlib._local.PosixPath"),
+    (pathlib.PureWindowsPath, "pathlib.WindowsPath"),
+    (pathlib.PureWindowsPath, "pathlib._local.WindowsPath"),
+    *((_SCALAR, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
+    np.dtype,
+    *(type(np.dtype(kind)) for kind in ("float64", "float32", "int64", "int32", "bool")),
+]
+"""What trainings write beside their parameters and torch does not open: values that do nothing."""
 
 
 def read_state(path: Path) -> Mapping[str, Any]:
@@ -57,23 +113,37 @@ def read_state(path: Path) -> Mapping[str, Any]:
             f"{path}: no such checkpoint. Give a .pt, .pth or .safetensors file, or 'random'."
         )
     try:
-        if path.suffix == ".safetensors":
+        if _is_safetensors(path):
             from safetensors.torch import load_file
 
             return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:  # torch's own text advises to load it all the same
+        with torch.serialization.safe_globals(INERT):
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:  # torch's own text advises to load it all the same
+        holds = re.search(r"GLOBAL ([\w.]+)", str(error))
+        what = f" It holds a {holds[1]}." if holds else ""
         raise SambenchError(
-            f"{path}: refused. It is not a checkpoint, is damaged, or is a pickle that would run code when "
-            "opened. Get the file again from its authors, or have them save the state dict alone."
+            f"{path}: refused.{what} It is not a checkpoint, is damaged, or is a pickle that would run code "
+            "when opened. Get the file again from its authors, or have them save the state dict alone."
         ) from None
     except Exception as error:
+        if "TorchScript" in str(error):
+            raise SambenchError(
+                f"{path}: is TorchScript, a program. Give the checkpoint that it was exported from."
+            ) from None
         raise SambenchError(
             f"{path}: not a readable checkpoint ({_short(error)}). Get the file again."
         ) from None
     if not isinstance(state, Mapping):
         raise SambenchError(f"{path}: holds a {type(state).__name__}, not a state dict.")
     return state
+
+
+def _is_safetensors(path: Path) -> bool:
+    """Tell by name, or by how such files begin: eight bytes of length, then JSON."""
+    with path.open("rb") as file:
+        head = file.read(9)
+    return path.suffix == ".safetensors" or (head[8:] == b"{" and not head.startswith(b"PK"))
 
 
 def _first(kind: str, keys: list[str]) -> str:

@@ -13,6 +13,7 @@ from sambench.evsam.errors import SambenchError
 from sambench.harness.key import digest_of
 from sambench.harness.plan import Cell, Group, Plan
 from sambench.harness.provenance import git_state
+from sambench.harness.shards import as_numbers
 from sambench.suites.base import Suite
 from sambench.suites.failures import Failure
 from sambench.suites.registry import suite_class
@@ -51,7 +52,7 @@ def finish(state: CellState, group: Group, plan: Plan, command: str) -> CellResu
         result,
         metrics=scored["metrics"],
         intervals=scored["intervals"],
-        counts=scored["counts"],
+        counts=scored["counts"] | group.data.completed(),
         n_instances=scored["n_instances"],
         note=scored["note"],
         provenance=result.provenance | {"evaluator": scored["evaluator"]},
@@ -69,6 +70,7 @@ def _scores(cell: Cell) -> dict[str, Any]:
         return known
     suite = cell.suite.on.open()
     records, left_out = cell.store.read(suite.scored)
+    records = as_numbers(records, cell.suite.ids)
     scores = _checked(suite, suite.score(records, cell.protocol))
     suite.export(records, cell.store.folder)
     evidence = scores.evidence and cell.store.keep_evidence(digest, encode(scores.evidence))
@@ -146,6 +148,7 @@ def _provenance(state: CellState, group: Group, plan: Plan, command: str) -> dic
             "path": data.config.annotations.as_posix(),
             "sha256": data.annotations_sha256,
             "count": data.objects,
+            "read": data.found.counts("warning", "mended"),
         },
         "detections": cell.detections,
         "images": {"path": data.config.images.as_posix(), "sha256": data.images_sha256},

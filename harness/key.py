@@ -37,7 +37,9 @@ def model_key(variant: Variant, device: str, *modules: str) -> Key:
     return {
         "model": variant.model,
         "options": dict(model.options),
-        "weights": {k: v for k, v in asdict(weights).items() if k != "path"} if weights else None,
+        "weights": {k: v for k, v in asdict(weights).items() if k not in ("path", "taken")}
+        if weights
+        else None,
         "engine": variant.engine,
         "precision": variant.precision,
         "device": device,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 from sambench.adapters.spec import ModelSpec
@@ -17,13 +17,17 @@ from sambench.harness.config.datasets import DatasetConfig
 from sambench.harness.config.run import RunConfig
 from sambench.harness.key import Key, digest_of, folder_name, model_key
 from sambench.harness.provenance import device_name, libraries
+from sambench.harness.shards import TextIds
 from sambench.harness.sources import code_digest
 from sambench.harness.store import CellStore
 from sambench.harness.variants import Variant, make_variants, model_spec, stands_apart
 from sambench.harness.work import SuiteOn, SuiteSpec
 from sambench.suites.base import Setting
+from sambench.suites.data.annotations import Annotations
+from sambench.suites.data.checks.problems import Problems
 from sambench.suites.data.coco import CocoDataset, Entry
 from sambench.suites.data.fingerprints import images_sha256, with_digests
+from sambench.suites.data.ids import Known
 from sambench.suites.data.pictures.folder import MaskFolder
 from sambench.suites.data.reading import Reading
 from sambench.suites.data.sample import draw
@@ -32,6 +36,9 @@ from sambench.suites.registry import suite_class
 from sambench.suites.scoring.average_precision import Evaluator
 from sambench.suites.scoring.ground_truth import Style
 from sambench.suites.sginw.data import SginwData
+
+COMPLETED = ("area_from_mask", "box_from_mask", "part_dropped")
+"""Kinds of what was mended that results count, for they concern what is measured."""
 
 WORKER = "sambench.harness.work"
 """What makes records of what suites and models give."""
@@ -57,13 +64,27 @@ class Data:
     annotations_sha256: str
     images_sha256: str
     """Over ids, names and contents of the image files."""
+    reading: dict[str, str] = field(default_factory=dict)
+    """The choices of reading that the data know more than one answer to."""
+    contents: dict[str, Annotations] = field(default_factory=dict)
+    known: Known | None = None
+    """Of these and the one above see `suites.base.Setting`."""
+    ids: TextIds = field(default_factory=dict)
+    """What records have for ids that are no whole numbers of 64 bits."""
+    found: Problems = field(default_factory=Problems)
+    """What was odd in them, and how it was read."""
+
+    def completed(self) -> dict[str, int]:
+        """Count what objects were given that their annotations lack."""
+        counts = self.found.counts("mended")
+        return {name: counts[name] for name in COMPLETED if name in counts}
 
     @property
     def objects(self) -> int | None:
         """Annotated objects of these images; ``None`` where masks would have to be read to know."""
         if self.config.masks is not None:
             return None
-        return sum(len(entry.annotations) for entry in self.entries)
+        return sum(len(entry.annotations) + len(entry.unscored) for entry in self.entries)
 
     def shards(self) -> list[tuple[Entry, ...]]:
         """Cut the images into shards."""
@@ -120,6 +141,8 @@ class Plan:
 
     config: RunConfig
     groups: tuple[Group, ...]
+    warnings: tuple[str, ...] = ()
+    """What users should know of their data before they wait for numbers."""
 
 
 @dataclass(frozen=True)
@@ -147,28 +170,36 @@ def make_plan(config: RunConfig) -> Plan:
             cells = tuple(_cell(variant, q, one, config) for q in its)
             apart = stands_apart(variant.model, config)
             groups.append(Group(variant, model_spec(variant, config), one, cells, apart))
-    _check([cell for group in groups for cell in group.cells])
-    return Plan(config, tuple(groups))
+    found = [f"{one.config.name}: {text}" for one in data for text in one.found.sentences()]
+    checked = _check([cell for group in groups for cell in group.cells])
+    return Plan(config, tuple(groups), (*found, *checked))
 
 
-def _check(cells: list[Cell]) -> None:
-    """See that the data can be scored, where they are not yet."""
-    for on in {id(cell.suite.on): cell.suite.on for cell in cells if not cell.is_settled}.values():
-        on.open().check()
+def _check(cells: list[Cell]) -> list[str]:
+    """See that the data can be scored, where they are not yet, and return what users should know of them."""
+    todo = {id(cell.suite.on): cell for cell in cells if not cell.is_settled}.values()
+    return [f"{cell.dataset}: {text}" for cell in todo for text in cell.suite.on.open().check()]
 
 
 def _open(dataset: DatasetConfig, config: RunConfig) -> Data:
+    reading = Reading.of(config.protocol)
+    tolerated = reading.tolerated(box_prompts=any(suite_class(s).box_prompts for s in config.suites))
     coco: CocoDataset | SginwData | MaskFolder
     if dataset.name == "sginw":
-        coco = SginwData(dataset.images)
+        coco = SginwData(dataset.images, reading, tolerated)
     elif dataset.masks is not None:
-        coco = MaskFolder(dataset.images, dataset.masks, Reading.of(config.protocol))
+        coco = MaskFolder(dataset.images, dataset.masks, reading)
     else:
-        coco = CocoDataset(dataset.images, dataset.annotations)
-    if not len(coco):
-        raise SambenchError(f"{dataset.annotations}: lists no image.")
-    entries = draw(coco.entries, config.limit, config.seed)
-    coco.check_files(entries)
+        coco = CocoDataset(
+            dataset.images,
+            dataset.annotations,
+            reading=reading,
+            match=dataset.match,
+            tolerated=tolerated,
+            lenient=True,
+        )
+    entries = coco.checked(draw(coco.entries, config.limit, config.seed))
+    coco.refuse()
     entries = with_digests(entries)
     return Data(
         dataset,
@@ -177,7 +208,22 @@ def _open(dataset: DatasetConfig, config: RunConfig) -> Data:
         len(coco),
         coco.evaluated_sha256(entries) if isinstance(coco, SginwData) else coco.annotations_sha256,
         images_sha256(entries),
+        _deciding(reading, coco.problems),
+        coco.contents(entries),
+        coco.known(),
+        coco.texts(),
+        coco.problems,
     )
+
+
+def _deciding(reading: Reading, found: Problems) -> dict[str, str]:
+    """Return the choices of reading that decide something here: where no image is turned, none is of that."""
+    axes: dict[str, str] = {}
+    if "turned" in found:
+        axes["orientation"] = reading.orientation
+    if reading.box_source != "ann":
+        axes["box_source"] = reading.box_source
+    return axes
 
 
 def _ask(name: str, data: Data, config: RunConfig) -> Iterator[_Asked]:
@@ -206,6 +252,8 @@ def _ask(name: str, data: Data, config: RunConfig) -> Iterator[_Asked]:
         style=data.style,
         evaluator=cast(Evaluator, config.evaluator),
         annotations_sha256=data.annotations_sha256,
+        contents=data.contents,
+        known=data.known,
     )
     protocol = for_suite(config.protocol, name)
     if not suite.needs_detections:
@@ -229,6 +277,7 @@ def _cell(variant: Variant, asked: _Asked, data: Data, config: RunConfig) -> Cel
         "dataset": asked.dataset,
         "annotations_sha256": data.annotations_sha256,
         "images_sha256": data.images_sha256,
+        "reading": data.reading,
         "detections_sha256": asked.detections and asked.detections["sha256"],
         "protocol": {axis: getattr(recorded, axis) for axis in suite.record_axes},
         "batch_size": config.batch_size,
@@ -246,7 +295,7 @@ def _cell(variant: Variant, asked: _Asked, data: Data, config: RunConfig) -> Cel
     run_by = [w for w in (variant.engine, variant.precision) if w not in ("eager", "fp32")]
     name = folder_name(key, variant.model, *run_by, suite.name, asked.dataset)
     labels = _labels(variant, asked, key["protocol"])
-    spec = SuiteSpec(asked.on, recorded, labels, seed=digest_of(key))
+    spec = SuiteSpec(asked.on, recorded, labels, seed=digest_of(key), ids=data.ids)
     store = CellStore(config.out / "records" / name, len(data.shards()))
     return Cell(spec, asked.protocol, asked.dataset, asked.detections, key, score_key, store)
 

@@ -15,6 +15,9 @@ import pyarrow.parquet as pq
 
 from sambench.evsam.errors import SambenchError
 
+TextIds = Mapping[str, Mapping[int, str]]
+"""By column, what the annotation file has for the numbers that stand for its ids (`suites.data.ids`)."""
+
 LEFT_OUT = b"sambench.left_out"  # Parquet metadata: objects not scored, by reason
 IMAGES = b"sambench.images"  # of a shard that is begun: how many of its images are in it
 
@@ -26,6 +29,7 @@ def encode_shard(
     labels: Mapping[str, str] | None = None,
     *,
     images: int | None = None,
+    ids: TextIds | None = None,
 ) -> bytes:
     """Return the file of a shard: the same records give the same bytes.
 
@@ -35,11 +39,12 @@ def encode_shard(
         schema: of the records.
         labels: columns that say the same of every record; they compress to nothing.
         images: of a shard that is not finished, how many of its images are.
+        ids: what to write in place of the numbers of some columns.
 
     Raises:
         SambenchError: a label has the name of a column.
     """
-    table = pa.Table.from_pylist(list(records), schema=schema)
+    table = as_given(pa.Table.from_pylist(list(records), schema=schema), ids or {})
     for name, value in (labels or {}).items():
         if name in schema.names:
             raise SambenchError(
@@ -57,6 +62,28 @@ def encode_shard(
     return buffer.getvalue()
 
 
+def as_given(table: pa.Table, ids: TextIds) -> pa.Table:
+    """Write ids as the annotation file has them, where numbers stand for them inside."""
+    for name in ids.keys() & set(table.column_names):
+        i, texts = table.column_names.index(name), ids[name]
+        column = pa.array(
+            [None if one is None else texts[one] for one in table[name].to_pylist()], pa.string()
+        )
+        table = table.set_column(i, pa.field(name, pa.string(), table.schema.field(i).nullable), column)
+    return table
+
+
+def as_numbers(table: pa.Table, ids: TextIds) -> pa.Table:
+    """Undo `as_given`."""
+    for name in ids.keys() & set(table.column_names):
+        i, numbers = table.column_names.index(name), {text: n for n, text in ids[name].items()}
+        column = pa.array(
+            [None if one is None else numbers[one] for one in table[name].to_pylist()], pa.int64()
+        )
+        table = table.set_column(i, pa.field(name, pa.int64(), table.schema.field(i).nullable), column)
+    return table
+
+
 @dataclass
 class Begun:
     """A shard that is not finished."""
@@ -67,12 +94,12 @@ class Begun:
     """How many of its images are in it, the first ones."""
 
 
-def decode_begun(content: bytes | None, schema: pa.Schema) -> Begun:
+def decode_begun(content: bytes | None, schema: pa.Schema, ids: TextIds | None = None) -> Begun:
     """Return what `encode_shard` was given of a shard that is not finished; nothing of what is damaged."""
     if content is None:
         return Begun()
     try:
-        table = pq.read_table(pa.BufferReader(content))
+        table = as_numbers(pq.read_table(pa.BufferReader(content)), ids or {})
         about = table.schema.metadata
         left_out = Counter(json.loads(about[LEFT_OUT]))
         return Begun(table.select(schema.names).to_pylist(), left_out, json.loads(about[IMAGES]))

@@ -38,6 +38,13 @@ class Variant:
     loaded: Loaded = field(default_factory=Loaded, hash=False)
     """Of a model from outside: what it was made of."""
 
+    @property
+    def note(self) -> str | None:
+        """What of its checkpoint was taken, where that was not all of it as it lay there."""
+        if self.weights is None or self.weights.taken is None:
+            return None
+        return f"{self.model}: of {self.weights.path} was taken: {self.weights.taken}"
+
 
 def make_variants(config: Config, *, try_weights: bool) -> tuple[Variant, ...]:
     """Find the weights of all models, and cross them with engines and precisions. Writes nothing.

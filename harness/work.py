@@ -21,7 +21,7 @@ from sambench.evsam.errors import SambenchError
 from sambench.evsam.memory import keep_freed_memory
 from sambench.harness import state
 from sambench.harness.provenance import Hardware, hardware
-from sambench.harness.shards import Begun, decode_begun, encode_shard
+from sambench.harness.shards import Begun, TextIds, decode_begun, encode_shard
 from sambench.suites.base import Setting, Stopwatch, Suite
 from sambench.suites.data.coco import Entry
 from sambench.suites.data.prefetch import prefetch
@@ -69,6 +69,8 @@ class SuiteSpec:
     """Columns that say of each of its records which model and suite it is of, and on what data."""
     seed: str = ""
     """What random draws of its cell begin with."""
+    ids: TextIds = field(default_factory=dict)
+    """What its records have in place of numbers inside."""
 
     @property
     def name(self) -> str:
@@ -263,7 +265,8 @@ class _Shard:
     def do(self, loaded: Iterator[Ready]) -> Iterator[Message]:
         """Encode the images, a batch at a time, and let every suite evaluate them."""
         for i in self.suites:
-            self.found[i] = decode_begun(self.task.begun.get(i), self.session.suites[i].schema)
+            schema, ids = self.session.suites[i].schema, self.session.given.suites[i].ids
+            self.found[i] = decode_begun(self.task.begun.get(i), schema, ids)
             self.own[i] = Stopwatch()
         done, saved = 0, time.monotonic()
         while True:
@@ -323,10 +326,12 @@ class _Shard:
 
     def _encode(self, i: int, finished: bool) -> bytes | None:
         found, schema = self.found[i], self.session.suites[i].schema
-        labels, images = self.session.given.suites[i].labels, None if finished else found.images
+        spec, images = self.session.given.suites[i], None if finished else found.images
 
         def encode() -> bytes:
-            return encode_shard(found.records, found.left_out, schema, labels, images=images)
+            return encode_shard(
+                found.records, found.left_out, schema, spec.labels, images=images, ids=spec.ids
+            )
 
         content: bytes | None = self._guarded(encode, [i])
         return content

@@ -22,12 +22,13 @@ from sambench.reports.cells import Entry, provenance
 from sambench.reports.records import shards
 from sambench.suites.data.annotations import read_annotations
 from sambench.suites.data.masks import decode_segmentation
+from sambench.suites.protocol import Protocol
 
 SUITES = ("gt_box", "click")
 """Suites with a mask and an IoU an object."""
 
-Object = tuple[int, int]
-"""Image and annotation."""
+Object = tuple[int | str, int | str]
+"""Image and annotation, as the records name them."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Shown:
     suite: str
     dataset: str
     file_name: str
-    ann_id: int
+    ann_id: int | str
     category: str
     size: str
     width: int
@@ -112,7 +113,7 @@ def _of(peers: Sequence[Entry], n: int) -> Iterator[Shown]:
         yield from (_shown(kind, key, peers, [own[key] for own in rows], truths.get(key)) for key in its)
 
 
-def _orders(iou: np.ndarray, images: Sequence[int], n: int) -> dict[str, list[int]]:
+def _orders(iou: np.ndarray, images: Sequence[int | str], n: int) -> dict[str, list[int]]:
     """Choose the rows of (objects, models) IoUs, ``n`` a kind, each of an image of its own."""
     mean, spread = iou.mean(axis=1), np.ptp(iou, axis=1)
     ranked = {"worst": mean, "best": -mean}
@@ -120,7 +121,7 @@ def _orders(iou: np.ndarray, images: Sequence[int], n: int) -> dict[str, list[in
         ranked["disagreement"] = -spread
     found: dict[str, list[int]] = {}
     for kind, by in ranked.items():
-        first: dict[int, int] = {}
+        first: dict[int | str, int] = {}
         for i in np.argsort(by, kind="stable").tolist():
             first.setdefault(images[i], i)
             if len(first) == n:
@@ -158,11 +159,15 @@ def _truths(entry: Entry, keys: set[Object], rows: dict[Object, dict[str, Any]])
     """Return the annotated masks, where the annotation file is still there and can be read."""
     path = Path(str(provenance(entry.cell, "annotations").get("path")))
     try:
-        records = read_annotations(path, unique_ids=False).annotations
+        said = read_annotations(path)
+        images, objects = said.image_ids.texts, said.annotation_ids.texts
+        named = {
+            (images.get(one.image_id, one.image_id), objects.get(one.id, one.id)): one
+            for one in said.annotations
+        }
         return {
-            key: decode_segmentation(one.segmentation, _size(rows[key]), str(path))
-            for one in records
-            if (key := (one.image_id, one.id)) in keys
+            key: decode_segmentation(named[key].segmentation, _size(rows[key]), str(path))
+            for key in keys & named.keys()
         }
     except SambenchError:
         return {}
@@ -188,7 +193,7 @@ def _shown(
     masks = [outlines.decode(_last(row["segmentation"])) for row in rows]
     around = outlines.bounds(truth) if truth is not None else None
     view = outlines.view_around([around] if around else filter(None, map(outlines.bounds, masks)), size)
-    image = read_image(image_file(peers[0], first["file_name"]), size)
+    image = image_of(peers[0], first["file_name"], size)
     answers = (
         Answer(
             label=entry.label,
@@ -224,12 +229,23 @@ def _clicks(row: dict[str, Any]) -> tuple[tuple[float, float, bool], ...]:
     return tuple((x + 0.5, y + 0.5, label == 1) for (x, y), label in made if label >= 0)
 
 
-def image_file(entry: Entry, file_name: str) -> Path:
-    """Find an image of a cell's data set, named with or without its folder.
+def image_of(entry: Entry, file_name: str, size: tuple[int, int]) -> np.ndarray:
+    """Read an image of a cell's data set as the cell did, by its protocol's orientation.
+
+    Args:
+        entry: the cell.
+        file_name: as annotated.
+        size: (height, width) of the masks in its records.
 
     Raises:
-        SambenchError: it is not where it was.
+        SambenchError: it is not where it was, or of another size.
     """
+    orientation = entry.cell.protocol.get("orientation", Protocol.orientation)
+    return read_image(_image_file(entry, file_name), size, orientation=orientation)
+
+
+def _image_file(entry: Entry, file_name: str) -> Path:
+    """Find an image of a cell's data set, named with or without its folder."""
     folder = Path(str(provenance(entry.cell, "images").get("path")))
     for file in (folder / file_name, folder / Path(file_name).name):
         if file.is_file():

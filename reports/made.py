@@ -83,6 +83,8 @@ def _weights(entries: Sequence[Entry]) -> Grid:
         weights = provenance(entry.cell, "weights")
         source = {"random": f"random, seed {weights.get('seed', '?')}", "none": "has none"}
         name = PurePath(str(weights["path"])).name if weights.get("path") else weights.get("source")
+        if weights.get("taken"):
+            name = f"{name}: {weights['taken']}"
         cell = entry.cell
         rows.append(
             (

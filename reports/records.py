@@ -49,11 +49,17 @@ def read_scored(entry: Entry) -> Scored | None:
     with np.errstate(invalid="ignore"):
         size = np.sqrt(_numbers(table[area])) if area in table.column_names else empty
     known = "image_id" in table.column_names
-    image = _numbers(table["image_id"]).astype(np.int64) if known else np.zeros(len(iou), np.int64)
+    image = _of_images(table["image_id"]) if known else np.zeros(len(iou), np.int64)
     there = np.isfinite(iou).reshape(len(iou), -1).all(axis=1)
     if not there.any():
         return None
     return Scored(iou[there], None if predicted is None else predicted[there], size[there], image[there])
+
+
+def _of_images(ids: pa.ChunkedArray) -> np.ndarray:
+    """Tell which rows are of one image, (n,) int64; ids may be text."""
+    _, number = np.unique(ids.to_numpy(zero_copy_only=False), return_inverse=True)
+    return number.astype(np.int64)
 
 
 def _read(entry: Entry, columns: list[str]) -> pa.Table | None:

@@ -10,9 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
-from sambench.adapters.images import read_image
 from sambench.reports.cells import Entry, provenance
-from sambench.reports.gallery import image_file
+from sambench.reports.gallery import image_of
 from sambench.reports.outlines import decode
 from sambench.reports.pictures import Cell, Row, draw
 from sambench.reports.records import shards
@@ -37,7 +36,7 @@ def draw_three_ways(entries: Sequence[Entry]) -> bytes | None:
         if models and (found := _image_and_object(next(iter(models.values())))):
             file_name, size, ann_id = found
             first = next(iter(models.values()))["gt_box"]
-            image = read_image(image_file(first, file_name), size)
+            image = image_of(first, file_name, size)
             rows = (_row(ways, file_name, ann_id) for ways in models.values())
             return draw(image, [row for row in rows if row is not None][:MOST_MODELS])
     return None

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from sambench.adapters.devices import wait_for
+from sambench.suites.data.annotations import Annotations
 from sambench.suites.data.ids import Known
 from sambench.suites.metrics.sizes import size_of
 from sambench.suites.protocol import Protocol
@@ -84,10 +85,16 @@ class Setting:
     """Which library computes it."""
     annotations_sha256: str | None = None
     """Of the annotations that the run was planned with; others are refused."""
+    contents: Mapping[str, Annotations] = field(default_factory=dict)
+    """What the annotation files say, as a run reads them: by the name of the data set where one is several,
+    else by "". It stays where it was read: a worker, which scores nothing, goes without."""
     known: Known | None = None
     """By what detections are matched with images and categories; ``None`` where by whole numbers alone."""
     detections_sha256: str | None = None
     """Of the detections, as `Suite.detections_sha256` gives it; others are refused."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"contents": {}}
 
 
 @dataclass(frozen=True)
@@ -100,6 +107,8 @@ class Suite(ABC):
     """Of its records."""
     needs_detections: ClassVar[bool] = False
     """Whether it prompts with a detector's boxes."""
+    box_prompts: ClassVar[bool] = True
+    """Whether it prompts with annotated boxes, which then have to be those of the masks."""
     record_axes: ClassVar[tuple[str, ...]] = tuple(f.name for f in fields(Protocol) if f.name != "preset")
     """The axes of a protocol that `evaluate` and `left_out` read; the others are choices of scoring, and
     presets that differ in them alone share their records."""
@@ -168,8 +177,8 @@ class Suite(ABC):
 
     def left_out(self, sample: Sample, protocol: Protocol) -> list[str]:
         """Return why parts of an image are not scored, for the counts of the result."""
-        del sample, protocol
-        return []
+        del protocol
+        return list(sample.unscored)
 
 
 class InstanceSuite(Suite):

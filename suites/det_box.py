@@ -32,7 +32,7 @@ from sambench.suites.scoring.average_precision import (
     evaluate_and_match,
     used_evaluator,
 )
-from sambench.suites.scoring.ground_truth import GroundTruth
+from sambench.suites.scoring.ground_truth import GroundTruth, read_whole
 from sambench.suites.scoring.scores import Metric, Scores
 
 SCHEMA = pa.schema(
@@ -75,6 +75,7 @@ class DetectedSuite(Suite):
         *("segmentation", "pred_iou"),
     )
     needs_detections: ClassVar[bool] = True
+    box_prompts: ClassVar[bool] = False
 
     @abstractmethod
     def found(self, image_id: int) -> ImageDetections:
@@ -141,7 +142,7 @@ class DetBox(DetectedSuite):
     def on(cls, setting: Setting) -> Self:
         """Read and index the detections."""
         assert setting.detections is not None
-        return cls(setting, Detections(setting.detections, setting.detections_sha256))
+        return cls(setting, Detections(setting.detections, setting.detections_sha256, setting.known))
 
     def check(self) -> Sequence[str]:
         """See that the detections are a detector's, and that AP can be computed (see `check_detections`)."""
@@ -150,15 +151,10 @@ class DetBox(DetectedSuite):
 
     @cached_property
     def truth(self) -> GroundTruth:
-        """The annotations, read the first time."""
+        """The annotations, as the run has read them, or read the first time."""
         given = self.setting
-        return GroundTruth(
-            given.annotations,
-            style=given.style,
-            image_ids=given.image_ids,
-            ids="from_one",
-            sha256=given.annotations_sha256,
-        )
+        content = given.contents.get("") or read_whole(given.annotations, given.annotations_sha256)
+        return GroundTruth(content, style=given.style, image_ids=given.image_ids, ids="from_one")
 
     def found(self, image_id: int) -> ImageDetections:
         """Look the image up."""

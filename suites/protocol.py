@@ -51,8 +51,9 @@ class Protocol:
     """(*) Which way up an image with an EXIF orientation is: as the annotations' size says, or as the tag where
     both fit; by the tag, as viewers and annotation tools show it; or as stored. The authors' script takes images
     as stored."""
-    box_source: Literal["ann", "mask"] = "ann"
-    """Where an object's box is from: the annotation, or around its mask."""
+    box_source: Literal["ann", "as_given", "mask"] = "ann"
+    """(*) Where an object's box is from: the annotation, which is refused where it cannot be the mask's; the
+    annotation, whatever it says, as the authors' script takes it; or around its mask."""
     void: Literal["ignore", "background"] = "ignore"
     """Pixels that mask pictures call void: no prompt, no error and no part of a union, or plain background."""
     gt_ids: Literal["as_given", "from_one"] = "from_one"
@@ -73,6 +74,7 @@ PRESETS: dict[str, Protocol] = {
         perfect="click_on",
         gt_ids="as_given",
         orientation="stored",
+        box_source="as_given",
     ),
 }
 

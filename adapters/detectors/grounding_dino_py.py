@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import importlib
 import io
-import pickle
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,6 +25,7 @@ from sambench.adapters.base import Weights
 from sambench.adapters.detectors.captions import Caption
 from sambench.adapters.extras import missing
 from sambench.adapters.families import hf
+from sambench.evsam.checkpoint import find_state
 from sambench.evsam.errors import SambenchError
 
 CONFIGURATIONS = {
@@ -124,28 +124,15 @@ def load(model: Any, path: Path) -> None:
     Raises:
         SambenchError: it is damaged, holds code, or is of another model.
     """
+    own = {key: tuple(value.shape) for key, value in model.state_dict().items()}
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        state = {key.removeprefix("module."): value for key, value in content["model"].items()}
-    except (
-        OSError,
-        EOFError,
-        RuntimeError,
-        pickle.UnpicklingError,
-        KeyError,
-        TypeError,
-        AttributeError,
-    ) as error:
-        said = " ".join(str(error).split())[:150]
+        found = find_state(path, own, spare=LEFT_OVER)
+    except SambenchError as error:
         raise SambenchError(
-            f"{path}: no checkpoint of GroundingDINO's authors ({type(error).__name__}: {said}). Get it "
-            "again from github.com/IDEA-Research/GroundingDINO."
+            f"{error} It is no checkpoint of GroundingDINO's authors for this model; they are at "
+            "github.com/IDEA-Research/GroundingDINO."
         ) from None
-    try:
-        model.load_state_dict({key: value for key, value in state.items() if key not in LEFT_OVER})
-    except RuntimeError as error:
-        said = " ".join(str(error).split())[:200]
-        raise SambenchError(f"{path}: is of another model than was asked for ({said}).") from None
+    model.load_state_dict(found.state)
 
 
 @contextmanager

@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from sambench.adapters import images as reader
+from sambench.adapters import images as images_package
 from sambench.adapters.engines.cache import cached
 from sambench.adapters.engines.export import LARGEST_INSIDE, need_onnx
 from sambench.adapters.extras import missing
 from sambench.adapters.families.sam import SamSegmenter
+from sambench.adapters.images import read_image
 from sambench.adapters.weights.resolve import sha256_of
 from sambench.evsam.errors import SambenchError
 
@@ -29,6 +30,9 @@ MOST_IMAGES = 32
 """Images that ranges are taken from, the first by name; they stand still well before."""
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
+
+READER = sorted(Path(images_package.__file__).parent.glob("*.py"))
+"""The code that makes pixels of a file."""
 
 LAYERS = ("Conv", "Gemm", "MatMul")
 """Operations that are quantised, where one of their factors is a weight."""
@@ -79,7 +83,7 @@ def quantised(segmenter: SamSegmenter, file: Path) -> Path:
     key = {
         "float32": sha256_of(file),
         "images": calibrated_on("int8"),
-        "code": [sha256_of(Path(module)) for module in (__file__, reader.__file__)],
+        "code": [sha256_of(module) for module in (Path(__file__), *READER)],
         "onnxruntime": onnxruntime.__version__,
     }
     folder = cached(
@@ -132,7 +136,7 @@ class _Images:
 
 def _inputs(segmenter: SamSegmenter, chosen: list[Path]) -> Iterator[dict[str, np.ndarray]]:
     for file in chosen:
-        yield {"pixels": segmenter.prepare(reader.read_image(file)).pixels[None].numpy()}
+        yield {"pixels": segmenter.prepare(read_image(file)).pixels[None].numpy()}
 
 
 def _without_weights(file: Path) -> list[str]:

@@ -136,6 +136,5 @@ def create_model(name: str) -> EfficientSam:
 
 def create(name: str, *, weights: str | None, device: torch.device) -> Segmenter:
     """Create ``efficient_sam_ti`` or ``efficient_sam_s``."""
-    found = resolve(name, weights)
-    model = with_weights(lambda: create_model(name), found)
+    model, found = with_weights(lambda: create_model(name), resolve(name, weights))
     return EfficientSamSegmenter(name, model, found, device, adopt=True)

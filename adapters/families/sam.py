@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,9 +25,10 @@ from sambench.adapters.base import (
 )
 from sambench.adapters.devices import by_kind
 from sambench.adapters.engines.parts import Image, Parts, TorchParts
+from sambench.adapters.weights.likeness import looks_like
 from sambench.adapters.weights.resolve import resolve
 from sambench.evsam import geometry
-from sambench.evsam.checkpoint import load_checkpoint
+from sambench.evsam.checkpoint import OtherModelError, load_checkpoint
 from sambench.evsam.errors import SambenchError
 from sambench.evsam.fuse import fuse_norms
 from sambench.evsam.mask_decoder import MaskDecoder
@@ -204,13 +206,15 @@ def create_sam(
     create_model: Callable[[str], Sam], name: str, *, weights: str | None, device: torch.device
 ) -> Segmenter:
     """Build a model and give it the weights asked for (see `adapters.registry.create`)."""
-    found = resolve(name, weights)
-    model = with_weights(lambda: create_model(name), found)
+    model, found = with_weights(lambda: create_model(name), resolve(name, weights))
     return SamSegmenter(name, model, found, device, adopt=True)
 
 
-def with_weights(create_model: Callable[[], Model], weights: Weights) -> Model:
+def with_weights(create_model: Callable[[], Model], weights: Weights) -> tuple[Model, Weights]:
     """Build a module with weights from a checkpoint, or from the seed of a random initialisation.
+
+    Returns:
+        The module, and its weights with how they lay in their file.
 
     Raises:
         SambenchError: the checkpoint is damaged or belongs to another model.
@@ -218,6 +222,10 @@ def with_weights(create_model: Callable[[], Model], weights: Weights) -> Model:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(weights.seed or 0)
         model = create_model()
-    if weights.path is not None:
-        load_checkpoint(model, Path(weights.path))
-    return model
+    if weights.path is None:
+        return model, weights
+    try:
+        taken = load_checkpoint(model, Path(weights.path))
+    except OtherModelError as error:
+        raise SambenchError(f"{error} {looks_like(error.shapes)}") from None
+    return model, dataclasses.replace(weights, taken=taken)

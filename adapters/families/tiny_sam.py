@@ -31,5 +31,5 @@ def create_model(name: str) -> Sam:
 
 def create(name: str, *, weights: str | None, device: torch.device) -> Segmenter:
     """Create ``tiny_sam``."""
-    found = resolve(name, weights)
-    return TinySam(name, with_weights(lambda: create_model(name), found), found, device, adopt=True)
+    model, found = with_weights(lambda: create_model(name), resolve(name, weights))
+    return TinySam(name, model, found, device, adopt=True)

@@ -62,8 +62,9 @@ def create(name: str, *, weights: str | None, device: torch.device) -> Segmenter
     library = import_ultralytics()
     found = resolve(name, weights)
     if file in SAM2:
-        return models.Sam2(name, with_weights(lambda: _sam2(library, file), found), found, device, library)
-    model = with_weights(
+        sam2, found = with_weights(lambda: _sam2(library, file), found)
+        return models.Sam2(name, sam2, found, device, library)
+    model, _ = with_weights(
         lambda: library.nn.tasks.SegmentationModel(FAST_SAM[file], nc=1, verbose=False),
         replace(found, path=None),
     )

@@ -11,12 +11,15 @@ from sambench.evsam.errors import SambenchError, did_you_mean
 from sambench.harness.cli import complete, console, options
 from sambench.harness.cli.bars import bar
 from sambench.harness.cli.commands import App
+from sambench.suites.data.checks.problems import EXAMPLES
 
 if TYPE_CHECKING:
     from sambench.suites.data.checks.verify import Report
     from sambench.suites.data.named import DatasetFile
 
 data = App(help="Data sets.")
+
+STYLES = {"error": "bold red", "warning": "bold yellow", "mended": "bold cyan"}
 
 
 @data.command()
@@ -103,60 +106,102 @@ def verify(
     fast: Annotated[
         bool, typer.Option("--fast", help="Read the headers of images, and not whether they are cut off.")
     ] = False,
+    match: options.Match = None,
+    fix: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="OUT.json",
+            help="Write the annotations as a run reads them: ids, sizes, boxes, areas and masks as COCO has "
+            "them, and boxes that cannot be right taken from their masks.",
+        ),
+    ] = None,
     as_json: options.Json = False,
 ) -> None:
     """Find everything that is wrong with a data set, in one pass.
 
-    An **error** would make a run fail or some of its numbers false, a **warning** is worth knowing;
-    docs/data.md explains each. The exit code is 2 where there are errors.
+    An **error** would make a run fail or some of its numbers false, a **warning** is worth knowing, and what is
+    **mended** is read as it was meant; docs/data.md explains each. A run asks the same. The exit code is 2
+    where there are errors.
 
     **Example**: sambench data verify annotations/instances_val2017.json --images val2017
     """
     from sambench.suites.data.checks.verify import verify as check
+    from sambench.suites.data.named import read_match
 
-    annotations, folder, lvis = _named(what)
+    if fix is not None and limit is not None:
+        raise SambenchError("--fix writes all images; leave out --limit.")
+    annotations, folder, lvis, named_match = _named(what)
     with bar("Checking") as advance:
         report = check(
             annotations,
             images or folder,
+            match=read_match(match or named_match, "command line"),
             lvis=lvis,
             limit=limit,
             seed=seed,
-            decode=not fast,
+            thorough=not fast,
             on_image=advance,
         )
     if as_json:
         console.print_json(_as_json(report, annotations, images or folder))
     else:
         _show(report, annotations, images or folder)
-    if report.errors:
+    if fix is not None:
+        _fix(report, annotations, fix)
+    elif report.errors:
         raise typer.Exit(2)
 
 
-def _named(what: str) -> tuple[Path, Path | None, bool | None]:
-    """Return annotations, images and whether LVIS's fields are expected (``None``: if the file has some)."""
+def _fix(report: Report, annotations: Path, out: Path) -> None:
+    """Write the normalised annotations.
+
+    Raises:
+        SambenchError: something is wrong that only the user can put right, or the file is the very one.
+    """
+    from sambench.adapters.files import write_atomic
+    from sambench.suites.data.checks.problems import MENDABLE
+    from sambench.suites.data.fix import normalised
+
+    left = [problem for problem in report.errors if problem.name not in MENDABLE]
+    if left or report.dataset is None:
+        kinds = ", ".join(f"{problem.kind.what} ({problem.count:,})" for problem in left)
+        raise SambenchError(f"{annotations}: cannot be mended: {kinds}. Nothing was written.")
+    if out.exists():
+        raise SambenchError(f"--fix {out}: is there already. Give a new name.")
+    write_atomic(out, normalised(report.dataset, report.entries))
+    done = [p for p in report.problems if p.severity == "mended" or p.name in MENDABLE]
+    for problem in done:
+        console.say(f"mended: {problem.kind.what} ({problem.count:,})")
+    console.out.print(f"{out}: written, {report.annotations:,} annotations", soft_wrap=True)
+
+
+def _named(what: str) -> tuple[Path, Path | None, bool | None, str | None]:
+    """Return annotations, images, whether LVIS's fields are expected (``None``: if the file has some), match."""
     from sambench.suites.data.named import find, is_known
 
     path = Path(what).expanduser()
-    if not is_known(what) and (path.suffix == ".json" or path.exists()):
-        return path, None, None
+    if not is_known(what) and (path.suffix in (".json", ".gz", ".jsonl") or path.exists()):
+        return path, None, None, None
     file = find(what)
     images, annotations = file.paths()
-    return annotations, images, None if file.format is None else file.format == "lvis"
+    return annotations, images, None if file.format is None else file.format == "lvis", file.match
 
 
 def _show(report: Report, annotations: Path, images: Path | None) -> None:
     for problem in report.problems:
         kind = problem.kind
-        style = "bold red" if kind.severity == "error" else "bold yellow"
-        console.out.print(f"{kind.severity}: {kind.what} ({problem.count:,})", style=style, soft_wrap=True)
-        for example in problem.examples:
+        style = STYLES[problem.severity]
+        console.out.print(f"{problem.severity}: {kind.what} ({problem.count:,})", style=style, soft_wrap=True)
+        shown = problem.examples[:EXAMPLES]
+        for example in shown:
             console.out.print(f"    {example}", soft_wrap=True)
-        if problem.count > len(problem.examples):
-            console.out.print(f"    and {problem.count - len(problem.examples):,} more")
+        if problem.count > len(shown):
+            console.out.print(f"    and {problem.count - len(shown):,} more")
         console.out.print(f"  {kind.remedy}\n", soft_wrap=True)
-    errors = len(report.errors)
-    found = f"{_counted(errors, 'error')}, {_counted(len(report.problems) - errors, 'warning')}"
+    kinds = [problem.severity for problem in report.problems]
+    found = f"{_counted(kinds.count('error'), 'error')}, {_counted(kinds.count('warning'), 'warning')}"
+    if "mended" in kinds:
+        found += f", {kinds.count('mended')} mended"
     console.out.print(
         f"{annotations}: {report.images:,} images, {report.annotations:,} annotations, "
         f"{report.categories:,} categories: {found if report.problems else 'nothing is wrong'}",
@@ -181,6 +226,7 @@ def _as_json(report: Report, annotations: Path, images: Path | None) -> dict[str
         "categories": report.categories,
         "looked_at": report.looked_at,
         "errors": sum(p.count for p in report.errors),
-        "warnings": sum(p.count for p in report.problems if p.kind.severity == "warning"),
+        "warnings": sum(p.count for p in report.problems if p.severity == "warning"),
+        "mended": sum(p.count for p in report.problems if p.severity == "mended"),
         "problems": [p.to_json() for p in report.problems],
     }

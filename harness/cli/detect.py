@@ -66,11 +66,12 @@ def detect(
 
     provenance_file(out)  # refused before anything is read
     options = parse_options(detector, option or [])
-    dataset = CocoDataset(images, annotations)
+    dataset = CocoDataset(images, annotations, masks=False, lenient=True)
     entries = draw(dataset.entries, limit, seed)
     if not entries:
         raise SambenchError(f"{annotations}: lists no image.")
-    dataset.check_files(entries)
+    entries = dataset.checked(entries)
+    dataset.refuse()
     entries = with_digests(entries)
     categories = [Category(id_, name) for id_, name in dataset.categories.items()]
     with status(f"Loading {detector}"):

@@ -64,6 +64,14 @@ Dataset = Annotated[
 ]
 Images = Annotated[Path | None, typer.Option(help="Folder of its images.")]
 Annotations = Annotated[Path | None, typer.Option(help="Its annotations, JSON in COCO's format.")]
+Match = Annotated[
+    str | None,
+    typer.Option(
+        metavar="name|basename",
+        autocompletion=complete.one(complete.given("name", "basename")),
+        help="How image files are found: by their whole names (default), or by the last part alone.",
+    ),
+]
 Detections = Annotated[
     list[str] | None,
     typer.Option(

@@ -31,6 +31,7 @@ def run(
     dataset: options.Dataset = None,
     images: options.Images = None,
     annotations: options.Annotations = None,
+    match: options.Match = None,
     detections: options.Detections = None,
     protocol: Annotated[
         str | None,
@@ -83,6 +84,8 @@ def run(
     console.warn_emulated(loaded.engines, loaded.precisions, loaded.device)
     with status("Reading annotations, images and weights"):
         plan = make_plan(loaded)
+    for text in plan.warnings:
+        console.warn(text)
     console.warn_untried(loaded.device)
     times = times_left(plan, unknown=dry_run)
     if dry_run and as_json:
@@ -106,6 +109,9 @@ def _do(plan: Plan, times: Sequence[str], as_json: bool) -> None:
     for reason in dict.fromkeys(group.variant.reason for group in plan.groups):
         if reason:
             console.note(f"will have no number: {reason}")
+    for said in dict.fromkeys(group.variant.note for group in plan.groups):
+        if said:
+            console.note(said)
     for line in times:
         console.note(line)
     out: Path = plan.config.out

@@ -109,7 +109,7 @@ def _request(image: Path, mode: str, point: str | None, box: str | None, points_
     for one in modes:
         if one not in MODES:
             raise SambenchError(f"no mode {one!r}; there are {', '.join(MODES)}.{did_you_mean(one, MODES)}")
-    pixels = read_image(image)
+    pixels = read_image(image, orientation="exif")  # as every viewer shows it, and points are read off there
     size = (pixels.shape[0], pixels.shape[1])
     return _Request(pixels, modes, _point(point, size), _box(box, size), points_per_side)
 

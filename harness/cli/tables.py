@@ -40,6 +40,9 @@ def show_plan(plan: Plan, times: Sequence[str], console: Console) -> None:
     for reason in dict.fromkeys(group.variant.reason for group in plan.groups):
         if reason:
             console.print(f"will have no number: {reason}", soft_wrap=True)
+    for said in dict.fromkeys(group.variant.note for group in plan.groups):
+        if said:
+            console.print(said, soft_wrap=True)
     for line in times:
         console.print(line, soft_wrap=True)
 

@@ -74,6 +74,7 @@ def throughput(
     dataset: options.Dataset = None,
     images: options.Images = None,
     annotations: options.Annotations = None,
+    match: options.Match = None,
     seed: options.Seed = None,
     audit: Annotated[
         bool | None, typer.Option("--audit", help="Also repeat one batch, to see if anything remembers it.")

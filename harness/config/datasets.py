@@ -9,11 +9,12 @@ from typing import Any
 
 from sambench.evsam.errors import SambenchError, did_you_mean
 from sambench.harness.config.keys import split
-from sambench.suites.data.named import FORMATS, find, is_known
+from sambench.suites.data.locate import Match
+from sambench.suites.data.named import FORMATS, find, is_known, read_match
 from sambench.suites.data.pictures.settings import KEYS, Masks, read_masks
 from sambench.suites.files import expanded
 
-BESIDE = ("images", "annotations", "detections")
+BESIDE = ("images", "annotations", "match", "detections")
 """Keys of a configuration that belong to its one data set."""
 
 
@@ -30,6 +31,8 @@ class DatasetConfig:
     """Detector's name to its result file; ``vitdet``, ``yolov8`` and ``gdino`` have published numbers."""
     format: str | None = None
     """``coco`` or ``lvis``, whose rules AP follows; ``None`` to see it from the annotations."""
+    match: Match = "name"
+    """By what image files are found: their names, which may have folders, or the last part alone."""
     masks: Masks | None = None
     """Pictures in place of annotations; the keys ``mask_ids``, ``void`` and ``components`` beside it."""
 
@@ -101,7 +104,7 @@ def _dataset(value: dict[str, Any], where: str) -> DatasetConfig:
         file = find(str(value["name"]))
         images, annotations = file.paths()
         masks = file.pictures()
-        value = {"format": file.format, **value}
+        value = {"format": file.format, "match": file.match, **value}
         value |= {"name": file.name, "images": images, "annotations": annotations}
     elif masks is not None:
         value = {**value, "annotations": masks.folder}
@@ -123,6 +126,7 @@ def _dataset(value: dict[str, Any], where: str) -> DatasetConfig:
         expanded(value["annotations"], "annotations", where),
         _detections(value.get("detections") or {}, where),
         rules or None,
+        read_match(value.get("match"), where),
         masks,
     )
 

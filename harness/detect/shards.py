@@ -110,9 +110,8 @@ def detect_missing(
 
 
 def _read(entry: Entry) -> tuple[int, np.ndarray]:
-    record = entry.record
-    stated = (record.height, record.width) if record.height and record.width else None
-    return record.id, read_image(entry.file, stated, sha256=entry.sha256)
+    image = read_image(entry.file, entry.stated, sha256=entry.sha256, orientation=entry.orientation)
+    return entry.record.id, image
 
 
 def rows_of(image_id: int, found: ImageBoxes) -> list[Row]:

@@ -13,6 +13,7 @@ from sambench.harness.config.common import Config, read_common, read_out, read_t
 from sambench.harness.config.content import SEED, Content, read
 from sambench.harness.config.datasets import DatasetConfig, read_datasets
 from sambench.harness.config.keys import THROUGHPUT
+from sambench.suites.data.locate import Match
 from sambench.suites.data.named import is_known
 from sambench.suites.data.pictures.settings import Masks
 from sambench.suites.throughput.job import MODES, PAPER, QUICK, SCOPES, Rule, Scope, parse_scope
@@ -32,6 +33,7 @@ class ThroughputConfig(Config):
     """What to call the data."""
     images: Path
     annotations: Path
+    match: Match
     masks: Masks | None = None
     """Pictures in place of annotations."""
     rule: Rule
@@ -63,6 +65,7 @@ def load_throughput(path: Path | None, flags: Mapping[str, Any]) -> tuple[Throug
         dataset=data.name,
         images=data.images,
         annotations=data.annotations,
+        match=data.match,
         masks=data.masks,
         rule=_rule(content, kind),
         scopes=_scopes(content),

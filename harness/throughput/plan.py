@@ -75,7 +75,8 @@ def make_plan(config: ThroughputConfig, device: str) -> Plan:
     variants = make_variants(config, try_weights=False)
     batch = max(config.batch_sizes)
     most = max(wanted(batch), config.rule.gate_images)
-    images = choose(config.images, config.masks or config.annotations, batch, config.seed, count=most)
+    annotated = config.masks or config.annotations
+    images = choose(config.images, annotated, batch, config.seed, count=most, match=config.match)
     digest = hashlib.sha256()
     for image, content in zip(images, digests([image.file for image in images]), strict=True):
         digest.update(f"{image.file.name} {content} {image.boxes.tolist()}\n".encode())
@@ -105,6 +106,7 @@ def _job(plan: Plan, variant: Variant, **more: Any) -> Job:
         rule=config.rule,
         images=str(config.images),
         annotations=str(config.annotations),
+        match=config.match,
         masks=config.masks.facts() if config.masks else None,
         seed=config.seed,
         **more,

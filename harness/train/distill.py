@@ -45,7 +45,8 @@ def distill(config: Distilling, ranks: Ranks, watcher: Watcher) -> Path | None:
             the loss is no number any more.
     """
     weights = resolve(config.model, config.weights)
-    model: Sam = with_weights(lambda: create_module(config.model), weights)
+    model: Sam
+    model, _ = with_weights(lambda: create_module(config.model), weights)
     about = identity(config)
     begins: dict[str, Any] = {"weights": weights.identity, **about, "stored": config.embeddings is not None}
     if config.sam is not None:

@@ -17,7 +17,8 @@ from sambench.evsam.errors import SambenchError
 from sambench.evsam.model import Sam
 from sambench.evsam.train.finetune import FinetuneStep
 from sambench.evsam.train.optimiser import freeze
-from sambench.evsam.train.start import take_head, tie_attention
+from sambench.evsam.train.start import HEAD, take_head, tie_attention
+from sambench.evsam.unwrap import find, nearest
 from sambench.harness.train.checkpoint import whole
 from sambench.harness.train.config import Finetuning, Training, Validation
 from sambench.harness.train.loop import Score, Trainer, Watcher
@@ -37,7 +38,7 @@ def finetune(config: Finetuning, ranks: Ranks, watcher: Watcher) -> Path | None:
         SambenchError: settings, weights or data are wrong, or the loss is no number any more.
     """
     weights = resolve(config.model, config.weights)
-    model = with_weights(lambda: create_module(config.model), weights)
+    model, _ = with_weights(lambda: create_module(config.model), weights)
     begins: dict[str, Any] = {"weights": weights.identity}
     if config.sam is not None:
         begins["sam"] = give_head(model, config.sam)
@@ -55,7 +56,10 @@ def give_head(model: Sam, sam: str) -> str:
         SambenchError: the file cannot be read, or is of another model.
     """
     weights = from_path(Path(sam).expanduser())
-    take_head(model, read_state(Path(str(weights.path))), sam)
+    content = read_state(Path(str(weights.path)))
+    own = {key: tuple(value.shape) for key, value in model.state_dict().items() if key.startswith(HEAD)}
+    found = find(content, own, whole=False)
+    take_head(model, found.state if found else nearest(content, own), sam)
     return weights.identity
 
 

@@ -78,6 +78,7 @@ class Click(InstanceSuite):
     """
 
     name: ClassVar[str] = "click"
+    box_prompts: ClassVar[bool] = False
     schema: ClassVar[pa.Schema] = SCHEMA
     record_axes: ClassVar[tuple[str, ...]] = (
         *("crowd", "leave_out", "select", "threshold"),

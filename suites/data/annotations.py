@@ -1,25 +1,37 @@
-"""The reader of annotation files in COCO's and LVIS's format.
+"""The reader of annotation files in COCO's and LVIS's format, as the field's tools write them.
 
 A file is parsed into compact records; segmentations stay the bytes they were in the file until they are asked
-for, so memory hardly grows beyond the file's own size.
+for, so memory hardly grows beyond the file's own size. What is written oddly but can only be meant one way is
+read so and counted; what cannot be right is noted, and nothing here stops at the first fault.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeVar
 
 import msgspec
 
-from sambench.evsam.errors import SambenchError
+from sambench.suites.data.checks.problems import Problems, quoted
+from sambench.suites.data.content import read_content
+from sambench.suites.data.fields import UNKNOWN_BOX, area_of, box_of, crowd_of, name_of, size_of
+from sambench.suites.data.ids import Given, Ids, as_id
+from sambench.suites.data.lists import lists_of
+from sambench.suites.data.reading import Reading
+
+R = TypeVar("R", "ImageRecord", "AnnotationRecord", "CategoryRecord")
+
+NO_MASK = (b"", b"null", b"[]", b"[[]]", b'""', b"{}")
+"""JSON of a segmentation that is none, without spaces."""
 
 
 class ImageRecord(msgspec.Struct, gc=False):
     """An entry of ``images``."""
 
     id: int
+    """What stands for it inside (`suites.data.ids`)."""
     file_name: str | None = None
     coco_url: str | None = None
     """LVIS names its files by this alone."""
@@ -38,9 +50,11 @@ class AnnotationRecord(msgspec.Struct, gc=False):
     image_id: int
     category_id: int
     bbox: tuple[float, float, float, float]
-    """x, y, width, height in pixels."""
+    """x, y, width, height in pixels; `fields.UNKNOWN_BOX` until it is taken from the mask."""
     area: float
+    """Square pixels; NaN until it is taken from the mask."""
     segmentation: msgspec.Raw
+    """Empty where the object has no mask."""
     iscrowd: int = 0
 
 
@@ -53,10 +67,36 @@ class CategoryRecord(msgspec.Struct, gc=False, omit_defaults=True):
     """LVIS: ``r``, ``c`` or ``f``, rare to frequent among the training images."""
 
 
-class _File(msgspec.Struct):
-    images: list[ImageRecord]
-    annotations: list[AnnotationRecord]
-    categories: list[CategoryRecord] | None = None
+class _Image(msgspec.Struct, gc=False):
+    """An entry as it is in the file, with values of any type."""
+
+    id: Any = None
+    file_name: Any = None
+    coco_url: Any = None
+    height: Any = None
+    width: Any = None
+    neg_category_ids: msgspec.Raw = msgspec.Raw()
+    not_exhaustive_category_ids: msgspec.Raw = msgspec.Raw()
+
+
+class _Annotation(msgspec.Struct, gc=False):
+    """Likewise."""
+
+    id: Any = None
+    image_id: Any = None
+    category_id: Any = None
+    bbox: Any = None
+    area: Any = None
+    segmentation: msgspec.Raw = msgspec.Raw()
+    iscrowd: Any = 0
+
+
+class _Category(msgspec.Struct, gc=False):
+    """Likewise."""
+
+    id: Any = None
+    name: Any = None
+    frequency: Any = None
 
 
 @dataclass(frozen=True)
@@ -65,58 +105,220 @@ class Annotations:
 
     path: Path
     sha256: str
-    """Of the bytes that were parsed."""
+    """Of the file's bytes."""
     images: list[ImageRecord]
     annotations: list[AnnotationRecord]
     categories: list[CategoryRecord] | None
     """``None`` where the file has no such list, which prompts do without."""
+    problems: Problems = field(default_factory=Problems)
+    """What was found: faults, what is worth knowing, and what was read as it was meant."""
+    image_ids: Ids = field(default_factory=Ids)
+    annotation_ids: Ids = field(default_factory=Ids)
+    category_ids: Ids = field(default_factory=Ids)
 
 
-def read_annotations(path: Path, *, unique_ids: bool = True) -> Annotations:
-    """Read an annotation file once.
+def read_annotations(
+    path: Path, reading: Reading | None = None, tolerated: Collection[str] = ()
+) -> Annotations:
+    """Read an annotation file once. Its faults are in the result's ``problems``.
 
     Args:
-        path: JSON in COCO's or LVIS's format.
-        unique_ids: whether no two annotations may have the same id.
+        path: JSON in COCO's or LVIS's format; also packed, in other encodings, or in lines.
+        reading: says where boxes are from.
+        tolerated: kinds of faults that are none here.
 
     Raises:
-        SambenchError: the file is missing, damaged or not COCO's format, an id is there twice, or an
-            annotation has no image.
+        SambenchError: the file is missing, no JSON, or has none of the format's lists.
     """
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise SambenchError(f"{path}: no such annotation file. Give it with --annotations.") from None
-    except OSError as error:
-        raise SambenchError(f"{path}: cannot be read ({error.strerror}).") from None
-    try:
-        file = msgspec.json.decode(content, type=_File)
-    except msgspec.ValidationError as error:
-        raise SambenchError(f"{path}: not in COCO's format. {error}.") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise SambenchError(f"{path}: not valid JSON, perhaps cut off. {error}.") from None
-    sha256 = hashlib.sha256(content).hexdigest()
-    refuse_twice(path, "image id", (image.id for image in file.images))
-    if unique_ids:
-        refuse_twice(path, "annotation id", (annotation.id for annotation in file.annotations))
-    listed = {image.id for image in file.images}
-    for annotation in file.annotations:
-        if annotation.image_id not in listed:
-            raise SambenchError(
-                f"{path}: annotation {annotation.id} belongs to image {annotation.image_id}, which the file "
-                "does not list. Add the image or remove the annotation."
+    content = read_content(path, "no such annotation file. Give it with --annotations.", "annotation file")
+    problems = Problems(tolerated)
+    problems.extend(content.findings)
+    lists = lists_of(content, problems)
+    images, image_ids = _images(lists["images"], problems)
+    categories, category_ids = _categories(lists.get("categories", ()), problems)
+    reader = _Reader(
+        problems,
+        image_ids,
+        frozenset(image.id for image in images),
+        category_ids,
+        frozenset(category.id for category in categories),
+        boxes=reading is None or reading.box_source != "mask",
+    )
+    annotations, annotation_ids = reader.read(lists["annotations"])
+    return Annotations(
+        path,
+        content.sha256,
+        images,
+        annotations,
+        categories if "categories" in lists else None,
+        problems,
+        image_ids,
+        annotation_ids,
+        category_ids,
+    )
+
+
+def _decoded(entries: Sequence[msgspec.Raw], kind: type[Any], key: str, problems: Problems) -> list[Any]:
+    """Decode entries; those that are none are noted, and ``None`` in their place."""
+    decoder = msgspec.json.Decoder(kind)
+    found: list[Any] = []
+    for i, raw in enumerate(entries):
+        try:
+            found.append(decoder.decode(raw))
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            reason = "" if memoryview(raw)[:1] != b"{" else f" ({error})"
+            problems.add("malformed", f"{key}[{i}] is {quoted(bytes(raw))}, not an entry{reason}")
+            found.append(None)
+    return found
+
+
+def _images(entries: Sequence[msgspec.Raw], problems: Problems) -> tuple[list[ImageRecord], Ids]:
+    if not entries:
+        problems.add("nothing", "images is empty")
+    records: dict[Given, ImageRecord] = {}
+    owners: dict[str, Given] = {}
+    for i, entry in enumerate(_decoded(entries, _Image, "images", problems)):
+        given = entry and _id(entry.id, "image", f"images[{i}]", problems)
+        if given is None:
+            continue
+        if given in records:
+            problems.add("duplicate_image_id", f"image {quoted(given)} (the second is images[{i}])")
+            continue
+        height, width = size_of(entry.height, entry.width, f"image {quoted(given)}", problems)
+        names = [one if isinstance(one, str) and one else None for one in (entry.file_name, entry.coco_url)]
+        name = names[0] or names[1]
+        if name is None:
+            what = f"image {quoted(given)}: file_name is {quoted(entry.file_name)}"
+            problems.add("malformed", f"{what}, and coco_url no better")
+            continue
+        if (owner := owners.setdefault(name, given)) != given:
+            problems.add("duplicate_file", f"{name}: images {quoted(owner)} and {quoted(given)}")
+        records[given] = ImageRecord(
+            0,
+            names[0],
+            names[1],
+            height,
+            width,
+            entry.neg_category_ids,
+            entry.not_exhaustive_category_ids,
+        )
+    ids = Ids.of(records)
+    return _numbered(records, ids), ids
+
+
+def _categories(entries: Sequence[msgspec.Raw], problems: Problems) -> tuple[list[CategoryRecord], Ids]:
+    if not entries:
+        problems.add("no_categories", "categories is empty or missing")
+    records: dict[Given, CategoryRecord] = {}
+    owners: dict[str, Given] = {}
+    for i, entry in enumerate(_decoded(entries, _Category, "categories", problems)):
+        given = entry and _id(entry.id, "category", f"categories[{i}]", problems)
+        if given is None:
+            continue
+        name = name_of(entry.name, given, problems)
+        if given in records:
+            problems.add("duplicate_category_id", f"category {quoted(given)} ({quoted(name)})")
+            continue
+        if (owner := owners.setdefault(name, given)) != given:
+            problems.add(
+                "duplicate_category_name",
+                f"{quoted(name)}: categories {quoted(owner)} and {quoted(given)}",
             )
-    return Annotations(path, sha256, file.images, file.annotations, file.categories)
+        frequency = entry.frequency if isinstance(entry.frequency, str) else None
+        records[given] = CategoryRecord(0, name, frequency)
+    ids = Ids.of(records)
+    return _numbered(records, ids), ids
 
 
-def refuse_twice(path: Path, what: str, ids: Iterable[int]) -> None:
-    """See that no id is there twice.
+def _id(value: object, what: str, place: str, problems: Problems) -> Given | None:
+    """Return the id of an entry; note one that is none, and one that is written otherwise."""
+    given = as_id(value)
+    if given is None:
+        problems.add("malformed", f"{place}: id is {quoted(value)}, neither a whole number nor a text")
+    elif type(given) is not type(value):
+        problems.add("id_form", f"{what} {quoted(value)} is {given}")
+    return given
 
-    Raises:
-        SambenchError: one is.
-    """
-    seen: set[int] = set()
-    for i in ids:
-        if i in seen:
-            raise SambenchError(f"{path}: {what} {i} is there twice. Number them anew.")
-        seen.add(i)
+
+@dataclass
+class _Reader:
+    """Reads ``annotations``."""
+
+    problems: Problems
+    images: Ids
+    listed: frozenset[int]
+    """Images."""
+    categories: Ids
+    known: frozenset[int]
+    """Categories; empty where the file lists none, and any will do."""
+    boxes: bool
+    """Whether boxes are read, or taken from the masks."""
+
+    def read(self, entries: Sequence[msgspec.Raw]) -> tuple[list[AnnotationRecord], Ids]:
+        if not entries:
+            self.problems.add("nothing", "annotations is empty")
+        decoded = _decoded(entries, _Annotation, "annotations", self.problems)
+        if not self.known:
+            named = (as_id(entry.category_id) for entry in decoded if entry is not None)
+            self.categories = Ids.of(given for given in named if given is not None)
+        records: dict[Given, AnnotationRecord] = {}
+        for i, entry in enumerate(decoded):
+            given = entry and _id(entry.id, "annotation", f"annotations[{i}]", self.problems)
+            if given is None:
+                continue
+            if given in records:
+                second = f"annotation {quoted(given)} (the second is annotations[{i}])"
+                self.problems.add("duplicate_annotation_id", second)
+            elif record := self._record(entry, given):
+                records[given] = record
+                if given == 0:
+                    self.problems.add("annotation_id_zero", f"annotation 0 (annotations[{i}])")
+        ids = Ids.of(records)
+        return _numbered(records, ids), ids
+
+    def _record(self, entry: _Annotation, given: Given) -> AnnotationRecord | None:
+        """Return an annotation; ``None`` where image or category is none of the file's."""
+        who = f"annotation {quoted(given)}"
+        image = self._belongs(entry.image_id, "image", who)
+        if image is not None and image not in self.listed:
+            self.problems.add("unknown_image", f"{who}: image_id is {quoted(entry.image_id)}")
+            image = None
+        who = f"{who} of image {quoted(entry.image_id)}"
+        category = self._belongs(entry.category_id, "category", who)
+        if category is not None and self.known and category not in self.known:
+            self.problems.add("unknown_category", f"{who}: category_id is {quoted(entry.category_id)}")
+        box = box_of(entry.bbox, who, self.problems) if self.boxes else UNKNOWN_BOX
+        area = area_of(entry.area, who, self.problems)
+        crowd = crowd_of(entry.iscrowd, who, self.problems)
+        if image is None or category is None or crowd is None:
+            return None
+        mask = msgspec.Raw() if _is_none(entry.segmentation) else entry.segmentation
+        return AnnotationRecord(0, image, category, box, area, mask, crowd)
+
+    def _belongs(self, value: object, what: str, who: str) -> int | None:
+        """Return what stands for the image or category that an annotation names."""
+        given = as_id(value)
+        if given is None:
+            detail = f"{who}: {what}_id is {quoted(value)}, neither a whole number nor a text"
+            self.problems.add("malformed", detail)
+            return None
+        if type(given) is not type(value):
+            self.problems.add("id_form", f"{who}: {what}_id {quoted(value)} is {given}")
+        number = (self.images if what == "image" else self.categories).number(given)
+        if number is None:
+            self.problems.add(f"unknown_{what}", f"{who}: {what}_id is {quoted(value)}")
+        return number
+
+
+def _numbered(records: Mapping[Given, R], ids: Ids) -> list[R]:
+    """Give records the numbers that stand for their ids."""
+    for given, record in records.items():
+        number = ids.number(given)
+        assert number is not None, "of the very ids"
+        record.id = number
+    return list(records.values())
+
+
+def _is_none(segmentation: msgspec.Raw) -> bool:
+    raw = memoryview(segmentation)
+    return len(raw) < 12 and b"".join(bytes(raw).split()) in NO_MASK

@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+import os
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from sambench.adapters.images import Orientation
 from sambench.evsam.errors import SambenchError
 from sambench.evsam.size import Size
-from sambench.suites.data.annotations import AnnotationRecord, ImageRecord, read_annotations
+from sambench.suites.data.annotations import (
+    AnnotationRecord,
+    Annotations,
+    ImageRecord,
+    read_annotations,
+)
+from sambench.suites.data.checks.entry import check_entry
+from sambench.suites.data.ids import Known
+from sambench.suites.data.locate import ImageFolder, Match, stem_of
 from sambench.suites.data.masks import WindowMask
 from sambench.suites.data.pictures.picture import MaskPicture
+from sambench.suites.data.prefetch import prefetch
+from sambench.suites.data.reading import Reading
+
+WORKERS = min(8, os.cpu_count() or 1)
+"""Threads that look at images; beyond eight, it is the annotations that take the time."""
 
 
 @dataclass(frozen=True)
@@ -62,73 +79,156 @@ class Entry:
 class CocoDataset:
     """Images by rising id, each with its annotations.
 
+    What is wrong is collected: `checked` looks at the files and masks of some images, `refuse` raises what was
+    found until then, all of it at once.
+
     Args:
-        images: folder of the image files.
+        images: folder of the image files; ``None`` looks at the annotations alone.
         annotations: JSON file in COCO's format.
+        reading: how it is read, where there is a choice.
+        match: by what image files are found.
+        masks: whether objects need a mask; those without one are left out and counted.
+        tolerated: kinds of faults that are none here.
+        lenient: leave it to the caller to `refuse`.
 
     Attributes:
         entries: the images.
+        content: the annotation file, as it was read.
+        problems: what was found.
         categories: id to name.
         style: ``lvis`` where the categories say how frequent they are, else ``coco``.
         annotations_sha256: of the bytes that were parsed.
 
     Raises:
-        SambenchError: a path is missing, the file is damaged or not COCO's format, an id is there twice, an
-            annotation has no image, or an image has no file.
+        SambenchError: the folder is not there, or the file is missing, no annotations, or has faults.
     """
 
-    def __init__(self, images: Path, annotations: Path) -> None:
-        self.images = images
-        self.annotations = annotations
-        if not images.is_dir():
+    def __init__(
+        self,
+        images: Path | None,
+        annotations: Path,
+        *,
+        reading: Reading | None = None,
+        match: Match = "name",
+        masks: bool = True,
+        tolerated: Collection[str] = (),
+        lenient: bool = False,
+    ) -> None:
+        self.images, self.annotations = images, annotations
+        if images is not None and not images.is_dir():
             raise SambenchError(f"{images}: no such image folder. Give it with --images.")
-        content = read_annotations(annotations)
-        self.annotations_sha256 = content.sha256
-        categories = content.categories or []
+        self._folder = None if images is None else ImageFolder(images, match)
+        self._reading, self._masks = reading or Reading(), masks
+        self.content = read_annotations(annotations, self._reading, tolerated)
+        self.problems = self.content.problems
+        self.annotations_sha256 = self.content.sha256
+        categories = self.content.categories or []
         self.categories = {c.id: c.name for c in categories}
         lvis = bool(categories) and all(c.frequency for c in categories)
         self.style: Literal["coco", "lvis"] = "lvis" if lvis else "coco"
-        self.entries = self._index(content.images, content.annotations)
+        self.entries = self._index()
+        if not lenient:
+            self.refuse()
 
     def __len__(self) -> int:
         return len(self.entries)
 
-    def _index(self, records: list[ImageRecord], annotations: list[AnnotationRecord]) -> list[Entry]:
+    def _index(self) -> list[Entry]:
         """Give every image its annotations, in one pass over them."""
-        by_image: dict[int, list[AnnotationRecord]] = {r.id: [] for r in records}
-        for annotation in annotations:
-            by_image[annotation.image_id].append(annotation)
+        by_image: dict[int, list[AnnotationRecord]] = {r.id: [] for r in self.content.images}
+        without: Counter[int] = Counter()
+        for annotation in self.content.annotations:
+            if self._masks and not memoryview(annotation.segmentation):
+                without[annotation.image_id] += 1
+                self.problems.add("no_mask", f"annotation {annotation.id} of image {annotation.image_id}")
+            else:
+                by_image[annotation.image_id].append(annotation)
+        if without and not any(by_image.values()):
+            self.problems.add("no_masks", f"{without.total():,} annotations, and no segmentation")
+        folder = self._folder or ImageFolder(Path())
         return [
-            Entry(r, self._file_of(r), tuple(by_image[r.id]), self.annotations, categories=self.categories)
-            for r in sorted(records, key=lambda r: r.id)
+            Entry(
+                r,
+                folder.named(r.file_name, r.coco_url),
+                tuple(by_image[r.id]),
+                self.annotations,
+                categories=self.categories,
+                orientation=self._reading.orientation,
+                unscored=without[r.id] * ("no_mask",),
+            )
+            for r in sorted(self.content.images, key=lambda r: r.id)
         ]
 
-    def _file_of(self, record: ImageRecord) -> Path:
-        """Return where an image should lie; `check_files` says whether it does."""
-        if record.file_name or record.coco_url:
-            return image_file(self.images, record.file_name, record.coco_url)
-        raise SambenchError(f"{self.annotations}: image {record.id} has neither file_name nor coco_url.")
+    def checked(
+        self,
+        entries: Sequence[Entry],
+        *,
+        thorough: bool = False,
+        files: bool = True,
+        on_image: Callable[[int, int], None] = lambda done, total: None,
+    ) -> list[Entry]:
+        """Look at the files and masks of some images, and complete what their annotations leave open.
 
-    def check_files(self, entries: Sequence[Entry]) -> None:
-        """See that each entry has its image file.
+        Args:
+            entries: the images.
+            thorough: read the image files to their end, not just their headers, and count masks' pixels.
+            files: look into image files at all, and not just for where they are.
+            on_image: called with images done and their total.
+
+        Returns:
+            The entries with their files and sizes, and annotations with a box and an area each; those with
+            a fault are left out of them. Faults are in ``problems``.
+        """
+        check = partial(check_entry, folder=self._folder, texts=self.texts(), thorough=thorough, files=files)
+        found = []
+        for done, (entry, findings) in enumerate(prefetch(check, entries, WORKERS), 1):
+            self.problems.extend(findings)
+            found.append(entry)
+            on_image(done, len(entries))
+        return found
+
+    def refuse(self) -> None:
+        """See that nothing that was found is a fault.
 
         Raises:
-            SambenchError: some are missing; the message counts them and names the first.
+            SambenchError: something is; the first twenty are listed.
         """
-        missing = [entry.file for entry in entries if not entry.file.is_file()]
-        if missing:
-            raise SambenchError(
-                f"{missing[0]}: no such image; {len(missing)} of {len(entries)} images of "
-                f"{self.annotations.name} are not in {self.images}. "
-                "Is --images the folder that belongs to --annotations?"
-            )
+        where = (
+            f"{self.annotations}" if self.images is None else f"{self.annotations}, images in {self.images}"
+        )
+        folder = "" if self.images is None else f" --images {self.images}"
+        self.problems.refuse(where, f"To see more: sambench data verify {self.annotations}{folder}")
 
+    def known(self) -> Known:
+        """Return what a detector's boxes can belong to."""
+        stems = [(stem_of(entry.file_name), entry.record.id) for entry in self.entries]
+        counts = Counter(stem for stem, _ in stems)
+        return Known(
+            frozenset(number for _, number in stems),
+            self.content.image_ids,
+            {stem: number for stem, number in stems if counts[stem] == 1},
+            self.content.category_ids,
+        )
 
-def image_file(folder: Path, file_name: object, coco_url: object) -> Path:
-    """Return where an image should lie: by its name, or as LVIS has it by the end of its address."""
-    if file_name:
-        return folder / str(file_name)
-    # http://images.cocodataset.org/train2017/000000123456.jpg
-    *_, split, name = ("", *str(coco_url).split("/"))
-    beside = folder / name
-    return beside if beside.exists() else folder / split / name
+    def texts(self) -> dict[str, dict[int, str]]:
+        """Return, by column of records, what the file has for ids that are numbered anew."""
+        content = self.content
+        kinds = {
+            "image_id": content.image_ids,
+            "ann_id": content.annotation_ids,
+            "category_id": content.category_ids,
+        }
+        return {column: ids.texts for column, ids in kinds.items() if ids.anew}
+
+    def contents(self, entries: Sequence[Entry]) -> dict[str, Annotations]:
+        """Return what the file says, of some images as `checked` completed them, for AP to be measured by."""
+        return {"": self.evaluated(entries)}
+
+    def evaluated(self, entries: Sequence[Entry]) -> Annotations:
+        """Return what `contents` has."""
+        completed = {entry.record.id: entry.record for entry in entries}
+        return dataclasses.replace(
+            self.content,
+            images=[completed.get(record.id, record) for record in self.content.images],
+            annotations=[annotation for entry in entries for annotation in entry.annotations],
+        )

@@ -15,9 +15,7 @@ from pathlib import Path
 import msgspec
 
 from sambench.evsam.errors import SambenchError
-
-Finding = tuple[str, str]
-"""A name in `checks.problems.KINDS`, and which record it is about with the values that show it."""
+from sambench.suites.data.checks.problems import Finding
 
 GZIP = b"\x1f\x8b"
 MOST_UNPACKED = 1 << 30

@@ -3,34 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import math
-import re
 from collections.abc import Collection
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any
 
-import msgspec
 import numpy as np
 
 from sambench.adapters.files import refuse_changed
-from sambench.evsam.errors import SambenchError
+from sambench.suites.data.content import Content, read_bytes, read_content
+from sambench.suites.data.detected.entries import Entries, read_entries
+from sambench.suites.data.detected.faults import quote, refusal
+from sambench.suites.data.detected.owners import Categories, Images, Owners, renamed, whole_numbers
+from sambench.suites.data.ids import Known
 
-_Id = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
-_KEYS = ("image_id", "category_id", "bbox", "score")
-_REMEDY = "ids are the whole numbers of the annotation file, bbox is [x, y, width, height]"
-_SHOWN = 60  # characters of a wrong value that a message quotes
-
-
-class _Detection(msgspec.Struct, gc=False):
-    """An entry of the file; further keys, such as ``segmentation``, are passed over."""
-
-    image_id: _Id
-    category_id: _Id
-    bbox: tuple[float, float, float, float]
-    score: float
+_MISSING = "no such file of detections. Give it with --detections."
 
 
 @dataclass(frozen=True)
@@ -65,44 +51,78 @@ class Coverage:
 class Detections:
     """The boxes of a result file: a list of ``{"image_id", "category_id", "bbox": [x, y, w, h], "score"}``.
 
-    Boxes are sorted by image, falling score, category, then box, so that equal scores do not fall out by the
-    order of the file. Boxes without area stay: detectors that round produce them, and prompts are made of
-    every box. Nothing is clipped or rounded. An empty list is a detector that found nothing.
+    Ids may be written as text or with a fraction of nothing, images by their file's name, categories by their
+    name; what was changed is counted. Boxes are sorted by image, falling score, category, then box, so that
+    equal scores do not fall out by the order of the file. Boxes without area stay: detectors that round produce
+    them, and prompts are made of every box. Nothing is clipped or rounded. An empty list is a detector that
+    found nothing.
 
     Args:
-        path: JSON file in COCO's result format.
+        path: JSON file in COCO's result format, packed or plain, one list or in lines.
         sha256: of the file as it was when the run was planned, where there was a plan.
+        known: what ids can be matched with; by default they are whole numbers, and stand for themselves.
 
     Attributes:
         path: as given.
         sha256: of the bytes that were parsed.
         image_ids: (I,) int64, rising, the images with at least one detection.
         category_ids: those found at least once.
+        findings: what was changed, by its name in `detected.kinds.CHANGES`, with how often.
+        unmatched: detections on images that ``known`` has not; they are left out of all else.
+        strange: the image of one of those, as written.
 
     Raises:
-        SambenchError: the file is missing, damaged, of another format or another than was planned with, or
-            has an impossible number.
+        SambenchError: the file is missing, damaged, of another format or another than was planned with, an entry
+            has an impossible number, or an id fits two images, two categories or no category.
     """
 
-    def __init__(self, path: Path, sha256: str | None = None) -> None:
+    def __init__(self, path: Path, sha256: str | None = None, known: Known | None = None) -> None:
         self.path = path
         content = _read(path)
-        self.sha256 = hashlib.sha256(content).hexdigest()
+        self.sha256 = content.sha256
         refuse_changed(path, self.sha256, sha256)
-        found = _decode(content, path)
-        n = len(found)
-        image_ids = np.fromiter((d.image_id for d in found), np.int64, n)
-        category_ids = np.fromiter((d.category_id for d in found), np.int64, n)
-        scores = np.fromiter((d.score for d in found), np.float64, n)
-        xywh = np.fromiter(chain.from_iterable(d.bbox for d in found), np.float64, 4 * n).reshape(n, 4)
-        del found
-        _refuse_negative(xywh, path)
-        x, y, width, height = xywh.T
-        order = np.lexsort((height, width, y, x, category_ids, -scores, image_ids))
+        entries = read_entries(content)
+        del content
+        images, categories = self._match(entries, known)
+        self.findings = entries.findings
+        self.strange = _first_strange(entries, images)
+        columns = [
+            images.numbers[entries.images.places],
+            categories.numbers[entries.categories.places],
+            entries.xywh,
+            entries.scores,
+        ]
+        if self.strange is not None:
+            there = images.there[entries.images.places]
+            columns = [column[there] for column in columns]
+        self.unmatched = len(entries.scores) - len(columns[0])
+        self._index(*columns)
+
+    def _match(self, entries: Entries, known: Known | None) -> tuple[Owners, Owners]:
+        """Return what the ids stand for, and count what of them was changed."""
+        if known is None:
+            images = whole_numbers(entries.images, "image_id")
+            categories = whole_numbers(entries.categories, "category_id")
+        else:
+            images, categories = _matched(entries, known)
+        if images.wrong or categories.wrong:
+            raise refusal(self.path, sorted(images.wrong + categories.wrong))
+        for column, owners in ((entries.images, images), (entries.categories, categories)):
+            if column.odd is not None:
+                by_id = owners.there & ~owners.by_name
+                _count(entries.findings, "ids_as_text", column.odd & by_id[column.places])
+        return images, categories
+
+    def _index(
+        self, image_ids: np.ndarray, category_ids: np.ndarray, xywh: np.ndarray, scores: np.ndarray
+    ) -> None:
+        order = _ordered(image_ids, category_ids, xywh, scores)
         self._xywh, self._scores, self._category_ids = xywh[order], scores[order], category_ids[order]
-        self.category_ids = frozenset(self._category_ids.tolist())
-        self.image_ids, start = np.unique(image_ids[order], return_index=True)
-        self._edges = np.append(start, n)  # image i has the rows from edge i to edge i + 1
+        self.category_ids = frozenset(np.unique(category_ids).tolist())
+        image_ids = image_ids[order]
+        start = np.flatnonzero(np.diff(image_ids, prepend=image_ids[:1] - 1))
+        self.image_ids = image_ids[start]
+        self._edges = np.append(start, len(order))  # image i has the rows from edge i to edge i + 1
 
     def __len__(self) -> int:
         return len(self._scores)
@@ -120,7 +140,7 @@ class Detections:
         """Count the detections on the images that are evaluated, and those elsewhere."""
         here = np.isin(self.image_ids, np.fromiter(set(image_ids), np.int64))
         used = int(np.diff(self._edges)[here].sum())
-        return Coverage(used, len(self) - used, len(set(image_ids)) - int(here.sum()))
+        return Coverage(used, self.unmatched + len(self) - used, len(set(image_ids)) - int(here.sum()))
 
 
 def detections_sha256(path: Path) -> str:
@@ -129,75 +149,58 @@ def detections_sha256(path: Path) -> str:
     Raises:
         SambenchError: it cannot be read.
     """
-    return hashlib.sha256(_read(path)).hexdigest()
+    return hashlib.sha256(read_bytes(path, _MISSING)).hexdigest()
 
 
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise SambenchError(f"{path}: no such file of detections. Give it with --detections.") from None
-    except OSError as error:
-        raise SambenchError(f"{path}: cannot be read ({error.strerror}).") from None
+def _read(path: Path) -> Content:
+    return read_content(path, _MISSING, "file of detections")
 
 
-def _decode(content: bytes, path: Path) -> list[_Detection]:
-    try:
-        return msgspec.json.decode(content, type=list[_Detection])
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise SambenchError(f"{path}: {_explain(content, error)}") from None
+def _matched(entries: Entries, known: Known) -> tuple[Owners, Owners]:
+    """Match ids with an annotation file's; by names where the file has those and numbers by itself."""
+    found = []
+    for column, kind, own in (
+        (entries.images, Images(known), entries.own.files),
+        (entries.categories, Categories(known), entries.own.names),
+    ):
+        owners = kind.match(column)
+        if own:
+            named = kind.match(renamed(column, own))
+            others = named.there & ~(owners.there & (owners.numbers == named.numbers))
+            if not named.wrong and others.any():
+                owners = named
+                _count(entries.findings, "own_ids", others[column.places])
+        found.append(owners)
+    images, categories = found
+    for name, owners, column in (
+        ("by_file_name", images, entries.images),
+        ("by_category_name", categories, entries.categories),
+    ):
+        _count(entries.findings, name, (owners.by_name & owners.there)[column.places])
+    return images, categories
 
 
-def _explain(content: bytes, error: Exception) -> str:
-    """Say what is wrong with a file that does not parse, after a second, slower look at it."""
-    try:
-        loaded = json.loads(content)  # unlike the strict parser, takes NaN and Infinity
-    except ValueError:
-        return f"not valid JSON, perhaps cut off ({error}). Write or copy the file again."
-    except RecursionError:
-        return "not COCO's result format but lists within lists."
-    if isinstance(loaded, dict) and "annotations" in loaded:
-        return (
-            "an annotation file, not detections. Give it with --annotations; this takes a detector's boxes."
-        )
-    if not isinstance(loaded, list):
-        return f"a JSON {type(loaded).__name__}, not a list of detections ({', '.join(_KEYS)})."
-    return next((f"entry {i}: {wrong}" for i, e in enumerate(loaded) if (wrong := _wrong(e))), f"{error}.")
+def _first_strange(entries: Entries, images: Owners) -> str | None:
+    places = np.flatnonzero(~images.there)
+    return quote(entries.images.written[places[0]]) if len(places) else None
 
 
-def _wrong(entry: Any) -> str | None:
-    """Say what is wrong with an entry, if anything is."""
-    if not isinstance(entry, dict):
-        return f"{_quote(entry)} is not a detection with {', '.join(_KEYS)}."
-    missing = [key for key in _KEYS if key not in entry]
-    if missing:
-        return f"has no {missing[0]}. Every detection needs {', '.join(_KEYS)}."
-    numbers = [entry["score"], *(entry["bbox"] if isinstance(entry["bbox"], list) else [])]
-    if any(isinstance(v, float) and not math.isfinite(v) for v in numbers):
-        key = "bbox" if _finite(entry["score"]) else "score"
-        return f"{key} is {_quote(entry[key])}, not finite. Remove the detection or mend the detector."
-    try:
-        msgspec.convert(entry, _Detection)
-    except msgspec.ValidationError as error:
-        field = re.search(r"\$\.(\w+)", str(error))
-        value = f"{field[1]} is {_quote(entry[field[1]])}. " if field else ""
-        return f"{value}{str(error).partition(' - at')[0]}; {_REMEDY}."
-    return None
+def _count(findings: dict[str, int], name: str, entries: np.ndarray) -> None:
+    """Add to a kind of change the entries, (N,) bool, that it was made to, if there is one."""
+    if number := int(np.count_nonzero(entries)):
+        findings[name] = findings.get(name, 0) + number
 
 
-def _finite(value: Any) -> bool:
-    return not isinstance(value, float) or math.isfinite(value)
-
-
-def _quote(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
-
-
-def _refuse_negative(xywh: np.ndarray, path: Path) -> None:
-    rows = np.flatnonzero((xywh[:, 2:] < 0).any(axis=1))
-    if len(rows):
-        raise SambenchError(
-            f"{path}: entry {rows[0]}: bbox is {xywh[rows[0]].tolist()}, of negative width or height "
-            f"({len(rows)} such). COCO's boxes are [x, y, width, height]; were corners written as x1, y1?"
-        )
+def _ordered(
+    image_ids: np.ndarray, category_ids: np.ndarray, xywh: np.ndarray, scores: np.ndarray
+) -> np.ndarray:
+    """Sort by image, falling score, category, then box; boxes are only looked at where all else is equal."""
+    order = np.lexsort((category_ids, -scores, image_ids))
+    keys = [column[order] for column in (image_ids, scores, category_ids)]
+    tied = np.logical_and.reduce([key[1:] == key[:-1] for key in keys])
+    if tied.any():
+        in_runs = np.flatnonzero(np.concatenate([tied, [False]]) | np.concatenate([[False], tied]))
+        run = np.cumsum(np.concatenate([[True], ~tied]))[in_runs]
+        rows = order[in_runs]
+        order[in_runs] = rows[np.lexsort((*xywh[rows].T[::-1], run))]
+    return order

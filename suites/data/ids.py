@@ -8,8 +8,10 @@ kind among its ids, all of that kind are numbered anew, and records give back wh
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 
 Given = int | str
 """An id as it is meant: 7.0 and "7" are 7, "0007" too; what is no whole number is its text."""
@@ -49,6 +51,11 @@ class Ids:
         """Whether they are numbered anew."""
         return bool(self.numbers)
 
+    @property
+    def texts(self) -> dict[int, str]:
+        """What the file has for each number, where they are numbered anew."""
+        return {number: str(given) for given, number in self.numbers.items()}
+
     def number(self, given: Given) -> int | None:
         """Return what stands for an id; ``None`` of one that the file has not."""
         if self.numbers:
@@ -66,3 +73,58 @@ class Known:
     stems: Mapping[str, int] = field(default_factory=dict)
     """Name of an image's file without folder and ending to its number; those of two images are left out."""
     categories: Ids = field(default_factory=Ids)
+    twice: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """The names that two images share, with the first two."""
+    names: Mapping[str, int] = field(default_factory=dict)
+    """Name of a category to its number; those of two categories are left out."""
+    listed_categories: frozenset[int] | None = None
+    """The categories' numbers inside; ``None`` where they are not known."""
+
+    @classmethod
+    def of(
+        cls,
+        files: Mapping[int, str],
+        images: Ids | None = None,
+        categories: Ids | None = None,
+        names: Iterable[tuple[int, str]] = (),
+    ) -> Known:
+        """Index what an annotation file lists.
+
+        Args:
+            files: each image's number inside to its file as annotated, empty where it has none.
+            images: what the numbers stand for.
+            categories: what those of the categories stand for.
+            names: each category's number and name.
+        """
+        stems: dict[str, int] = {}
+        twice: dict[str, tuple[int, int]] = {}
+        for number, file in files.items():
+            if not (stem := stem_of(file)):
+                continue
+            first = stems.setdefault(stem, number)
+            if first != number:
+                twice.setdefault(stem, (first, number))
+        by_name: dict[str, int | None] = {}
+        listed = list(names)
+        for number, given in listed:
+            name = nfc(given.strip())
+            by_name[name] = number if by_name.get(name, number) == number else None
+        return cls(
+            frozenset(files),
+            images or Ids(),
+            {stem: number for stem, number in stems.items() if stem not in twice},
+            categories or Ids(),
+            twice,
+            {name: number for name, number in by_name.items() if number is not None},
+            frozenset(number for number, _ in listed) if listed else None,
+        )
+
+
+def stem_of(file: str) -> str:
+    """Return a file's name without folder and ending, however its system writes it (see `nfc`)."""
+    return PurePosixPath(nfc(file).replace("\\", "/")).stem
+
+
+def nfc(text: str) -> str:
+    """Return a text in the one form that equal texts share: macOS takes letters with marks apart."""
+    return unicodedata.normalize("NFC", text)

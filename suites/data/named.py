@@ -6,8 +6,10 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast, get_args
 
 from sambench.evsam.errors import SambenchError, did_you_mean
+from sambench.suites.data.locate import Match
 from sambench.suites.data.pictures.settings import KEYS, Masks, read_masks, refuse_wrong
 from sambench.suites.files import expanded, read_mapping
 
@@ -36,6 +38,8 @@ class DatasetFile:
     title: str = ""
     format: str | None = None
     """``lvis`` expects LVIS's own fields too; ``None`` if the file has some."""
+    match: str | None = None
+    """``basename`` finds image files by the last part of their names."""
     note: str = ""
     """Where to get it, and its licence."""
 
@@ -57,6 +61,21 @@ class DatasetFile:
             SambenchError: a value is wrong, or a variable is not set.
         """
         return read_masks({key: getattr(self, key) for key in ("annotations", *KEYS)}, str(self.source))
+
+
+def read_match(value: object, where: str) -> Match:
+    """Read by what image files are found.
+
+    Raises:
+        SambenchError: there is no such way.
+    """
+    if value is None:
+        return "name"
+    ways = get_args(Match)
+    if value not in ways:
+        near = did_you_mean(str(value), ways)
+        raise SambenchError(f"{where}: match is {value!r}; it can be {', '.join(ways)}.{near}")
+    return cast(Match, value)
 
 
 def known() -> dict[str, Path]:

@@ -72,6 +72,7 @@ class Everything(InstanceSuite):
     """All masks of an image; metrics ``masks_per_image``, ``ar_1000``, ``ar_1000_small``, ``..._large``."""
 
     name: ClassVar[str] = "everything"
+    box_prompts: ClassVar[bool] = False
     schema: ClassVar[pa.Schema] = SCHEMA
     record_axes: ClassVar[tuple[str, ...]] = ("crowd", "leave_out", "bins", "area_source", "threshold")
     scored: ClassVar[tuple[str, ...]] = (

@@ -15,7 +15,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sambench.evsam.errors import SambenchError
-from sambench.suites.data.rle import encode
 from sambench.suites.scoring.ground_truth import GroundTruth
 
 IouType = Literal["segm", "bbox"]
@@ -28,10 +27,11 @@ RESULTS_AT_ONCE, IMAGES_AT_ONCE = 20_000, 1_000
 class Batch:
     """Some of the images that are evaluated, and all their results."""
 
-    image_ids: list[int]
-    """Rising; those without a result too."""
+    images: list[int]
+    """Their numbers (see `GroundTruth`), rising; those without a result too."""
     results: list[dict[str, Any]]
-    """By image, the best first, ties settled; with ``segmentation`` or ``bbox``, never both."""
+    """By image, the best first, ties settled; with ``segmentation`` or ``bbox``, never both. Images and
+    categories are numbers too."""
 
 
 def batches(truth: GroundTruth, results: pa.Table, iou_type: IouType) -> Iterator[Batch]:
@@ -45,7 +45,7 @@ def batches(truth: GroundTruth, results: pa.Table, iou_type: IouType) -> Iterato
     Raises:
         SambenchError: a mask has not its image's size.
     """
-    image_ids = np.array(sorted(truth.sizes), np.int64)
+    image_ids = truth.images.ids
     owners = results["image_id"].to_numpy()
     by_image = np.argsort(owners, kind="stable")
     owners = owners[by_image]
@@ -53,7 +53,8 @@ def batches(truth: GroundTruth, results: pa.Table, iou_type: IouType) -> Iterato
     for images in _cut(ends - starts):
         rows = np.concatenate([by_image[a:b] for a, b in zip(starts[images], ends[images], strict=True)])
         found = _ordered(_take(results, rows), iou_type)
-        yield Batch(image_ids[images].tolist(), _dictionaries(truth, found, iou_type))
+        numbers = range(images.start + 1, images.stop + 1)
+        yield Batch(list(numbers), _dictionaries(truth, found, iou_type))
 
 
 def at_once(truth: GroundTruth, found: Iterable[Batch], iou_type: IouType) -> list[dict[str, Any]]:
@@ -66,11 +67,13 @@ def at_once(truth: GroundTruth, found: Iterable[Batch], iou_type: IouType) -> li
 
 
 def _miss(truth: GroundTruth, iou_type: IouType) -> dict[str, Any]:
-    image_id, size = next(iter(truth.sizes.items()))
-    miss: dict[str, Any] = {"image_id": image_id, "category_id": min(truth.category_ids), "score": 0.0}
+    size = truth.sizes[int(truth.images.ids[0])]
+    miss: dict[str, Any] = {"image_id": 1, "category_id": 1, "score": 0.0}
     if iou_type == "bbox":
         return miss | {"bbox": [-10.0, -10.0, 1.0, 1.0]}
-    return miss | {"segmentation": encode(np.zeros((1, *size), bool))[0]}
+    from pycocotools import mask as rle
+
+    return miss | {"segmentation": rle.encode(np.zeros(size, np.uint8, order="F"))}
 
 
 def _cut(counts: np.ndarray) -> Iterator[slice]:
@@ -110,17 +113,18 @@ def _ordered(results: pa.Table, iou_type: IouType) -> pa.Table:
 
 def _dictionaries(truth: GroundTruth, results: pa.Table, iou_type: IouType) -> list[dict[str, Any]]:
     """Return each result as the libraries take it."""
-    image_ids, category_ids, scores = (
-        results[name].to_pylist() for name in ("image_id", "category_id", "score")
-    )
     if iou_type == "segm":
         key, regions = "segmentation", [_mask(text) for text in results["segmentation"].to_pylist()]
-        _check_sizes(truth, image_ids, regions)
+        _check_sizes(truth, results["image_id"].to_pylist(), regions)
     else:
         key, regions = "bbox", _boxes(results).tolist()
+    images = truth.images.numbers(results["image_id"].to_numpy()).tolist()
+    categories = truth.categories.numbers(results["category_id"].to_numpy()).tolist()
     return [
         {"image_id": image, "category_id": category, "score": score, key: region}
-        for image, category, score, region in zip(image_ids, category_ids, scores, regions, strict=True)
+        for image, category, score, region in zip(
+            images, categories, results["score"].to_pylist(), regions, strict=True
+        )
     ]
 
 

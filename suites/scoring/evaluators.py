@@ -52,9 +52,9 @@ def matched_by_hotcoco(truth: GroundTruth, found: Iterable[Batch], iou_type: Iou
     """Match results with annotations in hotcoco, batch by batch: a ``COCOeval``, which keeps no mask."""
     import hotcoco
 
-    job = hotcoco.StreamingEval(truth.categories(), iou_type, lvis_style=truth.style == "lvis")
+    job = hotcoco.StreamingEval(truth.listed_categories(), iou_type, lvis_style=truth.style == "lvis")
     for batch in found:
-        images, annotations = truth.of_images(batch.image_ids)
+        images, annotations = truth.of_images(batch.images)
         try:
             job.update(images, annotations, batch.results)
         except (OverflowError, TypeError, ValueError) as error:

@@ -80,22 +80,21 @@ class Matches(Evidence):
     @classmethod
     def of(cls, truth: GroundTruth, matched: Matched) -> Self:
         """Sort what was matched with the annotations into curves."""
-        image_ids = np.array(sorted(truth.sizes), np.int64)
         (keys, object_image), object_count = np.unique(
-            np.stack(_objects(matched, image_ids)), axis=1, return_counts=True
+            np.stack(_objects(matched)), axis=1, return_counts=True
         )
         curves, object_curve = np.unique(keys, return_inverse=True)
         result_key, rows, part = _results(matched, curves)
-        frequency = {c["id"]: c.get("frequency", "") for c in truth.categories()}
+        frequency = {c["id"]: c.get("frequency", "") for c in truth.listed_categories()}
         category = curves // len(PARTS)
         return cls(
             metrics=_OF_STYLE[truth.style],
-            images=image_ids,
+            images=truth.images.ids,
             part=_small(curves % len(PARTS)),
-            category=category,
+            category=truth.categories.given(category),
             frequency=np.array([frequency[c] for c in category.tolist()], "U1"),
             curve=_small(np.searchsorted(curves, result_key)),
-            image=_small(np.searchsorted(image_ids, matched.image[rows])),
+            image=_small(matched.image[rows] - 1),
             found=matched.found[rows, part],
             counted=matched.counted[rows, part],
             object_curve=_small(object_curve),
@@ -220,11 +219,10 @@ class Matches(Evidence):
         )
 
 
-def _objects(matched: Matched, image_ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _objects(matched: Matched) -> tuple[np.ndarray, np.ndarray]:
     """Return for each area and each object that is looked for in it the curve's key and the image's place."""
     objects, part = np.nonzero(matched.object_counted)
-    places = np.searchsorted(image_ids, matched.object_image[objects])
-    return matched.object_category[objects] * len(PARTS) + part, places
+    return matched.object_category[objects] * len(PARTS) + part, matched.object_image[objects] - 1
 
 
 def _results(matched: Matched, curves: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -27,18 +27,21 @@ _BITS = (1 << np.arange(len(IOU_THRESHOLDS))).astype(np.uint16)
 MOST_OF_COCO, MOST_OF_LVIS = 100, 300
 """Results that count: of an image and category in COCO's style, of an image in LVIS's."""
 
+AREAS_AT_ONCE = 255
+"""pycocotools 2.0.11 keeps the number of masks in eight bits (``_mask.pyx``, ``area``)."""
+
 
 @dataclass(frozen=True)
 class Matched:
     """Results and objects of some images.
 
     Attributes:
-        image: (N,) int64, each result's image.
-        category: (N,) int64, its category.
+        image: (N,) int64, the number of each result's image (see `GroundTruth`).
+        category: (N,) int64, that of its category.
         score: (N,) float64.
         found: (N, 4) uint16: in each range of area, a bit for each threshold at which it finds an object.
         counted: (N, 4) uint16: the same where it counts at all, whether it finds one or not.
-        object_image: (M,) int64, each object's image.
+        object_image: (M,) int64, the number of each object's image.
         object_category: (M,) int64.
         object_counted: (M, 4) bool, in which ranges of area it is looked for.
     """
@@ -85,15 +88,16 @@ class Matching:
 
 def match(truth: GroundTruth, batch: Batch, iou_type: IouType) -> Matched:
     """Match the results of a batch with the annotations of its images."""
-    images, annotations = truth.of_images(batch.image_ids)
+    images, annotations = truth.of_images(batch.images)
     objects = _Objects.of(annotations, truth.unmatchable)
     image, category = (
         np.array([r[key] for r in batch.results], np.int64) for key in ("image_id", "category_id")
     )
     taken = np.flatnonzero(_considered(truth, image, category, images, objects))
     results = [batch.results[i] for i in taken]
+    sizes = {i["id"]: (i["height"], i["width"]) for i in images}
     image, category = image[taken], category[taken]
-    met = _meet(results, image, category, annotations, objects, truth, iou_type)
+    met = _meet(results, image, category, annotations, objects, sizes, iou_type)
     # A result that meets nothing counts if its own size is in the range, and its category was searched for.
     inside = _inside(_areas(results, iou_type))
     if truth.style == "lvis":
@@ -194,7 +198,7 @@ def _meet(
     category: np.ndarray,
     annotations: list[dict[str, Any]],
     objects: _Objects,
-    truth: GroundTruth,
+    sizes: dict[int, Size],
     iou_type: IouType,
 ) -> np.ndarray:
     """Return what each of N results meets in each range of area and at each threshold, (N, 4, 10) int8."""
@@ -205,7 +209,7 @@ def _meet(
         if pair not in there:
             continue
         members = there[pair]
-        iou = _overlap([results[i] for i in rows], [annotations[j] for j in members], truth, iou_type)
+        iou = _overlap([results[i] for i in rows], [annotations[j] for j in members], sizes, iou_type)
         near = iou.max(axis=1) >= IOU_THRESHOLDS[0]  # no other can find an object
         if near.any():
             pairs.append(
@@ -225,27 +229,37 @@ def _areas(results: list[dict[str, Any]], iou_type: IouType) -> np.ndarray:
     """Areas in square pixels, (N,) float64."""
     if iou_type == "bbox":
         return np.array([r["bbox"][2] * r["bbox"][3] for r in results], np.float64)
-    import hotcoco  # at the first use, as the evaluators do
+    from pycocotools import mask as rle  # at the first use, as the evaluators do
 
-    return np.array(hotcoco.mask.area([r["segmentation"] for r in results]), np.float64)
+    masks = [r["segmentation"] for r in results]
+    starts = range(0, len(masks), AREAS_AT_ONCE)
+    areas = [np.array(rle.area(masks[i : i + AREAS_AT_ONCE]), np.float64) for i in starts]
+    return np.concatenate(areas) if areas else np.zeros(0)
 
 
 def _overlap(
-    results: list[dict[str, Any]], annotations: list[dict[str, Any]], truth: GroundTruth, iou_type: IouType
+    results: list[dict[str, Any]],
+    annotations: list[dict[str, Any]],
+    sizes: dict[int, Size],
+    iou_type: IouType,
 ) -> np.ndarray:
     """IoU of D results with G annotations, (D, G); of a crowd, the share of the result that it covers."""
-    import hotcoco
+    from pycocotools import mask as rle
 
-    crowd = [bool(a.get("iscrowd")) for a in annotations]
+    crowd = [bool(a["iscrowd"]) for a in annotations]
     if iou_type == "bbox":
-        return hotcoco.mask.iou([r["bbox"] for r in results], [list(a["bbox"]) for a in annotations], crowd)
-    masks = [_mask(a["segmentation"], truth.sizes[a["image_id"]]) for a in annotations]
-    return hotcoco.mask.iou([r["segmentation"] for r in results], masks, crowd)
+        ours, theirs = (
+            np.array([one["bbox"] for one in some], np.float64) for some in (results, annotations)
+        )
+        return rle.iou(ours, theirs, crowd)
+    masks = [_mask(a["segmentation"], sizes[a["image_id"]]) for a in annotations]
+    return rle.iou([r["segmentation"] for r in results], masks, crowd)
 
 
 def _mask(segmentation: Any, size: Size) -> Any:
     """Return an annotation's mask in run lengths, whichever of COCO's encodings it has."""
-    import hotcoco
+    from pycocotools import mask as rle
 
-    coded = hotcoco.mask.frPyObjects(segmentation, *size)
-    return hotcoco.mask.merge(coded) if isinstance(coded, list) else coded
+    if isinstance(segmentation, list):
+        return rle.merge(rle.frPyObjects(segmentation, *size))
+    return rle.frPyObjects(segmentation, *size) if isinstance(segmentation["counts"], list) else segmentation

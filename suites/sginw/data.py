@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
 from sambench.evsam.errors import SambenchError
+from sambench.suites.data.annotations import Annotations
+from sambench.suites.data.checks.problems import Problems
 from sambench.suites.data.coco import CocoDataset, Entry
+from sambench.suites.data.reading import Reading
 from sambench.suites.sginw.registry import registry
 
 ANNOTATIONS = "_annotations_min1cat.coco.json"
@@ -38,13 +42,16 @@ class SginwData:
 
     style: Literal["coco"] = "coco"
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, reading: Reading | None = None, tolerated: Collection[str] = ()) -> None:
         self.annotations = root
         self.parts: dict[str, CocoDataset] = {}
         for name, categories in registry().items():
             folder = root / name / SPLIT
             if folder.is_dir():
-                self.parts[name] = CocoDataset(folder, annotation_file(root, name))
+                file = annotation_file(root, name)
+                self.parts[name] = CocoDataset(
+                    folder, file, reading=reading, tolerated=tolerated, lenient=True
+                )
                 _check_categories(self.parts[name], categories)
         self.missing = [name for name in registry() if name not in self.parts]
         if not self.parts:
@@ -66,9 +73,38 @@ class SginwData:
         names = dict.fromkeys(split_id(i)[0] for i in sorted(entry.record.id for entry in entries))
         return combined_sha256({name: self.parts[name].annotations_sha256 for name in names})
 
-    def check_files(self, entries: Sequence[Entry]) -> None:
-        """See that each entry has its image file (see `CocoDataset.check_files`)."""
-        next(iter(self.parts.values())).check_files(entries)
+    def checked(self, entries: Sequence[Entry]) -> list[Entry]:
+        """Look at files and masks, each data set at its own (see `CocoDataset.checked`)."""
+        return [one for name, mine in self._by_part(entries) for one in self.parts[name].checked(mine)]
+
+    def _by_part(self, entries: Sequence[Entry]) -> list[tuple[str, list[Entry]]]:
+        return [(name, list(mine)) for name, mine in groupby(entries, key=lambda e: split_id(e.record.id)[0])]
+
+    def refuse(self) -> None:
+        """See that nothing that was found is a fault (see `CocoDataset.refuse`)."""
+        for part in self.parts.values():
+            part.refuse()
+
+    @property
+    def problems(self) -> Problems:
+        """What was found in all data sets."""
+        found = Problems()
+        for part in self.parts.values():
+            found.join(part.problems)
+        return found
+
+    def contents(self, entries: Sequence[Entry]) -> dict[str, Annotations]:
+        """Return what the files say of some images, by data set, under the images' own ids."""
+        return {
+            name: self.parts[name].evaluated(list(map(_own, mine))) for name, mine in self._by_part(entries)
+        }
+
+    def known(self) -> None:
+        """Detections are matched by whole numbers alone, as the official scorer does."""
+
+    def texts(self) -> dict[str, dict[int, str]]:
+        """Ids are whole numbers (see `CocoDataset.texts`)."""
+        return {}
 
 
 def annotation_file(root: Path, name: str) -> Path:
@@ -93,6 +129,12 @@ def _check_categories(data: CocoDataset, categories: list[str]) -> None:
 def global_id(name: str, image_id: int) -> int:
     """Return the id here of an image of a data set."""
     return list(registry()).index(name) * STRIDE + image_id
+
+
+def _own(entry: Entry) -> Entry:
+    """Return an image under its own id."""
+    _, own = split_id(entry.record.id)
+    return replace(entry, record=msgspec.structs.replace(entry.record, id=own))
 
 
 def split_id(image_id: int) -> tuple[str, int]:

@@ -26,7 +26,7 @@ from sambench.suites.base import Setting
 from sambench.suites.data.detections import Detections, ImageDetections, detections_sha256
 from sambench.suites.det_box import DetectedSuite, average_precision, check_detections
 from sambench.suites.protocol import Protocol
-from sambench.suites.scoring.ground_truth import GroundTruth
+from sambench.suites.scoring.ground_truth import GroundTruth, read_whole
 from sambench.suites.scoring.matches import Matches
 from sambench.suites.scoring.scores import Metric, Scores
 from sambench.suites.scoring.sets import Sets
@@ -87,14 +87,17 @@ class Sginw(DetectedSuite):
         ids: dict[str, list[int]] = {name: [] for name in self.detections}
         for name, own in map(split_id, self.setting.image_ids):
             ids[name].append(own)
-        root, style = self.setting.annotations, self.setting.style
-        truths = {
-            name: GroundTruth(annotation_file(root, name), style=style, image_ids=own, ids="from_one")
+        given = self.setting
+        contents = {
+            name: given.contents.get(name) or read_whole(annotation_file(given.annotations, name))
+            for name in ids
+        }
+        read = combined_sha256({name: content.sha256 for name, content in contents.items()})
+        refuse_changed(given.annotations, read, given.annotations_sha256)
+        return {
+            name: GroundTruth(contents[name], style=given.style, image_ids=own, ids="from_one")
             for name, own in ids.items()
         }
-        read = combined_sha256({name: truth.sha256 for name, truth in truths.items()})
-        refuse_changed(root, read, self.setting.annotations_sha256)
-        return truths
 
     def found(self, image_id: int) -> ImageDetections:
         """Look the image up in its own data set."""

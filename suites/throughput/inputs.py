@@ -18,6 +18,7 @@ from sambench.evsam.errors import NotApplicableError, SambenchError
 from sambench.evsam.size import Size
 from sambench.suites.data.annotations import AnnotationRecord
 from sambench.suites.data.coco import CocoDataset, Entry
+from sambench.suites.data.locate import Match
 from sambench.suites.data.pictures.folder import MaskFolder
 from sambench.suites.data.pictures.settings import Masks
 from sambench.suites.data.prefetch import prefetch
@@ -86,7 +87,12 @@ def wanted(batch: int) -> int:
 
 
 def choose(
-    images: Path, annotations: Path | Masks, batch: int, seed: int, count: int | None = None
+    images: Path,
+    annotations: Path | Masks,
+    batch: int,
+    seed: int,
+    count: int | None = None,
+    match: Match = "name",
 ) -> list[Image]:
     """Draw the input images: a seeded sample of those that have an object that is no crowd.
 
@@ -96,6 +102,7 @@ def choose(
         batch: images in a batch.
         seed: of the sample; a larger one keeps the images of a smaller one.
         count: how many; ``None`` for what a rotation of such batches takes. Fewer where there are no more.
+        match: by what image files are found.
 
     Raises:
         SambenchError: the data cannot be read, or has too few such images for distinct batches.
@@ -104,14 +111,15 @@ def choose(
     if isinstance(annotations, Masks):
         folder = MaskFolder(images, annotations)
         found = list(itertools.islice(_with_objects(folder.entries, seed), number))
-        folder.check_files([entry for _, entry, _ in found])
+        folder.checked([entry for _, entry, _ in found])
+        folder.refuse()
         _refuse_few(len(found), annotations.folder, batch)
         return [_image(entry, objects) for _, entry, objects in sorted(found, key=lambda one: one[0])]
-    dataset = CocoDataset(images, annotations)
+    dataset = CocoDataset(images, annotations, match=match, masks=False, lenient=True)
     usable = [entry for entry in dataset.entries if any(map(_is_object, entry.annotations))]
     _refuse_few(len(usable), annotations, batch)
-    entries = draw(usable, number, seed)
-    dataset.check_files(entries)
+    entries = dataset.checked(draw(usable, number, seed))
+    dataset.refuse()
     return [_image(entry, entry.annotations) for entry in entries]
 
 

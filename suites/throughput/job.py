@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from sambench.adapters.spec import ModelSpec
 from sambench.evsam.errors import SambenchError
+from sambench.suites.data.locate import Match
 from sambench.suites.data.pictures.settings import Masks
 
 MODES = ("pipelined", "serial", "compute")
@@ -116,6 +117,7 @@ class Job:
     """The JSON file, or the masks' folder."""
     masks: dict[str, Any] | None = None
     """How mask pictures are read (`Masks.facts`), where they stand in place of annotations."""
+    match: Match = "name"
     seed: int = 0
     audit: bool = False
     """Measure once more with one batch over and over, to see whether anything remembers its input."""

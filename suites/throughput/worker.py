@@ -121,6 +121,12 @@ def _device_name(device: torch.device) -> str:
     return str(torch.cuda.get_device_name(device))
 
 
+def _choose(job: Job, batch: int | None = None, count: int | None = None) -> list[Image]:
+    """Draw the input images of a job, or of another batch size."""
+    places = Path(job.images), job.annotated
+    return choose(*places, batch or job.batch, job.seed, count=count, match=job.match)
+
+
 def _gate(job: Job, device: torch.device, tables: _Tables) -> Result:
     """Compare masks with the reference's, which is computed first and let go of.
 
@@ -128,10 +134,9 @@ def _gate(job: Job, device: torch.device, tables: _Tables) -> Result:
     model cannot be timed at is found out here too, once for all rounds.
     """
     del device, tables
-    places = Path(job.images), job.annotated
     reference_model = dataclasses.replace(job.model, engine="eager", precision="fp32")
     compared = job.model != reference_model
-    images = choose(*places, job.batch, job.seed, count=job.rule.gate_images if compared else job.batch)
+    images = _choose(job, count=job.rule.gate_images if compared else job.batch)
     reference = None
     if compared:
         released = reference_model.create()
@@ -154,7 +159,7 @@ def _batch_refusals(segmenter: Segmenter, job: Job) -> Iterator[tuple[str, str]]
     shapes: dict[int, list[Shape]] = {}
     for batch in job.batches:
         if batch > 1 and wanted(batch) not in shapes:
-            images = choose(Path(job.images), job.annotated, batch, job.seed)
+            images = _choose(job, batch)
             shapes[wanted(batch)] = shapes_of(segmenter, images)
         try:
             if batch > 1:
@@ -170,7 +175,7 @@ def _weights(segmenter: Segmenter) -> dict[str, Any]:
 def _measure(job: Job, device: torch.device, tables: _Tables) -> Result:
     """Time a scope in all modes asked for; one that fails leaves the others their turn."""
     scope = parse_scope(job.scope)
-    images = choose(Path(job.images), job.annotated, job.batch, job.seed)
+    images = _choose(job)
     segmenter = job.model.create()
     with torch.inference_mode():
         step = make_step(segmenter, scope, images, job.batch, job.seed)

@@ -97,16 +97,28 @@ def columns(file):
 def perfect(truth):
     """The annotations themselves as results of the score 1, crowds too."""
     made = json.loads(truth.content)["annotations"]
+    image_ids, category_ids = (
+        dense.given(np.array([a[key] for a in made], np.int64)).tolist()
+        for dense, key in ((truth.images, "image_id"), (truth.categories, "category_id"))
+    )
     masks = []
-    for a in made:
-        encoded = official.frPyObjects(a["segmentation"], *truth.sizes[a["image_id"]])
+    for a, image_id in zip(made, image_ids, strict=True):
+        encoded = official.frPyObjects(a["segmentation"], *truth.sizes[image_id])
         masks.append(official.merge(encoded) if isinstance(encoded, list) else encoded)
-    return as_table([a["image_id"] for a in made], [a["category_id"] for a in made], [1.0] * len(made), masks)
+    return as_table(image_ids, category_ids, [1.0] * len(made), masks)
+
+
+def numbered(truth, found):
+    """Results under the numbers that evaluators get."""
+    return [
+        row | {"image_id": truth.images[row["image_id"]], "category_id": truth.categories[row["category_id"]]}
+        for row in found
+    ]
 
 
 def in_one(truth, found):
     """Results in a batch, as they are: nothing is sorted, and no tie settled."""
-    return [Batch(sorted(truth.sizes), found)]
+    return [Batch(list(range(1, 1 + len(truth.sizes))), numbered(truth, found))]
 
 
 def assert_perfect(metrics):

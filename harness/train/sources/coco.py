@@ -45,11 +45,12 @@ class Coco(Source):
     """
 
     def __init__(self, data: Data) -> None:
-        dataset = CocoDataset(*_paths(data))
-        entries = dataset.entries[: data.limit]
+        dataset = CocoDataset(*_paths(data), lenient=True)
+        entries = dataset.checked(dataset.entries[: data.limit], files=False)
         head = entries[:LOOKED_FOR]
         if not any(entry.file.is_file() for entry in head):
-            dataset.check_files(head)
+            dataset.checked(head)
+        dataset.refuse()
         self.annotations_sha256, self.limit = dataset.annotations_sha256, data.limit
         self.categories = dataset.categories
         pieces = [msgspec.json.encode(_pack(entry)) for entry in entries]
@@ -91,6 +92,5 @@ def _paths(data: Data) -> tuple[Path, Path]:
 
 
 def _pack(entry: Entry) -> _Packed:
-    record = entry.record
-    size = (record.height, record.width) if record.height and record.width else None
-    return _Packed(record.id, str(entry.file), size, [a for a in entry.annotations if not a.iscrowd])
+    objects = [a for a in entry.annotations if not a.iscrowd]
+    return _Packed(entry.record.id, str(entry.file), entry.stated, objects)

@@ -138,11 +138,6 @@ def annotated(pair: Pair) -> Annotated:
         ) from None
     stated = (file.image.height, file.image.width)
     image = decode_image(pair.picture, pair.picture_name, stated)
-    if image.shape[:2] != stated:
-        raise SambenchError(
-            f"{name}: is for {stated[1]} x {stated[0]} pixels, but its picture has "
-            f"{image.shape[1]} x {image.shape[0]}. Get both files again."
-        )
     objects = [_object(mask, pair.id, stated, name) for mask in file.annotations]
     return Annotated(pair.id, pair.picture_name, image, objects)
 

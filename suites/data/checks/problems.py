@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from sambench.evsam.errors import SambenchError
+
 EXAMPLES = 5
-"""Kept of each kind: enough to see a pattern, few enough to read."""
+"""Listed of each kind: enough to see a pattern, few enough to read."""
+FAULTS = 20
+"""Listed in a refusal, of all kinds together."""
+QUOTED = 60
+"""Characters of a wrong value that a message quotes."""
 
 Severity = Literal["error", "warning", "mended"]
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "mended")
+MARKS = ("NaN", "Infinity", "-Infinity")
+"""Strings that stand for numbers that JSON has not (see `content.Content`)."""
 Finding = tuple[str, str]
 """A name in `KINDS`, and which record it is about with the values that show it."""
 
@@ -36,18 +47,38 @@ def _mended(what: str, remedy: str) -> Kind:
     return Kind("mended", what, remedy)
 
 
+FROM_MASKS = (
+    "Boxes are taken from the masks with 'box_source: mask' in the protocol, or for good with "
+    "'sambench data verify --fix'."
+)
+
 KINDS: dict[str, Kind] = {
     # the file
     "packed": _mended("the file is packed by gzip", "It was unpacked; COCO's own tools do not."),
     "encoding": _mended("the text is not plain UTF-8", "It was converted; look at names that are not ASCII."),
     "lines": _mended("JSON in lines", "They were put together."),
+    "keyed": _mended("a mapping where a list belongs", "Its values were taken, in their order."),
     "unreadable": _error("the annotation file cannot be read", "Get or export the file again."),
     "nothing": _error("there is nothing to evaluate", "Is it the right file, and the export complete?"),
     "malformed": _error(
         "a field is missing or of the wrong type", "Export again, or write the value as COCO's format has it."
     ),
     "not_a_number": _error(
-        "NaN or infinity, which JSON does not know", "Remove these annotations, or mend what wrote them."
+        "NaN or infinity, where a number is needed",
+        "Mend what wrote them, or remove these entries.",
+    ),
+    "id_form": _mended(
+        "an id is a text or has a decimal point", "The whole number was taken that it is meant as."
+    ),
+    "size_form": _mended(
+        "a height or width is a text or has a decimal point",
+        "The whole number was taken that it is meant as.",
+    ),
+    "crowd_form": _mended("iscrowd is not written as 0 or 1", "false and null were taken as 0, true as 1."),
+    "box_form": _mended("a bbox is a mapping", "Its x, y, width and height were taken."),
+    "box_from_mask": _mended("an annotation has no bbox", "The box around its mask was taken."),
+    "area_from_mask": _mended(
+        "an area is missing or no number from 0", "The number of pixels of the mask was taken."
     ),
     # ids
     "duplicate_image_id": _error("an image id is there twice", "Number the images anew."),
@@ -68,7 +99,9 @@ KINDS: dict[str, Kind] = {
         "Add the category, or remove its annotations: COCOeval would pass over them silently.",
     ),
     # categories
-    "category_name": _error("a category has no name", "Name it: results are listed by name."),
+    "category_name": _mended(
+        "a category's name is missing or no text", "It goes by what there is, or its id."
+    ),
     "duplicate_category_name": _warning(
         "two categories have one name", "Merge them if they mean the same; by class they stay apart."
     ),
@@ -81,6 +114,47 @@ KINDS: dict[str, Kind] = {
         "of categories. Boxes and clicks do without.",
     ),
     # image files
+    "name_slashes": _mended("a file name with backslashes", "They were read as slashes."),
+    "name_decoded": _mended("a file name is written as in an address", "It was decoded (%20 is a space)."),
+    "name_unicode": _mended(
+        "a file name has other Unicode forms than the file",
+        "The same letters, written otherwise, were taken.",
+    ),
+    "name_base": _mended("a file name has folders that are not there", "Its last part was taken, as asked."),
+    "name_elsewhere": _error(
+        "an image is in the folder, but not under the folders of its name",
+        "With '--match basename' images are found by the last part of their names alone.",
+    ),
+    "ambiguous_name": _error(
+        "two files have the last part of an image's name",
+        "Give --images the folder that the names begin in, without '--match basename'.",
+    ),
+    "outside_image": _error(
+        "a file name leads out of the image folder", "Give --images the folder above all images."
+    ),
+    "turned": _mended(
+        "an image is stored turned, and says so",
+        "It was taken as the annotations' size says, or as the protocol's axis 'orientation' does.",
+    ),
+    "turned_ambiguous": _warning(
+        "the annotations' size fits an image as stored and as its EXIF orientation turns it",
+        "It was turned, as annotation tools and viewers show it. Were they drawn on the stored pixels? Then "
+        "'orientation: stored' in the protocol.",
+    ),
+    "turned_masks": _error(
+        "masks fit an image as it is shown, and not the size that is stated, which is of the stored pixels",
+        "Some tools state the stored size beside annotations of the turned image: 'orientation: exif' in the "
+        "protocol takes it as it is shown.",
+    ),
+    "deep_pixels": _mended(
+        "an image has more than 8 bits a channel",
+        "It was scaled by the range of its own values (docs/data.md).",
+    ),
+    "several_frames": _warning("an image file has several frames or pages", "The first was taken."),
+    "large_image": _warning("a very large image", "Mind the memory; a model's masks come to as much again."),
+    "low_contrast": _warning(
+        "an image has hardly any contrast", "Is it black, blank, or of a range that was not scaled?"
+    ),
     "missing_image": _error(
         "an image file is missing",
         "Is --images the folder that the file names begin in? For LVIS it lies above train2017 and val2017.",
@@ -94,15 +168,31 @@ KINDS: dict[str, Kind] = {
         "two images have one file", "Merge their annotations, unless it is meant so: each counts by itself."
     ),
     "no_size": _warning(
-        "an image without height and width", "Add both: sambench reads them from the file, COCO's tools fail."
+        "an image without height and width", "They are seen from its file; COCO's own tools fail."
     ),
     # masks
-    "no_segmentation": _error(
-        "an annotation without a mask", "Remove it: boxes alone have no mask to compare with."
+    "no_mask": _warning(
+        "an annotation without a mask",
+        "It is left out of every result, and counted: a box alone has no mask to compare with.",
+    ),
+    "no_masks": _error(
+        "no annotation has a mask",
+        "There is nothing to compare masks with. Boxes alone are good for 'sambench throughput' (prompts) and "
+        "'sambench detect' (categories); to measure masks, annotate them.",
     ),
     "bad_polygon": _error(
         "a polygon that cannot be drawn",
-        "It needs x and y of three points or more, as a flat list. Four numbers would be taken for a box.",
+        "It needs x and y of three points or more in one list, in pixels of its image.",
+    ),
+    "flat_polygon": _mended(
+        "a polygon that is no list of polygons", "It was taken as one, as VIA writes it; COCO's tools fail."
+    ),
+    "part_dropped": _mended(
+        "parts of fewer than three points",
+        "They were dropped: pycocotools draws no pixel of them, or fails where one comes first.",
+    ),
+    "rle_numbers": _mended(
+        "whole numbers of an RLE written as 7.0", "They were read as 7, as pycocotools does."
     ),
     "damaged_rle": _error(
         "an RLE that does not decode, or not to the image's size",
@@ -122,11 +212,20 @@ KINDS: dict[str, Kind] = {
         "COCO's crowds are RLE. Is it one object? Then iscrowd is 0; crowds are dropped under 'strict'.",
     ),
     # boxes and areas
-    "box_corners": _error(
-        "a box reads as corners x0, y0, x1, y1", "COCO's bbox is x, y, width, height; convert them."
+    "box_unusable": _error(
+        "a bbox is not four finite numbers", f"It is x, y, width and height in pixels. {FROM_MASKS}"
     ),
-    "empty_box": _error(
-        "a box of no or negative size", "Take the box around the mask: it is the prompt of gt_box."
+    "box_corners": _error(
+        "a box reads as corners x0, y0, x1, y1", f"COCO's bbox is x, y, width, height. {FROM_MASKS}"
+    ),
+    "empty_box": _error("a box of no or negative size", f"It is the prompt of gt_box. {FROM_MASKS}"),
+    "box_elsewhere": _error(
+        "a box does not touch its mask",
+        "Take the box around the mask, or box_source: mask in the protocol. Were the images turned?",
+    ),
+    "thin_box": _warning(
+        "a box of no width or height around a mask that hardly has any",
+        "Take the box around the mask: some models find nothing in a box without area.",
     ),
     "box_outside": _warning("a box leaves its image", "Cut it at the image's border: it is a prompt."),
     "box_mask": _warning(
@@ -189,18 +288,9 @@ KINDS: dict[str, Kind] = {
     "no_object": _warning("a mask without an object", "Its image counts, without an object to score."),
 }
 
-REFUSED = frozenset(
-    [
-        "malformed",
-        "not_a_number",
-        "duplicate_image_id",
-        "duplicate_annotation_id",
-        "unknown_image",
-        "category_name",
-        "no_segmentation",
-    ]
-)
-"""Kinds for which `suites.data.coco` refuses the file: after one of them, its refusal is no news."""
+
+MENDABLE = ("box_unusable", "box_corners", "box_elsewhere", "empty_box")
+"""Errors that `data verify --fix` mends, by the box around the mask."""
 
 
 @dataclass
@@ -210,35 +300,108 @@ class Problem:
     name: str
     count: int = 0
     examples: list[str] = field(default_factory=list)
-    """The first `EXAMPLES`."""
+    """The first `FAULTS`."""
+    tolerated: bool = False
+    """Whether it is no error here, though it may be one elsewhere."""
 
     @property
     def kind(self) -> Kind:
         """What it is, how bad, and what to do."""
         return KINDS[self.name]
 
+    @property
+    def severity(self) -> Severity:
+        """How bad it is here."""
+        return "warning" if self.tolerated and self.kind.severity == "error" else self.kind.severity
+
     def to_json(self) -> dict[str, Any]:
         """Return it as plain values."""
-        return {"kind": self.name, **vars(self.kind), "count": self.count, "examples": self.examples}
+        first = self.examples[:EXAMPLES]
+        about = vars(self.kind) | {"severity": self.severity}
+        return {"kind": self.name, **about, "count": self.count, "examples": first}
 
 
 class Problems:
-    """What was found, by kind."""
+    """What was found, by kind.
 
-    def __init__(self) -> None:
+    Args:
+        tolerated: kinds that are no errors here.
+    """
+
+    def __init__(self, tolerated: Collection[str] = ()) -> None:
         self._found: dict[str, Problem] = {}
+        self._tolerated = frozenset(tolerated)
 
     def add(self, name: str, example: str) -> None:
         """Count a finding, and keep it if it is among the first of its kind."""
-        problem = self._found.setdefault(name, Problem(name))
+        problem = self._of(name)
         problem.count += 1
-        if len(problem.examples) < EXAMPLES:
+        if len(problem.examples) < FAULTS:
             problem.examples.append(example)
+
+    def extend(self, findings: Iterable[Finding]) -> None:
+        """Count findings."""
+        for finding in findings:
+            self.add(*finding)
+
+    def join(self, others: Problems) -> None:
+        """Add what was found elsewhere."""
+        for problem in others.listed():
+            mine = self._of(problem.name)
+            mine.count += problem.count
+            mine.examples += problem.examples[: FAULTS - len(mine.examples)]
+
+    def _of(self, name: str) -> Problem:
+        return self._found.setdefault(name, Problem(name, tolerated=name in self._tolerated))
 
     def __contains__(self, name: str) -> bool:
         return name in self._found
 
-    def listed(self) -> tuple[Problem, ...]:
-        """Return one problem a kind: errors first, then in the order of `KINDS`."""
+    def listed(self, *severities: Severity) -> tuple[Problem, ...]:
+        """Return one problem a kind: errors first, what was mended last, each in the order of `KINDS`."""
         found = [self._found[name] for name in KINDS if name in self._found]
-        return tuple(sorted(found, key=lambda p: p.kind.severity))
+        wanted = [p for p in found if not severities or p.severity in severities]
+        return tuple(sorted(wanted, key=lambda p: SEVERITIES.index(p.severity)))
+
+    def counts(self, *severities: Severity) -> dict[str, int]:
+        """Return how often each kind was found."""
+        return {problem.name: problem.count for problem in self.listed(*severities)}
+
+    def sentences(self) -> list[str]:
+        """Say of each kind that is no error how often it was found, and what was done or is to be done."""
+        found = self.listed("warning", "mended")
+        return [f"{p.kind.what} ({p.count:,}; {p.examples[0]}). {p.kind.remedy}" for p in found]
+
+    def refuse(self, where: str, more: str) -> None:
+        """See that there is no error.
+
+        Args:
+            where: the data set, for the message.
+            more: what the user can do to see or mend all of them.
+
+        Raises:
+            SambenchError: there are; the first of them are listed, each kind with its remedy.
+        """
+        errors = self.listed("error")
+        if not errors:
+            return
+        total, left = sum(problem.count for problem in errors), FAULTS
+        lines = [f"{where}: {total:,} {'fault' if total == 1 else 'faults'}; nothing was computed."]
+        for problem in errors:
+            lines.append(f"{problem.kind.what} ({problem.count:,}):")
+            shown = problem.examples[: max(left, 1)]
+            lines += [f"    {example}" for example in shown]
+            if problem.count > len(shown):
+                lines.append(f"    and {problem.count - len(shown):,} more")
+            lines.append(f"  {problem.kind.remedy}")
+            left -= len(shown)
+        raise SambenchError("\n".join([*lines, more]))
+
+
+def quoted(value: object) -> str:
+    """Return a value as JSON has it, cut where it is long."""
+    if isinstance(value, bytes):
+        text = value[: 4 * QUOTED].decode(errors="replace")
+    else:
+        text = str(value) if value in MARKS else json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= QUOTED else text[:QUOTED] + "..."

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from sambench.evsam.errors import SambenchError
 from sambench.evsam.size import Size
-from sambench.suites.data.annotations import ImageRecord
-from sambench.suites.data.checks.problems import KINDS, Finding, Problems
+from sambench.suites.data.annotations import Annotations, ImageRecord
+from sambench.suites.data.checks.entry import check_entry
+from sambench.suites.data.checks.problems import Finding, Problems
 from sambench.suites.data.coco import Entry
 from sambench.suites.data.fingerprints import digests
+from sambench.suites.data.locate import ImageFolder
 from sambench.suites.data.pictures.matching import Pair, match, split_pattern
 from sambench.suites.data.pictures.objects import CATEGORIES
 from sambench.suites.data.pictures.picture import MaskPicture
@@ -24,8 +26,7 @@ from sambench.suites.data.pictures.values import ALPHA, PALETTE, Header, MaskErr
 from sambench.suites.data.prefetch import prefetch
 from sambench.suites.data.reading import Reading
 
-NAMED = 20
-"""Faults that a refusal names."""
+MORE = "The data set's file says how masks are read: docs/data.md, 'Masks as pictures'."
 
 
 class MaskFolder:
@@ -61,7 +62,8 @@ class MaskFolder:
         self.reading = reading or Reading()
         self.problems = Problems()
         matched = match(images, masks.folder)
-        self._take(matched.findings)
+        self.problems.extend(matched.findings)
+        self.refuse()
         files = [pair.mask for pair in matched.pairs]
         ids: Ids = masks.ids or tell(files, masks.void, masks.folder)
         self.masks = replace(masks, ids=ids)
@@ -76,14 +78,40 @@ class MaskFolder:
     def __len__(self) -> int:
         return len(self.entries)
 
-    def check_files(self, entries: Sequence[Entry]) -> None:
-        """See that masks can be read and are of their images' size; those in doubt are decoded.
+    def checked(
+        self,
+        entries: Sequence[Entry],
+        *,
+        thorough: bool = False,
+        on_image: Callable[[int, int], None] = lambda done, total: None,
+    ) -> list[Entry]:
+        """Look at images and their masks (see `CocoDataset.checked`); masks in doubt are decoded."""
+        found = []
+        for done, (entry, findings) in enumerate(prefetch(partial(self._checked, thorough), entries), 1):
+            self.problems.extend(findings)
+            found.append(entry)
+            on_image(done, len(entries))
+        return found
 
-        Raises:
-            SambenchError: some are not; the message names the first of each kind.
-        """
-        findings = [finding for found in prefetch(self.check, entries) for finding in found]
-        self._take(findings)
+    def _checked(self, thorough: bool, entry: Entry) -> tuple[Entry, list[Finding]]:
+        whole, findings = check_entry(entry, folder=ImageFolder(self.images), texts={}, thorough=thorough)
+        return whole, findings or self.check(entry, decode=thorough)
+
+    def refuse(self) -> None:
+        """See that nothing that was found is a fault (see `CocoDataset.refuse`)."""
+        self.problems.refuse(f"{self.annotations}, images in {self.images}", MORE)
+
+    def contents(self, entries: Sequence[Entry]) -> dict[str, Annotations]:
+        """Return nothing: AP is by categories, which pictures have none of."""
+        del entries
+        return {}
+
+    def known(self) -> None:
+        """Nor can detections belong to any."""
+
+    def texts(self) -> dict[str, dict[int, str]]:
+        """Images are numbered here (see `CocoDataset.texts`)."""
+        return {}
 
     def check(self, entry: Entry, *, decode: bool = False) -> list[Finding]:
         """Return what is wrong with a mask, or worth knowing, as findings of `checks.problems`.
@@ -146,17 +174,6 @@ class MaskFolder:
             digest.update(f"\n{pair.name} {pair.mask_name} {content}".encode())
         return digest.hexdigest()
 
-    def _take(self, findings: Iterable[Finding]) -> None:
-        """Keep warnings, and refuse the data where there are errors."""
-        errors = []
-        for kind, example in findings:
-            if KINDS[kind].severity == "error":
-                errors.append((kind, example))
-            else:
-                self.problems.add(kind, example)
-        if errors:
-            raise SambenchError(_refusal(self.annotations, errors))
-
 
 def _header(file: Path) -> Header | MaskError:
     try:
@@ -187,18 +204,3 @@ def _refuse_other_size(entry: Entry, mask: Size, image: Size) -> None:
         mask_size, size = (f"{width} x {height}" for height, width in (mask, image))
         assert entry.picture is not None
         raise MaskError("mask_size", f"{entry.picture.file} is {mask_size}, {entry.file} is {size}")
-
-
-def _refusal(where: Path, errors: Sequence[Finding]) -> str:
-    """Name the first faults, by kind, each kind with its count and remedy."""
-    lines = [f"{where}: these masks cannot be used."]
-    left = NAMED
-    for kind in KINDS:
-        its = [example for name, example in errors if name == kind]
-        if its:
-            lines.append(f"{KINDS[kind].what} ({len(its):,}). {KINDS[kind].remedy}")
-            lines += [f"    {example}" for example in its[:left]]
-            left -= min(left, len(its))
-    if len(errors) > NAMED:
-        lines.append(f"    and {len(errors) - NAMED:,} more")
-    return "\n".join(lines)

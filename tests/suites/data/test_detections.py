@@ -115,16 +115,22 @@ def test_detections_on_images_that_are_not_evaluated_are_counted(write):
 @pytest.mark.parametrize(
     ("key", "value", "says"),
     [
-        ("image_id", "000000000139", 'image_id is "000000000139". Expected `int`, got `str`'),
-        ("category_id", None, "category_id is null. Expected `int`, got `null`"),
-        ("score", "0.9", 'score is "0.9". Expected `float`, got `str`'),
+        ("image_id", "img_1", 'image_id is "img_1", no whole number of 64 bits'),
+        ("category_id", None, "category_id is null, no id"),
+        ("category_id", 4.5, "category_id is 4.5, no id"),
+        ("category_id", float("nan"), "category_id is NaN, not finite"),
+        ("image_id", True, "image_id is true, no id"),
+        ("score", "0.9", 'score is "0.9", not a number'),
+        ("score", True, "score is true, not a number"),
         ("score", float("nan"), "score is NaN, not finite"),
         ("score", float("-inf"), "score is -Infinity, not finite"),
+        ("score", 10**400, "score is Infinity, not finite"),
         ("bbox", [1.0, 2.0, float("nan"), 4.0], "bbox is [1.0, 2.0, NaN, 4.0], not finite"),
-        ("bbox", [1, 2, 3], "bbox is [1, 2, 3]. Expected `array` of length 4"),
-        ("bbox", [1, 2, 3, "4"], 'bbox is [1, 2, 3, "4"]. Expected `float`, got `str`'),
-        ("bbox", "box" * 99, "boxbo.... Expected `array`"),
-        ("bbox", [50, 60, -1, 5], "bbox is [50.0, 60.0, -1.0, 5.0], of negative width or height"),
+        ("bbox", [1, 2, 3], "bbox is [1, 2, 3], not four numbers"),
+        ("bbox", [1, 2, 3, "4"], 'bbox is [1, 2, 3, "4"], not four numbers'),
+        ("bbox", None, "bbox is null, not four numbers"),
+        ("bbox", "box" * 99, "boxbo..., not four numbers"),
+        ("bbox", [50, 60, -1, 5], "bbox is [50, 60, -1, 5], of negative width or height"),
         ("image_id", 2**70, "image_id is 1180591620717411303424"),
     ],
 )
@@ -145,15 +151,24 @@ def test_a_missing_key_is_named_with_its_entry(write, key):
     ("content", "says"),
     [
         ({"images": [], "annotations": [], "categories": []}, "an annotation file, not detections"),
-        ({"boxes": []}, "a JSON dict, not a list of detections"),
-        ("12", "a JSON int, not a list"),
+        ({"annotations": [{"id": 1, "bbox": [1, 2, 3, 4]}]}, "an annotation file, not detections"),
+        ({"boxes": [[1, 2, 3, 4]], "scores": [0.5], "labels": [1]}, "the boxes of one image, as torchvision"),
+        ({"samples": []}, "an object with samples, not a list of detections"),
+        ({"a": 1, "b": [2]}, "an object with a, b, not a list of detections"),
+        ({"a": [[1, 2]]}, "an object with a, not a list of detections"),
+        ("{}", "an object with nothing in it, not a list of detections"),
+        ("12", "12 is not a list of detections"),
         ([GOOD, 5], "entry 1: 5 is not a detection"),
         ([[1, 2]], "entry 0: [1, 2] is not a detection"),
-        (json.dumps([GOOD])[:-9], "not valid JSON, perhaps cut off"),
-        ("", "not valid JSON, perhaps cut off"),
-        ("image,score", "not valid JSON, perhaps cut off"),
-        ("[" * 100_000, "not COCO's result format but lists within lists"),
-        ('[{"x": ' + "[" * 100_000, "not COCO's result format but lists within lists"),
+        (
+            [{"image_id": 1, "boxes": [], "scores": [], "labels": []}],
+            "entry 0: has the boxes of a whole image",
+        ),
+        (json.dumps([GOOD])[:-9], "JSON that ends in its middle"),
+        ("", "is empty, no file of detections"),
+        ("image,score", "not valid JSON"),
+        ("[" * 100_000, "no file of detections but lists within lists"),
+        ('[{"x": ' + "[" * 100_000, "no file of detections but lists within lists"),
         ('[{"image_id": 1, "category_id": 1, "bbox": [0, 0, 1, 1], "score": 1e999}]', "entry 0: score is"),
     ],
 )
@@ -162,7 +177,7 @@ def test_a_file_of_another_kind_is_refused(write, content, says):
 
 
 def test_bytes_that_are_no_text_are_refused(tmp_path):
-    (tmp_path / "x.json").write_bytes(b'[{"image_id": "\xff\xfe"}]')
+    (tmp_path / "x.json").write_bytes(b"\x89PNG\r\n\x1a\n\xff\xfe")
     assert message(tmp_path / "x.json").startswith("not valid JSON")
 
 

@@ -22,6 +22,7 @@ from toy_annotations import (
     columns,
     in_one,
     masks_of,
+    numbered,
     perfect,
     results,
     square,
@@ -45,7 +46,7 @@ def test_the_numbers_that_coco_published_come_out(data_root, run, iou_type):
     folder = data_root / "cocoapi-oracle"
     published = (folder / "val2014_fake_eval_res.txt").read_text().partition(f"type={iou_type}\n")[2]
     want = [float(line.rpartition("=")[2]) for line in published.splitlines() if line.startswith(" Average")]
-    truth = GroundTruth(folder / "instances_val2014_100.json")
+    truth = GroundTruth.open(folder / "instances_val2014_100.json")
     found = json.loads((folder / f"instances_val2014_fake{iou_type}100_results.json").read_text())
     assert [round(float(v), 3) for v in run(truth, in_one(truth, found), iou_type).values()] == want[:12]
 
@@ -54,7 +55,7 @@ def test_the_numbers_that_coco_published_come_out(data_root, run, iou_type):
 def test_settling_ties_moves_the_published_numbers_by_little(data_root, iou_type):
     folder = data_root / "cocoapi-oracle"
     want = json.loads((folder / "reproduced_with_pycocotools.json").read_text())["stats"][iou_type]
-    truth = GroundTruth(folder / "instances_val2014_100.json")
+    truth = GroundTruth.open(folder / "instances_val2014_100.json")
     found = columns(folder / f"instances_val2014_fake{iou_type}100_results.json")
     by = {e: evaluate(truth, found, iou_type=iou_type, evaluator=e) for e in ("hotcoco", "pycocotools")}
     assert_same(by["hotcoco"], by["pycocotools"])
@@ -67,7 +68,7 @@ def test_box_ap_of_the_coco_files_is_as_their_readme_has_it(data_root, coco_mini
     quality = json.loads((data_root / "detections/quality.json").read_text())[f"coco-mini/{name}_like"]
     found = columns(data_root / f"detections/synthetic/coco-mini/coco_SYNTHETIC_{name}_like.json")
     assert found.num_rows == quality["n"]
-    metrics = evaluate(GroundTruth(coco_mini.annotations), found, iou_type="bbox", evaluator=evaluator)
+    metrics = evaluate(GroundTruth.open(coco_mini.annotations), found, iou_type="bbox", evaluator=evaluator)
     assert [round(v / 100, 4) for v in list(metrics.values())[:6]] == quality["bbox_AP_AP50_AP75_S_M_L"]
 
 
@@ -76,7 +77,7 @@ def test_box_ap_of_the_lvis_file_is_as_its_readme_has_it(data_root, lvis_mini, e
     want = json.loads((data_root / "detections/quality.json").read_text())["lvis-mini/vitdet_like"]["bbox"]
     found = columns(data_root / "detections/synthetic/lvis-mini/lvis_SYNTHETIC_vitdet_like.json")
     metrics = evaluate(
-        GroundTruth(lvis_mini.annotations, style="lvis"), found, iou_type="bbox", evaluator=evaluator
+        GroundTruth.open(lvis_mini.annotations, style="lvis"), found, iou_type="bbox", evaluator=evaluator
     )
     values = [-1.0 if v is None else round(v / 100, 4) for v in list(metrics.values())[:9]]
     assert values == list(want.values())
@@ -85,7 +86,7 @@ def test_box_ap_of_the_lvis_file_is_as_its_readme_has_it(data_root, lvis_mini, e
 
 @pytest.mark.slow
 def test_a_real_detector_scores_the_same_by_both_evaluators(data_root, coco_mini):
-    truth = GroundTruth(coco_mini.annotations)
+    truth = GroundTruth.open(coco_mini.annotations)
     found = columns(data_root / "detections/genuine_yolov8n_int8_coco-mini.json")
     by = [evaluate(truth, found, iou_type="bbox", evaluator=e) for e in ("hotcoco", "pycocotools")]
     assert_same(*by)
@@ -95,7 +96,7 @@ def test_a_real_detector_scores_the_same_by_both_evaluators(data_root, coco_mini
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["lvis_v0.5_val_100_full_annotations_only", "lvis_v1_val"])
 def test_lvis_masks_score_the_same_by_both_evaluators(data_root, name):
-    truth = GroundTruth(data_root / f"lvis-mini/annotations/{name}.json", style="lvis")
+    truth = GroundTruth.open(data_root / f"lvis-mini/annotations/{name}.json", style="lvis")
     found, rng = perfect(truth), np.random.default_rng(0)
     whole = evaluate(truth, found, iou_type="segm")
     assert_perfect(whole)
@@ -114,7 +115,7 @@ def test_lvis_masks_score_the_same_by_both_evaluators(data_root, name):
 
 
 def test_results_moved_about_score_the_same_by_both_evaluators_on_coco_mini(coco_mini):
-    truth = GroundTruth(coco_mini.annotations)
+    truth = GroundTruth.open(coco_mini.annotations)
     found, rng = perfect(truth), np.random.default_rng(0)
     moved = [
         encode(np.roll(official.decode(m), rng.integers(-9, 10), axis=1)[None].astype(bool))[0]
@@ -157,7 +158,7 @@ def built(world, folder, style):
         category["frequency"] = frequency
     file = folder / "world.json"
     file.write_text(json.dumps(content))
-    return GroundTruth(file, style=style)
+    return GroundTruth.open(file, style=style)
 
 
 @pytest.mark.parametrize("iou_type", ["segm", "bbox"])
@@ -193,8 +194,9 @@ def whole(truth, found, iou_type, folder):
     records = rows.select(["image_id", "category_id", "score", region]).to_pylist()
     if iou_type == "segm":
         records = [r | {region: json.loads(r[region])} for r in records]
+    records = numbered(truth, records)
     nothing = {"bbox": [-9.0, -9.0, 1.0, 1.0]} if iou_type == "bbox" else {"segmentation": empty(truth)}
-    miss = [{"image_id": min(truth.sizes), "category_id": min(truth.category_ids), "score": 0.0} | nothing]
+    miss = [{"image_id": 1, "category_id": 1, "score": 0.0} | nothing]
     lvis = truth.style == "lvis"
     with contextlib.redirect_stdout(io.StringIO()):
         annotations = hotcoco.COCO(folder / "truth.json")
@@ -228,7 +230,7 @@ def small_batches(monkeypatch):
 @pytest.mark.parametrize("iou_type", ["segm", "bbox"])
 @pytest.mark.parametrize("files", ["coco", "lvis"])
 def test_batches_score_as_all_at_once_to_the_last_digit(files, iou_type, request, tmp_path, small_batches):
-    truth = GroundTruth(request.getfixturevalue(f"{files}_mini").annotations, style=files)
+    truth = GroundTruth.open(request.getfixturevalue(f"{files}_mini").annotations, style=files)
     found, rng = perfect(truth), np.random.default_rng(0)
     found = found.take(rng.permutation(np.tile(np.arange(found.num_rows), 2)))  # with others' masks of it
     boxes = [official.toBbox(m).tolist() for m in masks_of(found)]
@@ -260,7 +262,7 @@ def test_many_results_are_never_all_dictionaries(tmp_path):
     n, images = 60_000, 300
     file = tmp_path / "a.json"
     file.write_text(json.dumps(annotations([annotation(1, (0, 0, 9, 9))], images=range(1, images + 1))))
-    truth, mask = GroundTruth(file), json.dumps(text(square(0, 0, 9, 9)))
+    truth, mask = GroundTruth.open(file), json.dumps(text(square(0, 0, 9, 9)))
     found = pa.table(
         {
             "image_id": np.arange(n) // (n // images) + 1,
@@ -277,12 +279,12 @@ def test_many_results_are_never_all_dictionaries(tmp_path):
 
 
 def test_a_batch_has_few_results_and_every_image_is_in_one(small_batches, coco_mini):
-    truth = GroundTruth(coco_mini.annotations)
+    truth = GroundTruth.open(coco_mini.annotations)
     found = perfect(truth)
     each = list(batching.batches(truth, found, "segm"))
-    assert [i for batch in each for i in batch.image_ids] == sorted(truth.sizes)
+    assert [i for batch in each for i in batch.images] == list(range(1, 1 + len(truth.sizes)))
     assert sum(len(batch.results) for batch in each) == found.num_rows
     for batch in each:
-        assert len(batch.image_ids) <= 3
-        assert len(batch.results) <= 7 or len(batch.image_ids) == 1
-        assert {r["image_id"] for r in batch.results} <= set(batch.image_ids)
+        assert len(batch.images) <= 3
+        assert len(batch.results) <= 7 or len(batch.images) == 1
+        assert {r["image_id"] for r in batch.results} <= set(batch.images)

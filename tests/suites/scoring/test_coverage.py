@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from sambench.suites.scoring import bootstrap, evidence
+from sambench.suites.scoring.ground_truth import Dense
 from sambench.suites.scoring.matches import Matches
 from sambench.suites.scoring.matching import Matched
 from sambench.suites.scoring.objects import Column, Objects
@@ -51,13 +52,13 @@ def detected(rng, categories=2):
     looked_for[:, 0] = True
     own = category[: len(objects)]
     truth = SimpleNamespace(
-        sizes=dict.fromkeys(range(POPULATION)),
+        images=Dense(range(POPULATION)),
+        categories=Dense(range(1, categories + 1)),
         style="coco",
-        categories=lambda: [{"id": c} for c in range(1, categories + 1)],
+        listed_categories=lambda: [{"id": c} for c in range(1, categories + 1)],
     )
-    return Matches.of(truth, Matched(image, category, score, found, counted, objects, own, looked_for)).only(
-        "ap"
-    )
+    matched = Matched(image + 1, category, score, found, counted, objects + 1, own, looked_for)
+    return Matches.of(truth, matched).only("ap")
 
 
 def segmented(rng):

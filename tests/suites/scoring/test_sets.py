@@ -7,6 +7,7 @@ import pytest
 
 from sambench.suites.scoring.bootstrap import draws, percentile_interval
 from sambench.suites.scoring.evidence import Paired, encode, load
+from sambench.suites.scoring.ground_truth import Dense
 from sambench.suites.scoring.matches import Matches
 from sambench.suites.scoring.matching import Matched
 from sambench.suites.scoring.sets import Sets
@@ -22,10 +23,13 @@ def part(seed, images, first=0, better=0.0):
     looked_for = np.zeros((images, 4), bool)
     looked_for[:, 0] = True
     truth = SimpleNamespace(
-        sizes=dict.fromkeys(places.tolist()), style="coco", categories=lambda: [{"id": 1}]
+        images=Dense(range(images)),
+        categories=Dense([1]),
+        style="coco",
+        listed_categories=lambda: [{"id": 1}],
     )
     ones = np.ones(images, np.int64)
-    matched = Matched(image, np.repeat(ones, 2), score, found, counted, places, ones, looked_for)
+    matched = Matched(image + 1, np.repeat(ones, 2), score, found, counted, places + 1, ones, looked_for)
     return Matches.of(truth, matched).numbered_from(first)
 
 

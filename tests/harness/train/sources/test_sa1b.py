@@ -125,8 +125,8 @@ DAMAGED = {
     "half a picture": ((picture(2)[:500], pair(2)[1]), "sa_2.jpg", "cut off"),
     "another size": (
         (picture(2, OTHER), pair(2)[1]),
-        "sa_2.json",
-        "is for 40 x 30 pixels, but its picture has 41",
+        "sa_2.jpg",
+        "is 41 x 30 pixels, but its annotations are for 40 x 30",
     ),
     "masks of another size": (with_changed(2, annotations=[thing(7, 3, OTHER)]), "sa_2.json", "annotation 7"),
     "a polygon": (

@@ -2,7 +2,6 @@
 
 import re
 
-import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -101,75 +100,6 @@ def test_printing_inks_of_a_cmyk_jpeg_become_light(saved, ink, colour):
     np.testing.assert_allclose(pixels, np.broadcast_to(colour, RGB.shape), atol=3)
 
 
-@pytest.mark.parametrize("highest", [65535, 4095, 200])
-def test_sixteen_bits_are_scaled_to_eight_whatever_the_brightest_is(tmp_path, highest):
-    deep = np.linspace(0, highest, HEIGHT * WIDTH).astype(np.uint16).reshape(HEIGHT, WIDTH)
-    path = tmp_path / "deep.png"
-    cv2.imwrite(str(path), deep)
-    expected = np.round(deep.astype(np.float64) * 255 / 65535).astype(np.uint8)
-    same(path, gray_as_rgb(expected))
-
-
-@pytest.mark.parametrize("highest", [65535, 200])
-def test_sixteen_bits_of_big_endian_tiff_are_scaled_too(tmp_path, highest):
-    deep = np.linspace(0, highest, HEIGHT * WIDTH).astype(">u2").reshape(HEIGHT, WIDTH)
-    path = tmp_path / "deep.tif"
-    Image.frombytes("I;16B", (WIDTH, HEIGHT), deep.tobytes()).save(path)
-    expected = np.round(deep.astype(np.float64) * 255 / 65535).astype(np.uint8)
-    same(path, gray_as_rgb(expected))
-
-
-# What EXIF's orientation says must be done to the stored pixels to see them upright.
-TURNED = {
-    1: lambda a: a,
-    2: lambda a: a[:, ::-1],
-    3: lambda a: a[::-1, ::-1],
-    4: lambda a: a[::-1],
-    5: lambda a: a.transpose(1, 0, 2),
-    6: lambda a: np.rot90(a, -1),
-    7: lambda a: a[::-1, ::-1].transpose(1, 0, 2),
-    8: lambda a: np.rot90(a, 1),
-}
-
-
-def oriented(orientation):
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    return exif
-
-
-@pytest.mark.parametrize("orientation", [5, 6, 7, 8])
-def test_a_turned_image_is_taken_in_the_orientation_of_the_stated_size(saved, orientation):
-    path = saved(RGB, exif=oriented(orientation))
-    same(path, RGB, (HEIGHT, WIDTH))
-    same(path, TURNED[orientation](RGB), (WIDTH, HEIGHT))
-    same(path, RGB)
-
-
-@pytest.mark.parametrize("orientation", [2, 3, 4])
-def test_an_image_upside_down_or_mirrored_is_taken_as_stored(saved, orientation):
-    path = saved(RGB, exif=oriented(orientation))
-    same(path, RGB, (HEIGHT, WIDTH))
-    assert "is 9 x 6 pixels" in refused(path, (WIDTH, HEIGHT))
-
-
-@pytest.mark.parametrize("orientation", [2, 3, 5, 6, 7, 8])
-def test_a_square_image_is_taken_as_stored(saved, orientation):
-    square = np.ascontiguousarray(RGB[:, :HEIGHT])
-    same(saved(square, exif=oriented(orientation)), square, (HEIGHT, HEIGHT))
-
-
-@pytest.mark.parametrize("orientation", [6, 8])
-def test_a_turned_jpeg_of_a_telephone_is_turned_to_the_stated_size(saved, orientation):
-    halves = np.zeros((32, 64, 3), np.uint8)
-    halves[:, 32:] = 255
-    path = saved(halves, "image.jpg", quality=95, exif=oriented(orientation))
-    pixels = read_image(path, (64, 32))
-    bright_on_top = orientation == 8
-    assert (pixels[:28] > 200).all() == bright_on_top
-    assert (pixels[-28:] > 200).all() != bright_on_top
-
-
 @pytest.mark.parametrize("name", ["image.jpg", "image.png", "image.webp", "image.gif"])
 def test_an_image_that_was_cut_off_is_refused(saved, name):
     path = saved(np.random.default_rng(3).integers(0, 256, (64, 64, 3), np.uint8), name)
@@ -209,7 +139,3 @@ def test_another_size_is_refused_with_both_sizes_as_width_by_height(saved):
 
 def test_the_turned_size_is_refused_where_the_file_says_nothing_of_turning(saved):
     assert "is 9 x 6 pixels, but its annotations are for 6 x 9." in refused(saved(RGB), (WIDTH, HEIGHT))
-
-
-def test_the_size_of_a_turned_image_that_fits_neither_way_is_refused(saved):
-    refused(saved(RGB, exif=oriented(6)), (HEIGHT, HEIGHT))

@@ -1,0 +1,174 @@
+"""Finding a model's state dict in a checkpoint, under whatever name and prefix a training left it.
+
+A wrapper or a prefix is taken off only where all of it fits: every key of the model is there, none is too
+many, and every shape is right. So nothing is guessed, and nothing is left at random.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sambench.evsam.errors import SambenchError
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+DEEPEST = 3
+"""Mappings within mappings that are looked into, such as ``{"model": {"ema": {"module": ...}}}``."""
+NAMED = ("state_dict", "model_state_dict", "model", "network", "net", "params", "module", "weights")
+"""Names of the trained parameters, the surest first; others come after them."""
+AVERAGED = re.compile(r"(^|_)ema(_|$)|averaged?(_|$)|shadow", re.IGNORECASE)
+"""Names of a running average of them. The trainers that keep one evaluate it: timm, ultralytics, BasicSR,
+torchvision's references, efficientvit, and ours."""
+WRAPPERS = ("_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.")
+"""What torch puts in the middle of names: of ``torch.compile``, FSDP and activation checkpointing."""
+COUNTERS = ("n_averaged",)
+"""Of ``torch.optim.swa_utils.AveragedModel``, beside its parameters."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A state dict that fits."""
+
+    state: Mapping[str, Tensor]
+    taken: str | None
+    """How it lay in the checkpoint; ``None`` where it is the checkpoint."""
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    path: tuple[str, ...]
+    """Names of the mappings that it lies in."""
+    off: tuple[str, ...]
+    """What was taken off its keys."""
+    state: Mapping[str, Any]
+
+    @property
+    def rank(self) -> tuple[bool, int, int]:
+        """What is taken before what: an average, then by name, then what lies less deep."""
+        last = self.path[-1] if self.path else ""
+        named = NAMED.index(last) if last in NAMED else len(NAMED)
+        return not any(map(AVERAGED.search, self.path)), named, len(self.path)
+
+
+def find(
+    content: Mapping[str, Any], wanted: Shapes, *, spare: Collection[str] = (), whole: bool = True
+) -> Found | None:
+    """Find the state dict of a model.
+
+    Args:
+        content: of the checkpoint.
+        wanted: shapes of the model's own state dict.
+        spare: keys that may be there beside it, and are left out.
+        whole: whether it must have no other keys.
+
+    Returns:
+        ``None`` where nothing in it fits.
+
+    Raises:
+        SambenchError: two that differ fit, and none of them comes before the other.
+    """
+    fitting = [c for c in _candidates(content, wanted) if _fits(c.state, wanted, spare, whole)]
+    if not fitting:
+        return None
+    first, *others = sorted(fitting, key=lambda c: c.rank)
+    states = [{key: c.state[key] for key in wanted} for c in (first, *others)]
+    for other, state in zip(others, states[1:], strict=True):
+        if other.rank == first.rank and not _equal(states[0], state):
+            raise SambenchError(
+                f"it holds two of this model, {_shown(first)} and {_shown(other)}. Save the one you mean."
+            )
+    return Found(states[0], _describe(first, others, wanted))
+
+
+def nearest(content: Mapping[str, Any], wanted: Shapes) -> Mapping[str, Any]:
+    """Return what in a checkpoint shares most keys with a model, or is most like a state dict."""
+
+    def likeness(one: _Candidate) -> tuple[int, int]:
+        shared = sum(key in wanted for key in one.state)
+        return shared, sum(isinstance(value, Tensor) for value in one.state.values())
+
+    return max(_candidates(content, wanted), key=likeness).state
+
+
+def shape_of(value: Any) -> tuple[int, ...] | None:
+    """Return a tensor's shape; ``None`` of anything else."""
+    return tuple(value.shape) if isinstance(value, Tensor) else None
+
+
+def _candidates(content: Mapping[str, Any], wanted: Shapes) -> Iterator[_Candidate]:
+    for path, state in _mappings(content, ()):
+        bare = {k: v for k, v in state.items() if isinstance(k, str)}
+        for off, cleaned in _without_wrappers(bare, wanted):
+            kept = {k: v for k, v in cleaned.items() if k not in COUNTERS}
+            for prefix in _prefixes(kept):
+                renamed = {key[len(prefix) :]: value for key, value in kept.items()}
+                found = renamed if prefix or off else bare
+                yield _Candidate(path, (*off, *([prefix] if prefix else [])), found)
+
+
+def _mappings(content: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    yield path, content
+    if len(path) < DEEPEST:
+        for name, value in content.items():
+            if isinstance(value, Mapping):
+                yield from _mappings(value, (*path, str(name)))
+
+
+def _without_wrappers(
+    state: Mapping[str, Any], wanted: Shapes
+) -> Iterator[tuple[tuple[str, ...], Mapping[str, Any]]]:
+    """Yield a state as it is, and without the names of wrappers in its keys where it has such."""
+    yield (), state
+    off = tuple(w for w in WRAPPERS if any(w in key for key in state) and not any(w in key for key in wanted))
+    if off:
+        pattern = re.compile("|".join(map(re.escape, off)))
+        cleaned = {pattern.sub("", key): value for key, value in state.items()}
+        if len(cleaned) == len(state):
+            yield off, cleaned
+
+
+def _prefixes(state: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what all keys begin with, up to each dot: nothing first."""
+    yield ""
+    if not state:
+        return
+    least, most = min(state), max(state)
+    common = next(
+        (i for i, pair in enumerate(zip(least, most, strict=False)) if pair[0] != pair[1]), len(least)
+    )
+    yield from (least[: dot.end()] for dot in re.finditer(r"\.", least[:common]))
+
+
+def _fits(state: Mapping[str, Any], wanted: Shapes, spare: Collection[str], whole: bool) -> bool:
+    if whole and len(state.keys() - wanted.keys() - set(spare)):
+        return False
+    return all(shape_of(state.get(key)) == shape for key, shape in wanted.items())
+
+
+def _equal(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> bool:
+    return all(a[key] is b[key] or torch.equal(a[key], b[key]) for key in a)
+
+
+def _describe(taken: _Candidate, others: list[_Candidate], wanted: Shapes) -> str | None:
+    said = []
+    if taken.path:
+        beside = [_shown(other) for other in others]
+        average = " (the average, as its training evaluates it)" if beside and not taken.rank[0] else ""
+        before = f", not {', '.join(beside)}{average}" if beside else ""
+        said.append(f"{_shown(taken)}{before}")
+    if taken.off:
+        said.append("without " + " ".join(repr(off) for off in taken.off))
+    types = {str(taken.state[key].dtype).removeprefix("torch.") for key in wanted}
+    if narrow := sorted(types & {"float16", "bfloat16", "float64"}):
+        said.append(f"{' and '.join(narrow)} as float32")
+    return "; ".join(said) or None
+
+
+def _shown(one: _Candidate) -> str:
+    return repr(".".join(one.path)) if one.path else "the file itself"

@@ -1,0 +1,112 @@
+"""The second, slower look at detections that do not parse: all that is wrong, the first of it shown."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sambench.evsam.errors import SambenchError
+from sambench.suites.data.detected.kinds import FAULTS
+from sambench.suites.data.ids import as_id
+
+KEYS = ("image_id", "category_id", "bbox", "score")
+SHOWN = 20
+"""Entries that a message names, over all kinds."""
+NOT_FINITE = ("NaN", "Infinity", "-Infinity")
+"""What stands in place of these numbers (see `content.Content`)."""
+_LENGTH = 60  # characters of a wrong value that a message quotes
+
+
+class Wrong(NamedTuple):
+    """What is wrong with an entry."""
+
+    entry: int
+    """Its place in the list, from 0."""
+    kind: str
+    """Of `kinds.FAULTS`."""
+    what: str
+
+
+def look(listed: bytes) -> Iterator[Wrong]:
+    """Find what is wrong in a JSON list of entries, one thing an entry at most."""
+    for place, entry in enumerate(json.loads(listed, parse_int=_whole)):
+        found = _wrong(entry)
+        if found is not None:
+            yield Wrong(place, *found)
+
+
+def refusal(path: Path, found: Iterable[Wrong]) -> SambenchError:
+    """Return an error that names faults: one in a sentence, several by kind, the first `SHOWN` of all."""
+    by_kind: dict[str, list[Wrong]] = {}
+    for wrong in found:
+        by_kind.setdefault(wrong.kind, []).append(wrong)
+    total = sum(map(len, by_kind.values()))
+    if total == 1:
+        ((kind, (wrong,)),) = by_kind.items()
+        return SambenchError(f"{path}: entry {wrong.entry}: {wrong.what}. {FAULTS[kind].remedy}")
+    left, lines = SHOWN, [f"{path}: {total:,} entries cannot be read as detections."]
+    for kind, all_of_it in by_kind.items():
+        shown = all_of_it[: max(left, 1)]
+        left -= len(shown)
+        more = len(all_of_it) - len(shown)
+        examples = "; ".join(f"entry {wrong.entry}: {wrong.what}" for wrong in shown)
+        lines.append(f"  {examples}{f'; and {more:,} more such' if more else ''}. {FAULTS[kind].remedy}")
+    return SambenchError("\n".join(lines))
+
+
+def quote(value: Any) -> str:
+    """Return a value as JSON has it, cut where it is long."""
+    text = json.dumps(value, ensure_ascii=False)
+    for word in NOT_FINITE:
+        text = text.replace(f'"{word}"', word)
+    return text if len(text) <= _LENGTH else text[:_LENGTH] + "..."
+
+
+def _wrong(entry: Any) -> tuple[str, str] | None:
+    if not isinstance(entry, dict):
+        return "no_detection", f"{quote(entry)} {FAULTS['no_detection'].what}"
+    missing = [key for key in KEYS if key not in entry]
+    if missing:
+        kind = "whole_image" if {"boxes", "scores"} <= entry.keys() else "missing"
+        return kind, FAULTS[kind].what + (f" {missing[0]}" if kind == "missing" else "")
+    for key, kind, is_right in (
+        ("image_id", "id", _is_id),
+        ("category_id", "id", _is_id),
+        ("bbox", "bbox", _is_box),
+        ("score", "score", _is_number),
+    ):
+        value = entry[key]
+        if any(_is_not_finite(one) for one in (value if isinstance(value, list) else [value])):
+            return "not_finite", f"{key} is {quote(value)}, {FAULTS['not_finite'].what}"
+        if not is_right(value):
+            return kind, f"{key} is {quote(value)}, {FAULTS[kind].what}"
+    if min(entry["bbox"][2:]) < 0:
+        return "negative", f"bbox is {quote(entry['bbox'])}, {FAULTS['negative'].what}"
+    return None
+
+
+def _whole(digits: str) -> float:
+    """Read a whole number; one that no float can hold, and Python may refuse to read, counts as infinite."""
+    return int(digits) if len(digits) <= sys.float_info.max_10_exp else math.inf
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float)
+
+
+def _is_not_finite(value: Any) -> bool:
+    if type(value) is float:
+        return not math.isfinite(value)
+    return value in NOT_FINITE if isinstance(value, str) else False
+
+
+def _is_box(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 4 and all(map(_is_number, value))
+
+
+def _is_id(value: Any) -> bool:
+    return as_id(value) is not None

@@ -1,0 +1,168 @@
+"""Which image and which category each detection is of: by id, else by the file's or the category's name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sambench.suites.data.detected.entries import Column, Written
+from sambench.suites.data.detected.faults import Wrong, quote
+from sambench.suites.data.detected.kinds import FAULTS
+from sambench.suites.data.ids import LEAST, MOST, Given, Ids, Known, as_id, nfc, stem_of
+
+_None = frozenset[int]()
+
+
+@dataclass(frozen=True)
+class Owners:
+    """What the U written ids of a column stand for."""
+
+    numbers: np.ndarray
+    """(U,) int64, inside."""
+    there: np.ndarray
+    """(U,) bool: whether the annotation file lists it, as far as that is known."""
+    by_name: np.ndarray
+    """(U,) bool: whether a name told it, not an id."""
+    wrong: tuple[Wrong, ...] = ()
+    """Ids that fit none or two, with the first entry of each."""
+
+    @classmethod
+    def of(cls, rows: Sequence[tuple[int, bool, bool]], wrong: Sequence[Wrong] = ()) -> Owners:
+        """Return those of a row an id: number, whether it is there, whether a name told it."""
+        numbers, there, by_name = zip(*rows, strict=True) if rows else ((), (), ())
+        return cls(np.array(numbers, np.int64), np.array(there, bool), np.array(by_name, bool), tuple(wrong))
+
+
+def whole_numbers(column: Column, what: str) -> Owners:
+    """Take ids for the whole numbers that they say, where nothing is known of an annotation file."""
+    rows, wrong = [], []
+    for place, written in enumerate(column.written):
+        given = as_id(written)
+        fits = type(given) is int and LEAST <= given <= MOST
+        rows.append((given if fits and type(given) is int else 0, fits, False))
+        if not fits:
+            found = f"{what} is {quote(written)}, no whole number of 64 bits"
+            wrong.append(Wrong(column.entry_of(place), "id", found))
+    return Owners.of(rows, wrong)
+
+
+class Images:
+    """The images of an annotation file, by id and by the name of their file.
+
+    A text fits by either, and has to fit one image. Whole numbers are ids, or file names without their zeros,
+    as ultralytics writes them of one's own data: all numbers of a file are the one or the other, whichever
+    explains them. Where both do, and differently, they are not taken.
+    """
+
+    def __init__(self, known: Known) -> None:
+        self._known = known
+        self._by_stem: dict[Written, frozenset[int]] = {s: frozenset([n]) for s, n in known.stems.items()}
+        self._by_stem |= {stem: frozenset(both) for stem, both in known.twice.items()}
+        for stem, numbers in list(self._by_stem.items()):
+            number = as_id(stem)
+            if type(number) is int:
+                self._by_stem[number] = self._by_stem.get(number, _None) | numbers
+
+    def match(self, column: Column) -> Owners:
+        """Match the images of detections; those that fit none are of images elsewhere."""
+        fits = [(self._by_id(w), self._by_name(w)) for w in column.written]
+        whole = [pair for w, pair in zip(column.written, fits, strict=True) if type(w) is int]
+        only = _explains(whole)
+        rows, wrong = [], []
+        for place, (written, (own, named)) in enumerate(zip(column.written, fits, strict=True)):
+            taken = own | named
+            if type(written) is int:
+                taken = {"id": own, "name": named}.get(only, taken)
+                if only == "mixed" and own != named:
+                    wrong.append(Wrong(column.entry_of(place), "two_images", self._mixed(written, own)))
+            if len(taken) > 1:
+                wrong.append(Wrong(column.entry_of(place), "two_images", self._two(written, own, named)))
+            number = min(own & taken or taken, default=0)
+            rows.append((number, bool(taken), bool(taken) and number not in own))
+        return Owners.of(rows, wrong)
+
+    def _by_id(self, written: Written) -> frozenset[int]:
+        given = as_id(written)
+        number = None if given is None else self._known.images.number(given)
+        return frozenset([number]) & self._known.listed if number is not None else _None
+
+    def _by_name(self, written: Written) -> frozenset[int]:
+        if type(written) is int:
+            return self._by_stem.get(written, _None)
+        text = nfc(str(written).strip())
+        for name in (text, stem_of(text), as_id(text)):
+            if name in self._by_stem:
+                return self._by_stem[name]
+        return _None
+
+    def _two(self, written: Written, own: frozenset[int], named: frozenset[int]) -> str:
+        first, *others = sorted(own) or sorted(named)[:1]
+        other = min((named - own) - {first}, default=min(others, default=first))
+        is_id = "the id of an image" if own else f"the file name of {self._image(first)}"
+        if own:
+            is_id += f", whose file is {self._stem(first)}"
+        return f"image_id is {quote(written)}, {is_id}, and the file name of {self._image(other)}"
+
+    def _mixed(self, written: Written, own: frozenset[int]) -> str:
+        kind = "an image's id alone" if own else "an image's file name alone"
+        return f"image_id is {quote(written)}, {kind}, while others are the other alone"
+
+    def _image(self, number: int) -> str:
+        return f"image {quote(_given(self._known.images, number))}"
+
+    def _stem(self, number: int) -> str:
+        return next((stem for stem, n in self._known.stems.items() if n == number), "not named")
+
+
+class Categories:
+    """The categories of an annotation file, by id and by name."""
+
+    def __init__(self, known: Known) -> None:
+        self._known = known
+
+    def match(self, column: Column) -> Owners:
+        """Match the categories of detections; those that are not listed are wrong, where the list is known."""
+        rows, wrong = [], []
+        for place, written in enumerate(column.written):
+            own, named = self._by_id(written), self._by_name(written)
+            taken = own | named
+            if len(taken) != 1:
+                kind = "two_categories" if taken else "no_category"
+                what = f"category_id is {quote(written)}, which {FAULTS[kind].what}"
+                wrong.append(Wrong(column.entry_of(place), kind, what))
+            rows.append((min(taken, default=0), True, not own))
+        return Owners.of(rows, wrong)
+
+    def _by_id(self, written: Written) -> frozenset[int]:
+        given, listed = as_id(written), self._known.listed_categories
+        number = None if given is None else self._known.categories.number(given)
+        if number is None or not LEAST <= number <= MOST:
+            return _None
+        return frozenset([number]) if listed is None or number in listed else _None
+
+    def _by_name(self, written: Written) -> frozenset[int]:
+        number = self._known.names.get(nfc(written.strip())) if isinstance(written, str) else None
+        return _None if number is None else frozenset([number])
+
+
+def renamed(column: Column, texts: Mapping[Given, str]) -> Column:
+    """Return a column with the names that its file gives its ids, in place of those that have one."""
+    named = [texts.get(given, w) if (given := as_id(w)) is not None else w for w in column.written]
+    return Column(named, column.places, column.odd)
+
+
+def _given(ids: Ids, number: int) -> Given:
+    return next((given for given, n in ids.numbers.items() if n == number), number)
+
+
+def _explains(fits: Sequence[tuple[frozenset[int], frozenset[int]]]) -> str:
+    """Say what the whole numbers of a file are: ``id``, ``name``, ``mixed``; ``either`` where it can be both."""
+    ids_alone = any(own and not named for own, named in fits)
+    names_alone = any(named and not own for own, named in fits)
+    if ids_alone and names_alone:
+        return "mixed"
+    if ids_alone:
+        return "id"
+    return "name" if names_alone else "either"
