@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import cv2
 import numpy as np
 from PIL import Image, ImageCms
 
@@ -126,6 +125,8 @@ def _deep_colours(image: Image.Image, content: bytes, raw: str, name: str) -> np
     OpenCV has them all. It says little of what is damaged, so it gets what Pillow has decoded without a word,
     and must agree in the upper 8.
     """
+    import cv2  # reports read images too, and start without it
+
     known = raw.startswith(("RGB;", "RGBA;", "RGBX;", "LA;"))
     deep: Any = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED) if known else None
     if deep is None or deep.dtype != np.uint16 or deep.ndim != 3 or deep.shape[2] < 3:

@@ -173,8 +173,6 @@ def _decoded(entries: Sequence[msgspec.Raw], kind: type[Any], key: str, problems
 
 
 def _images(entries: Sequence[msgspec.Raw], problems: Problems) -> tuple[list[ImageRecord], Ids]:
-    if not entries:
-        problems.add("nothing", "images is empty")
     records: dict[Given, ImageRecord] = {}
     owners: dict[str, Given] = {}
     for i, entry in enumerate(_decoded(entries, _Image, "images", problems)):
@@ -255,8 +253,6 @@ class _Reader:
     """Whether boxes are read, or taken from the masks."""
 
     def read(self, entries: Sequence[msgspec.Raw]) -> tuple[list[AnnotationRecord], Ids]:
-        if not entries:
-            self.problems.add("nothing", "annotations is empty")
         decoded = _decoded(entries, _Annotation, "annotations", self.problems)
         if not self.known:
             named = (as_id(entry.category_id) for entry in decoded if entry is not None)

@@ -127,6 +127,9 @@ class CocoDataset:
         lvis = bool(categories) and all(c.frequency for c in categories)
         self.style: Literal["coco", "lvis"] = "lvis" if lvis else "coco"
         self.entries = self._index()
+        for key, there in (("images", self.content.images), ("annotations", self.content.annotations)):
+            if not there and (masks or key == "images"):
+                self.problems.add("nothing", f"{key} is empty")
         if not lenient:
             self.refuse()
 

@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw
 from sambench.evsam.errors import SambenchError
 from sambench.reports import outlines
 from sambench.reports.cells import read_runs
-from sambench.reports.gallery import choose
+from sambench.reports.gallery import choose, image_of
 from sambench.reports.three_ways import draw_three_ways
 from sambench.suites.data.rle import encode_text
 
@@ -202,6 +202,20 @@ def test_without_the_annotations_there_is_no_truth_and_all_else(run, tmp_path):
     shown = choose(read_runs([run]), 1)
     assert len(shown) == 6
     assert {one.truth for one in shown} == {""}
+
+
+@pytest.mark.parametrize(("orientation", "bright"), [("stored", 0), ("exif", -1), ("stated_size", -1)])
+def test_an_image_is_shown_the_way_up_that_the_cell_read_it(run, tmp_path, orientation, bright):
+    pixels = np.zeros(SIZE, np.uint8)
+    pixels[:60] = 250
+    exif = Image.Exif()
+    exif[0x0112] = 3  # upside down
+    Image.fromarray(pixels).save(tmp_path / "images" / "two.png", exif=exif)
+    entry = read_runs([run])[0]
+    entry.cell.protocol["orientation"] = orientation
+    shown = image_of(entry, "val/two.png", SIZE)
+    assert (shown[bright] == 250).all()
+    assert (shown[-1 - bright] == 0).all()
 
 
 def test_missing_images_or_records_are_an_error_that_says_what_to_do(run, tmp_path):

@@ -107,6 +107,21 @@ def test_without_prompts_the_centre_is_asked(photo, drawn):
     assert row.cells[1].box == pytest.approx((24, 16, 96, 64))
 
 
+def test_a_phones_photo_is_turned_as_viewers_do_and_points_are_in_what_they_show(photo, drawn):
+    """Lying on its side in the file; a viewer shows it 80 wide and 120 high."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(np.asarray(Image.open(photo))).save(photo, exif=exif)
+    assert show(photo, "--mode", "box,point", "--point", "5,110", "--box", "20,30,60,90").code == 0
+    ((row,),) = drawn
+    mask = row.cells[0].masks[0]
+    assert mask.shape == (WIDTH, HEIGHT)
+    assert mask[30:90, 20:60].all()
+    assert mask.sum() == 60 * 40
+    assert row.cells[1].masks[0][110, 5]
+    assert "80 x 120 pixels" in show(photo, "--mode", "point", "--point", "110,5").err
+
+
 @pytest.mark.slow
 def test_of_three_masks_the_one_of_the_highest_predicted_iou_is_shown(photo, drawn):
     show(photo, "--mode", "point", "--weights", "efficientvit_sam_l0=random", models="efficientvit_sam_l0")
