@@ -62,7 +62,7 @@ def tell(files: Sequence[Path], void: tuple[int, ...] | None, where: Path) -> Id
         SambenchError: more than one meaning is possible; the message says what was seen.
     """
     seen = [one for one in prefetch(lambda file: look(file, void or ()), files) if one is not None]
-    if doubt := _doubt(seen, void is not None):
+    if doubt := _doubt(seen, void):
         raise SambenchError(
             f"{where}: what the pixels' values mean cannot be told: {doubt}. {_what(seen)} {_REMEDY}"
         )
@@ -76,7 +76,7 @@ _REMEDY = (
 )
 
 
-def _doubt(seen: Sequence[Seen], void_said: bool) -> str:
+def _doubt(seen: Sequence[Seen], void: Sequence[int] | None) -> str:
     """Say why the files could mean several things; empty where they cannot."""
     if not seen:
         return "no mask can be read"
@@ -85,14 +85,14 @@ def _doubt(seen: Sequence[Seen], void_said: bool) -> str:
     alone = all(len(one.values) <= 1 for one in seen)
     together = frozenset().union(*(one.values for one in seen))
     palettes = frozenset().union(*(one.values for one in seen if one.is_palette))
-    if VOC_VOID in palettes and palettes != {VOC_VOID} and not void_said:
+    if VOC_VOID in palettes and palettes != {VOC_VOID} and void is None:
         return f"palettes have index {VOC_VOID}, which VOC calls void"
     if alone:  # one value a file: binary and values are the same
         return ""
     kinds = {one.kind for one in seen if one.values}
     if len(kinds) > 1:
         return "they are of several kinds"
-    if kinds == {"palette"} or max(together) == len(together):  # numbered from 1 without a gap
+    if kinds == {"palette"} or together.union(void or ()) >= set(range(1, max(together))):  # without a gap
         return ""
     if max(together) <= 255 or max(together) == DEEPEST:
         return "the values may be ids, classes, or what smoothing left"

@@ -36,6 +36,7 @@ def written(root, pictures):
         ([palette(np.where(IDS == 2, 255, IDS))], (), "values"),
         ([IDS, BINARY], None, "values"),
         ([np.where(IDS == 3, 255, IDS)], (255,), "values"),
+        ([IDS], (2,), "values"),
         ([IDS.astype(np.uint16) * 1001], None, "values"),
     ],
 )
