@@ -12,6 +12,7 @@ from sambench.evsam.errors import SambenchError
 from sambench.evsam.size import Size
 from sambench.suites.data.annotations import AnnotationRecord, ImageRecord, read_annotations
 from sambench.suites.data.masks import WindowMask
+from sambench.suites.data.drawn import how_to_get
 from sambench.suites.data.pictures.picture import MaskPicture
 
 
@@ -81,7 +82,7 @@ class CocoDataset:
         self.images = images
         self.annotations = annotations
         if not images.is_dir():
-            raise SambenchError(f"{images}: no such image folder. Give it with --images.")
+            raise SambenchError(f"{images}: no such image folder. {how_to_get(images)}")
         content = read_annotations(annotations)
         self.annotations_sha256 = content.sha256
         categories = content.categories or []

@@ -39,7 +39,10 @@ class DatasetFile:
             SambenchError: a variable is not set.
         """
         where = str(self.source)
-        return expanded(self.images, "images", where), expanded(self.annotations, "annotations", where)
+        try:
+            return expanded(self.images, "images", where), expanded(self.annotations, "annotations", where)
+        except SambenchError as error:
+            raise SambenchError(f"{error} Set it, or give --images DIR and --annotations FILE.") from None
 
 
 def known() -> dict[str, Path]:
