@@ -248,7 +248,9 @@ def _overlap(
 
     crowd = [bool(a["iscrowd"]) for a in annotations]
     if iou_type == "bbox":
-        ours, theirs = (np.array([one["bbox"] for one in some], np.float64) for some in (results, annotations))
+        ours, theirs = (
+            np.array([one["bbox"] for one in some], np.float64) for some in (results, annotations)
+        )
         return rle.iou(ours, theirs, crowd)
     masks = [_mask(a["segmentation"], sizes[a["image_id"]]) for a in annotations]
     return rle.iou([r["segmentation"] for r in results], masks, crowd)

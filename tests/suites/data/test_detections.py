@@ -160,7 +160,10 @@ def test_a_missing_key_is_named_with_its_entry(write, key):
         ("12", "12 is not a list of detections"),
         ([GOOD, 5], "entry 1: 5 is not a detection"),
         ([[1, 2]], "entry 0: [1, 2] is not a detection"),
-        ([{"image_id": 1, "boxes": [], "scores": [], "labels": []}], "entry 0: has the boxes of a whole image"),
+        (
+            [{"image_id": 1, "boxes": [], "scores": [], "labels": []}],
+            "entry 0: has the boxes of a whole image",
+        ),
         (json.dumps([GOOD])[:-9], "JSON that ends in its middle"),
         ("", "is empty, no file of detections"),
         ("image,score", "not valid JSON"),
