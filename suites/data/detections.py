@@ -52,9 +52,10 @@ class Detections:
     """The boxes of a result file: a list of ``{"image_id", "category_id", "bbox": [x, y, w, h], "score"}``.
 
     Ids may be written as text or as 4.0, images by their file's name, categories by their name; what was
-    changed is counted. Boxes are sorted by image, falling score, category, then box, so that equal scores do not
-    fall out by the order of the file. Boxes without area stay: detectors that round produce them, and prompts
-    are made of every box. Nothing is clipped or rounded. An empty list is a detector that found nothing.
+    changed is counted. Boxes are sorted by image, falling score, category, then box, so that equal scores do
+    not fall out by the order of the file. Boxes without area stay: detectors that round produce them, and
+    prompts are made of every box. Nothing is clipped or rounded. An empty list is a detector that found
+    nothing.
 
     Args:
         path: JSON file in COCO's result format, packed or plain, one list or in lines.

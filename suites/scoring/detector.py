@@ -53,8 +53,8 @@ def doubts(truth: GroundTruth, detections: Detections) -> list[str]:
     )
     if kind:
         return [
-            f"{detections.path}: {kind}. COCO's boxes are [x, y, width, height] in pixels of the image; convert "
-            "others, else the numbers are false."
+            f"{detections.path}: {kind}. COCO's boxes are [x, y, width, height] in pixels of the image; "
+            "convert others, else the numbers are false."
         ]
     named = [Named(f.xywh, f.category_ids, *a) for f, a in zip(found, annotated, strict=True)]
     numbering = numbered_otherwise(named, sorted(truth.category_ids))

@@ -97,8 +97,8 @@ class GroundTruth:
             ``lvis``: at most 300 an image, the federated rules, no crowds.
         image_ids: evaluate these images only; all of the file by default.
         ids: ``from_one`` numbers the annotations anew. ``as_given`` does so too, but for a quirk of
-            pycocotools and lvis: a match is stored as the id matched, so an annotation with the id 0, which it
-            keeps, counts as none.
+            pycocotools and lvis: a match is stored as the id matched, so an annotation with the id 0, which
+            it keeps, counts as none.
 
     Attributes:
         sha256: of the bytes that were parsed.

@@ -33,7 +33,7 @@ class SginwData:
         entries: all their images, under ids that are unique.
 
     Raises:
-        SambenchError: none is there, one is damaged, or has other categories than the registry.
+        SambenchError: none is there, one is damaged, or has other categories or ids than the release.
     """
 
     style: Literal["coco"] = "coco"
@@ -46,6 +46,7 @@ class SginwData:
             if folder.is_dir():
                 self.parts[name] = CocoDataset(folder, annotation_file(root, name))
                 _check_categories(self.parts[name], categories)
+                _check_ids(self.parts[name])
         self.missing = [name for name in registry() if name not in self.parts]
         if not self.parts:
             raise SambenchError(
@@ -87,6 +88,15 @@ def _check_categories(data: CocoDataset, categories: list[str]) -> None:
         raise SambenchError(
             f"{data.annotations}: its categories are {data.categories}, in the registry {categories}. "
             f"Is it {ANNOTATIONS} of the release, with Roboflow's placeholder category removed?"
+        )
+
+
+def _check_ids(data: CocoDataset) -> None:
+    strange = [e.record.id for e in data.entries if not 0 <= e.record.id < STRIDE]
+    if strange:
+        raise SambenchError(
+            f"{data.annotations}: image id {strange[0]} ({len(strange)} such) is not from 0 to {STRIDE - 1}. "
+            f"Is it {ANNOTATIONS} of the release?"
         )
 
 

@@ -1,7 +1,8 @@
 """Boxes of another kind than COCO's: what they look like, told from images' sizes and annotated boxes.
 
-COCO's are x, y, width, height in pixels. Detectors also return corners, or centre and size, in shares or percent
-of the image, or in pixels of the input that the image was scaled to. Read as COCO's they find next to nothing.
+COCO's are x, y, width, height in pixels. Detectors also return corners, or centre and size, in shares or
+percent of the image, or in pixels of the input that the image was scaled to. Read as COCO's they find next to
+nothing.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ ENOUGH, TIMES = 0.4, 2.0
 MARGIN = 0.05
 """Of the image's side, by which a box may stick out: detectors that do not clip go as far."""
 MOST, MANY, FEW = 0.5, 0.2, 0.02
-"""Shares of boxes that stick out: strange in any case; strange where they do not as another kind; ordinary."""
+"""Shares of boxes that stick out: strange in any case; strange if they do not as another kind; ordinary."""
 LARGEST_SHARE = 1.5
 """No coordinate of boxes in shares of the image is beyond; of boxes in pixels, nearly all are."""
 INPUTS = (320, 416, 512, 640, 800, 1024, 1280)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -41,20 +42,22 @@ def look(listed: bytes) -> Iterator[Wrong]:
 
 def refusal(path: Path, found: Iterable[Wrong]) -> SambenchError:
     """Return an error that names faults: one in a sentence, several by kind, the first `SHOWN` of all."""
-    by_kind: dict[str, list[Wrong]] = {}
+    counts: Counter[str] = Counter()
+    shown: dict[str, list[Wrong]] = {}
     for wrong in found:
-        by_kind.setdefault(wrong.kind, []).append(wrong)
-    total = sum(map(len, by_kind.values()))
-    if total == 1:
-        ((kind, (wrong,)),) = by_kind.items()
-        return SambenchError(f"{path}: entry {wrong.entry}: {wrong.what}. {FAULTS[kind].remedy}")
-    left, lines = SHOWN, [f"{path}: {total:,} entries cannot be read as detections."]
-    for kind, all_of_it in by_kind.items():
-        shown = all_of_it[: max(left, 1)]
-        left -= len(shown)
-        more = len(all_of_it) - len(shown)
-        examples = "; ".join(f"entry {wrong.entry}: {wrong.what}" for wrong in shown)
-        lines.append(f"  {examples}{f'; and {more:,} more such' if more else ''}. {FAULTS[kind].remedy}")
+        counts[wrong.kind] += 1
+        of_kind = shown.setdefault(wrong.kind, [])
+        if not of_kind or sum(map(len, shown.values())) < SHOWN:
+            of_kind.append(wrong)
+    if counts.total() == 1:
+        ((wrong,),) = shown.values()
+        return SambenchError(f"{path}: entry {wrong.entry}: {wrong.what}. {FAULTS[wrong.kind].remedy}")
+    lines = [f"{path}: {counts.total():,} faults."]
+    for kind, examples in shown.items():
+        left = counts[kind] - len(examples)
+        more = f"; and {left:,} more such" if left else ""
+        named = "; ".join(f"entry {wrong.entry}: {wrong.what}" for wrong in examples)
+        lines.append(f"  {named}{more}. {FAULTS[kind].remedy}")
     return SambenchError("\n".join(lines))
 
 

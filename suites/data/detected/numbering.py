@@ -12,8 +12,8 @@ from sambench.suites.data.detected.box_kinds import FIRST, MEETS, from_size, iou
 FEWEST = 5
 """Annotated boxes that have to be met before anything is said."""
 RARELY, OFTEN = 0.3, 0.5
-"""Shares of the boxes met: with their own category, below which it is strange; with it under another numbering,
-from which that is what happened."""
+"""Shares of the boxes met: with their own category, below which it is strange; with it under another
+numbering, from which that is what happened."""
 HARDLY = 0.1
 """Share below which it is strange without another numbering that fits."""
 
