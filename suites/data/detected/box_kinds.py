@@ -113,9 +113,9 @@ SCALES: dict[str, Scale] = {
     " in percent of the image": _parts(100),
     **{f" in pixels of the image scaled to {side} x {side}": _parts(side) for side in INPUTS},
     **{
-        f" in pixels of the image fitted into {side} x {side}": _boxed(side, centred=centred)
+        f" in pixels of the image fitted into {where} of {side} x {side}": _boxed(side, centred=centred)
         for side in INPUTS
-        for centred in (True, False)
+        for where, centred in (("the middle", True), ("a corner", False))
     },
     f" in pixels of the image scaled to {SHORT} at its short side": _short_side,
 }
@@ -138,11 +138,12 @@ def looks_like(seen: Sequence[Seen]) -> str | None:
     own, most = _met(seen, COCOS), sum(min(len(one.boxes), len(one.objects)) for one in seen)
     outside = _outside(seen, COCOS)
     leave = f"{outside:.0%} of the boxes leave their image"
+    start = f"{leave}; they fit" if outside else "the boxes fit"
     if TIMES * max(own, FEWEST / TIMES) <= most:  # else no other can be so much better
         best, met = _best(seen, TIMES * own)
         if best is not None and met >= max(FEWEST, ENOUGH * most):
             return (
-                f"{leave}; they fit as {best.what}: so they meet {met / most:.0%} of the annotated boxes, as "
+                f"{start} as {best.what}: so they meet {met / most:.0%} of the annotated boxes, as "
                 f"{COCOS.what} in pixels {own / most:.0%}"
             )
     if _are_shares(seen):

@@ -11,11 +11,11 @@ from sambench.suites.data.detected.box_kinds import FIRST, MEETS, from_size, iou
 
 FEWEST = 5
 """Annotated boxes that have to be met before anything is said."""
-RARELY, OFTEN = 0.3, 0.5
-"""Shares of the boxes met: with their own category, below which it is strange; with it under another
-numbering, from which that is what happened."""
+OFTEN, MORE = 0.5, 0.25
+"""Share of the boxes met that have their own category under another numbering, and how much more that is than
+as they are, from which that is what happened."""
 HARDLY = 0.1
-"""Share below which it is strange without another numbering that fits."""
+"""Share that have it as they are, below which it is strange without another numbering that fits."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,6 @@ def numbered_otherwise(seen: Sequence[Named], category_ids: Sequence[int]) -> st
     if len(met) < FEWEST:
         return None
     own = _agreement(met, lambda c: c)
-    if own >= RARELY:
-        return None
     rising = sorted(category_ids)
     ways = {
         "they agree once 1 is added to each: are the detections numbered from 0, the annotations from 1": {
@@ -63,7 +61,7 @@ def numbered_otherwise(seen: Sequence[Named], category_ids: Sequence[int]) -> st
     shares = {what: _agreement(met, new.get) for what, new in ways.items()}
     what = max(shares, key=lambda name: shares[name])
     start = f"of the annotated boxes that are met, {own:.0%} are met by a box of their own category"
-    if shares[what] >= OFTEN:
+    if shares[what] >= max(OFTEN, own + MORE):
         return f"{start}; {what}"
     return f"{start}; are the categories numbered as in the annotations" if own < HARDLY else None
 

@@ -27,7 +27,8 @@ def test_each_kind_has_a_line_with_its_entries_and_a_remedy(tmp_path):
         '  entry 1: score is "0.9", not a number; entry 4: score is null, not a number. Write the score as a '
         "plain number, such as 0.9.",
         "  entry 2: bbox is [1, 2, 3], not four numbers. bbox is [x, y, width, height] in pixels.",
-        "  entry 5: 5 is not a detection with image_id, category_id, bbox, score. Write an object for each box.",
+        "  entry 5: 5 is not a detection with image_id, category_id, bbox, score. "
+        "Write an object for each box.",
     ]
 
 

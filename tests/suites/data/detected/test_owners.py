@@ -66,9 +66,17 @@ def test_an_image_is_matched_by_id_else_by_its_file(read, files, written, want, 
 @pytest.mark.parametrize(
     ("files", "written", "says"),
     [
-        ({1: "2.jpg", 2: "x.jpg"}, ["2"], 'entry 0: image_id is "2", the id of an image, whose file is x, and '),
+        (
+            {1: "2.jpg", 2: "x.jpg"},
+            ["2"],
+            'entry 0: image_id is "2", the id of an image, whose file is x, and ',
+        ),
         ({1: "2.jpg", 2: "x.jpg"}, ["2"], "and the file name of image 1. Write the images' ids"),
-        ({1: "2.jpg", 2: "1.jpg"}, [1], "entry 0: image_id is 1, the id of an image, whose file is 2, and the"),
+        (
+            {1: "2.jpg", 2: "1.jpg"},
+            [1],
+            "entry 0: image_id is 1, the id of an image, whose file is 2, and the",
+        ),
         (TWO_FOLDERS, ["7"], 'image_id is "7", the file name of image 1, and the file name of image 2'),
         (TWO_FOLDERS, [8, 7], "image_id is 7, the file name of image 1, and the file name of image 2"),
         ({1: "7.jpg", 2: "8.jpg"}, [1, 8], "image_id is 1, an image's id alone, while others are the other"),
