@@ -6,7 +6,7 @@ import json
 import math
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,10 +33,9 @@ class Wrong(NamedTuple):
 
 
 def look(listed: bytes) -> Iterator[Wrong]:
-    """Find what is wrong in a JSON list of entries, one thing an entry at most."""
+    """Find what is wrong in a JSON list of entries."""
     for place, entry in enumerate(json.loads(listed, parse_int=_whole)):
-        found = _wrong(entry)
-        if found is not None:
+        for found in _wrong(entry):
             yield Wrong(place, *found)
 
 
@@ -69,27 +68,27 @@ def quote(value: Any) -> str:
     return text if len(text) <= _LENGTH else text[:_LENGTH] + "..."
 
 
-def _wrong(entry: Any) -> tuple[str, str] | None:
+def _wrong(entry: Any) -> Iterator[tuple[str, str]]:
+    """Give the kind of each thing that is wrong with an entry, and what it is."""
     if not isinstance(entry, dict):
-        return "no_detection", f"{quote(entry)} {FAULTS['no_detection'].what}"
+        yield "no_detection", f"{quote(entry)} {FAULTS['no_detection'].what}"
+        return
+    if {"boxes", "scores"} <= entry.keys():
+        yield "whole_image", FAULTS["whole_image"].what
+        return
     missing = [key for key in KEYS if key not in entry]
     if missing:
-        kind = "whole_image" if {"boxes", "scores"} <= entry.keys() else "missing"
-        return kind, FAULTS[kind].what + (f" {missing[0]}" if kind == "missing" else "")
-    for key, kind, is_right in (
-        ("image_id", "id", _is_id),
-        ("category_id", "id", _is_id),
-        ("bbox", "bbox", _is_box),
-        ("score", "score", _is_number),
-    ):
+        yield "missing", f"{FAULTS['missing'].what} {', '.join(missing)}"
+    for key, (kind, is_right) in _RIGHT.items():
+        if key not in entry:
+            continue
         value = entry[key]
         if any(_is_not_finite(one) for one in (value if isinstance(value, list) else [value])):
-            return "not_finite", f"{key} is {quote(value)}, {FAULTS['not_finite'].what}"
-        if not is_right(value):
-            return kind, f"{key} is {quote(value)}, {FAULTS[kind].what}"
-    if min(entry["bbox"][2:]) < 0:
-        return "negative", f"bbox is {quote(entry['bbox'])}, {FAULTS['negative'].what}"
-    return None
+            yield "not_finite", f"{key} is {quote(value)}, {FAULTS['not_finite'].what}"
+        elif not is_right(value):
+            yield kind, f"{key} is {quote(value)}, {FAULTS[kind].what}"
+        elif key == "bbox" and min(value[2:]) < 0:
+            yield "negative", f"bbox is {quote(value)}, {FAULTS['negative'].what}"
 
 
 def _whole(digits: str) -> float:
@@ -113,3 +112,12 @@ def _is_box(value: Any) -> bool:
 
 def _is_id(value: Any) -> bool:
     return as_id(value) is not None
+
+
+_RIGHT: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "image_id": ("id", _is_id),
+    "category_id": ("id", _is_id),
+    "bbox": ("bbox", _is_box),
+    "score": ("score", _is_number),
+}
+"""What a key's value has to be, and the kind of fault where it is not."""

@@ -32,6 +32,18 @@ def test_each_kind_has_a_line_with_its_entries_and_a_remedy(tmp_path):
     ]
 
 
+def test_all_that_is_wrong_with_an_entry_is_said(tmp_path):
+    text = said(tmp_path / "boxes.json", [{"image_id": None, "bbox": [1, 2, float("nan"), 4], "score": True}])
+    for what in (
+        "has no category_id",
+        "image_id is null, no id",
+        "[1, 2, NaN, 4], not finite",
+        "score is true",
+    ):
+        assert what in text
+    assert ": 4 faults." in text
+
+
 def test_twenty_are_named_and_the_others_counted(tmp_path):
     entries = [GOOD | {"score": "x"}] * 1000 + [GOOD | {"bbox": [1, 2, -3, 4]}] * 5
     text = said(tmp_path / "boxes.json", entries)

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sambench.evsam.errors import SambenchError
@@ -125,6 +125,7 @@ def test_a_category_by_the_number_of_one_and_the_name_of_another_is_refused(read
     assert read([1], known, [4]).category_ids == {4}
 
 
+@settings(max_examples=25)
 @given(st.lists(st.integers(-5, 12), min_size=1, max_size=8))
 def test_an_id_is_the_same_in_each_way_of_writing_it(tmp_path_factory, ids):
     file = tmp_path_factory.mktemp("ids") / "boxes.json"
