@@ -188,8 +188,7 @@ def _images(entries: Sequence[msgspec.Raw], problems: Problems) -> tuple[list[Im
         if name is None:
             what = f"image {quoted(given)}: file_name is {quoted(entry.file_name)}"
             problems.add("malformed", f"{what}, and coco_url no better")
-            continue
-        if (owner := owners.setdefault(name, given)) != given:
+        elif (owner := owners.setdefault(name, given)) != given:
             problems.add("duplicate_file", f"{name}: images {quoted(owner)} and {quoted(given)}")
         records[given] = ImageRecord(
             0,

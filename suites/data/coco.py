@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -139,15 +139,15 @@ class CocoDataset:
     def _index(self) -> list[Entry]:
         """Give every image its annotations, in one pass over them."""
         by_image: dict[int, list[AnnotationRecord]] = {r.id: [] for r in self.content.images}
-        without: Counter[int] = Counter()
+        without: list[AnnotationRecord] = []
         for annotation in self.content.annotations:
-            if self._masks and not memoryview(annotation.segmentation):
-                without[annotation.image_id] += 1
-                self.problems.add("no_mask", f"annotation {annotation.id} of image {annotation.image_id}")
-            else:
-                by_image[annotation.image_id].append(annotation)
-        if without and not any(by_image.values()):
-            self.problems.add("no_masks", f"{without.total():,} annotations, and no segmentation")
+            bare = self._masks and not memoryview(annotation.segmentation)
+            (without if bare else by_image[annotation.image_id]).append(annotation)
+        if without and len(without) == len(self.content.annotations):
+            self.problems.add("no_masks", f"{len(without):,} annotations, and no segmentation")
+        elif without:
+            self.problems.extend(("no_mask", name) for name in self._names(without))
+        bare_of = Counter(annotation.image_id for annotation in without)
         folder = self._folder or ImageFolder(Path())
         return [
             Entry(
@@ -157,10 +157,16 @@ class CocoDataset:
                 self.annotations,
                 categories=self.categories,
                 orientation=self._reading.orientation,
-                unscored=without[r.id] * ("no_mask",),
+                unscored=bare_of[r.id] * ("no_mask",),
             )
             for r in sorted(self.content.images, key=lambda r: r.id)
         ]
+
+    def _names(self, annotations: Sequence[AnnotationRecord]) -> Iterator[str]:
+        """Say which annotations they are, by the ids of the file."""
+        images, own = self.content.image_ids.texts, self.content.annotation_ids.texts
+        for one in annotations:
+            yield f"annotation {own.get(one.id, one.id)} of image {images.get(one.image_id, one.image_id)}"
 
     def checked(
         self,

@@ -43,7 +43,7 @@ def size_of(height: object, width: object, who: str, problems: Problems) -> tupl
             found.append(None)
         elif is_no_number(value):
             problems.add("not_a_number", f"{who}: {key} is {value}")
-            found.append(None)
+            return None, None
         elif type(side) is int and 0 < side <= MOST_PIXELS:
             if side is not value:
                 problems.add("size_form", f"{who}: {key} {quoted(value)} is {side}")

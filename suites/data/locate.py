@@ -78,7 +78,7 @@ class ImageFolder:
             return None
         root = os.path.abspath(self.folder)
         path = os.path.normpath(os.path.join(root, name))
-        return os.path.relpath(path, root) if path.startswith(root + os.sep) else None
+        return os.path.relpath(path, root) if (path + os.sep).startswith(root + os.sep) else None
 
     def _by_basename(self, file_name: str) -> Located:
         base = _base(file_name)

@@ -90,7 +90,7 @@ def examine(raw: bytes | msgspec.Raw, size: Size | None) -> Examined:
     """
     text = bytes(raw).lstrip()
     if text in (b"", b"null", b"[]"):
-        raise UnfitError("no_segmentation", f"segmentation is {text.decode() or 'missing'}")
+        raise UnfitError("no_mask", f"segmentation is {text.decode() or 'missing'}")
     if text[:1] == b"[":
         return _examine_polygons(text, size)
     if text[:1] == b"{":

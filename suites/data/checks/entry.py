@@ -51,10 +51,12 @@ def check_entry(
     """
     name = texts.get("image_id", {}).get(entry.record.id, entry.record.id)
     findings: list[Finding] = []
-    if folder is not None and not files:
-        record = entry.record
+    record = entry.record
+    if folder is None or not (record.file_name or record.coco_url):
+        pass
+    elif not files:
         entry = dataclasses.replace(entry, file=folder.find(record.file_name, record.coco_url).file)
-    elif folder is not None:
+    else:
         entry, found = _with_file(entry, folder, f"image {name}", thorough)
         findings += found
     records = []

@@ -69,4 +69,4 @@ def test_a_damaged_annotation_is_named_with_its_image(entry):
 
 def test_a_stated_size_that_is_not_the_images_is_refused(entry):
     with pytest.raises(SambenchError, match=r"1\.png: is 9 x 6 pixels, but its annotations are for 9 x 7"):
-        load_sample(entry([], height=7, width=9))
+        load_sample(entry([[0, 0, 2, 0, 2, 2]], height=7, width=9))

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from pycocotools.coco import COCO
 
-from sambench.suites.data.checks.masks import BOX_EDGE, area_of, check_box, check_values
+from sambench.suites.data.checks.masks import BOX_EDGE, area_of, check_box, check_mask
 from sambench.suites.data.checks.problems import KINDS
 from sambench.suites.data.segmentation import examine
 
@@ -88,7 +88,11 @@ def test_nothing_keeps_real_data_from_being_scored_but_the_turned_boxes_of_lvis_
     for _, sizes, annotations in real(data_root):
         for a in annotations:
             raw, size = msgspec.json.encode(a["segmentation"]), sizes[a["image_id"]]
-            found = check_values(raw, a["bbox"], a["area"], bool(a.get("iscrowd")), size, draw=False)
+            mask = examine(raw, size)
+            found = [
+                *check_mask(mask, size, bool(a.get("iscrowd"))),
+                *check_box(tuple(a["bbox"]), mask, size),
+            ]
             errors += [(kind, a["image_id"]) for kind, _ in found if KINDS[kind].severity != "warning"]
             looked_at += 1
     assert looked_at > 4000
