@@ -86,7 +86,7 @@ def test_a_mask_without_image_is_a_warning(root):
         (lambda f: f.write_bytes(b"<html>"), "a.png: "),
         (lambda f: save(f, palette(np.where(IDS == 2, 255, IDS))), "index 255, which VOC calls void"),
         (lambda f: save(f, np.dstack([IDS, IDS, IDS * 9])), "a mask in colours"),
-        (lambda f: save(f, np.dstack([IDS * 0 + 255] * 3 + [IDS])), "is in its transparency"),
+        (lambda f: save(f, np.dstack([IDS * 0 + 255] * 3 + [IDS])), "transparency alone"),
     ],
 )
 def test_what_cannot_be_right_is_refused_before_anything_is_computed(root, spoil, said):
