@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +17,7 @@ from sambench.suites.data.checks.problems import EXAMPLES
 if TYPE_CHECKING:
     from sambench.suites.data.checks.verify import Report
     from sambench.suites.data.named import DatasetFile
+    from sambench.suites.data.pictures.settings import Masks
 
 data = App(help="Data sets.")
 
@@ -130,6 +132,9 @@ def verify(
 
     if fix is not None and limit is not None:
         raise SambenchError("--fix writes all images; leave out --limit.")
+    if masks := _pictures(what):
+        _verify_pictures(*masks, limit, seed, fast, fix, as_json)
+        return
     annotations, folder, lvis, named_match = _named(what)
     with bar("Checking") as advance:
         report = check(
@@ -150,6 +155,52 @@ def verify(
         _fix(report, annotations, fix)
     elif report.errors:
         raise typer.Exit(2)
+
+
+def _pictures(what: str) -> tuple[Path, Masks] | None:
+    """Return images and masks of a data set that has pictures in place of annotations."""
+    from sambench.suites.data.named import find, is_known
+
+    file = find(what) if is_known(what) else None
+    masks = file.pictures() if file else None
+    return None if file is None or masks is None else (file.paths()[0], masks)
+
+
+def _verify_pictures(
+    images: Path, masks: Masks, limit: int | None, seed: int, fast: bool, fix: Path | None, as_json: bool
+) -> None:
+    """Check masks as pictures, and write the COCO file of them where it is asked for."""
+    from sambench.suites.data.pictures.listing import verify_pictures
+
+    with bar("Checking") as advance:
+        report = verify_pictures(images, masks, limit=limit, seed=seed, thorough=not fast, on_image=advance)
+    if as_json:
+        console.print_json(_as_json(report, masks.folder, images))
+    else:
+        _show(report, masks.folder, images)
+    if fix is not None:
+        _fix_pictures(report, masks.folder, fix)
+    elif report.errors:
+        raise typer.Exit(2)
+
+
+def _fix_pictures(report: Report, masks: Path, out: Path) -> None:
+    """Write the COCO file of masks.
+
+    Raises:
+        SambenchError: something is wrong with them, or the file is there already.
+    """
+    from sambench.adapters.files import write_atomic
+    from sambench.suites.data.pictures.listing import as_coco
+
+    if report.errors:
+        kinds = ", ".join(f"{problem.kind.what} ({problem.count:,})" for problem in report.errors)
+        raise SambenchError(f"{masks}: cannot be mended: {kinds}. Nothing was written.")
+    if out.exists():
+        raise SambenchError(f"--fix {out}: is there already. Give a new name.")
+    content = as_coco(report.entries)
+    write_atomic(out, json.dumps(content).encode())
+    console.out.print(f"{out}: written, {len(content['annotations']):,} annotations", soft_wrap=True)
 
 
 def _fix(report: Report, annotations: Path, out: Path) -> None:

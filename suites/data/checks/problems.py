@@ -240,8 +240,7 @@ KINDS: dict[str, Kind] = {
     # masks as pictures
     "missing_mask": _error(
         "an image without a mask",
-        "A mask lies below its folder as the image below its own, by the same name, with or without a "
-        "suffix. Add it, or take the image out of the folder.",
+        "Add one of the same name, with or without a suffix, or take the image away.",
     ),
     "ambiguous_mask": _error(
         "images and masks that do not belong together one to one",
@@ -251,10 +250,7 @@ KINDS: dict[str, Kind] = {
     "bad_mask": _error(
         "a mask that cannot be read as values", "Write it as a PNG of one channel, or get the file again."
     ),
-    "mask_size": _error(
-        "a mask of another size than its image",
-        "Use the images that were annotated: resized ones do not fit their masks.",
-    ),
+    "mask_size": _error("a mask of another size than its image", "Use the images that were annotated."),
     "mask_ids": _error(
         "what the pixels' values mean cannot be told",
         "Say mask_ids in the data set's file: binary (what is not 0 is one object), values (each value above "
@@ -265,12 +261,10 @@ KINDS: dict[str, Kind] = {
         "Say mask_ids: rgb where R + 256 G + 65536 B is an id; else write indices or values.",
     ),
     "mask_alpha": _error(
-        "a mask whose colours are all one: what it says is in its transparency",
-        "Write the transparency as a picture of one channel.",
+        "a mask that is in a picture's transparency alone", "Write it as a picture of one channel."
     ),
     "mask_palette": _error(
-        "a palette of greys that is not in order: index 0 is not black",
-        "Indices are read, not colours. Write the mask as a grey picture.",
+        "a palette of greys whose index 0 is not black", "Indices are read. Write the mask in grey."
     ),
     "palette_255": _error(
         "a palette with index 255, which VOC calls void",

@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from sambench.adapters.images import Look, look
+from sambench.evsam.errors import SambenchError
 from sambench.evsam.size import Size
 from sambench.suites.data.annotations import Annotations, ImageRecord
 from sambench.suites.data.checks.entry import check_entry
@@ -22,7 +24,7 @@ from sambench.suites.data.pictures.objects import CATEGORIES
 from sambench.suites.data.pictures.picture import MaskPicture
 from sambench.suites.data.pictures.settings import Ids, Masks
 from sambench.suites.data.pictures.telling import tell
-from sambench.suites.data.pictures.values import ALPHA, PALETTE, Header, MaskError, is_turned, read_header
+from sambench.suites.data.pictures.values import ALPHA, PALETTE, MaskError, look_at_mask
 from sambench.suites.data.prefetch import prefetch
 from sambench.suites.data.reading import Reading
 
@@ -38,6 +40,7 @@ class MaskFolder:
         images: folder of the image files.
         masks: folder of the masks, and how they are read.
         reading: what of a protocol decides what they say.
+        problems: to add to.
 
     Attributes:
         entries: the images, numbered from 1.
@@ -56,18 +59,25 @@ class MaskFolder:
     style: Literal["coco"] = "coco"
     categories: ClassVar[dict[int, str]] = CATEGORIES
 
-    def __init__(self, images: Path, masks: Masks, reading: Reading | None = None) -> None:
+    def __init__(
+        self,
+        images: Path,
+        masks: Masks,
+        reading: Reading | None = None,
+        *,
+        problems: Problems | None = None,
+    ) -> None:
         self.images, self.annotations = images, masks.folder
         self.folder, _ = split_pattern(masks.folder)
         self.reading = reading or Reading()
-        self.problems = Problems()
+        self.problems = Problems() if problems is None else problems
         matched = match(images, masks.folder)
         self.problems.extend(matched.findings)
         self.refuse()
         files = [pair.mask for pair in matched.pairs]
-        ids: Ids = masks.ids or tell(files, masks.void, masks.folder)
+        ids = self._ids(files, masks)
         self.masks = replace(masks, ids=ids)
-        self._headers = dict(zip(files, prefetch(_header, files), strict=True))
+        self._looks = dict(zip(files, prefetch(_look, files), strict=True))
         sha256 = digests(files)
         self.annotations_sha256 = self._digest(matched.pairs, sha256)
         self.entries = [
@@ -94,8 +104,11 @@ class MaskFolder:
         return found
 
     def _checked(self, thorough: bool, entry: Entry) -> tuple[Entry, list[Finding]]:
-        whole, findings = check_entry(entry, folder=ImageFolder(self.images), texts={}, thorough=thorough)
-        return whole, findings or self.check(entry, decode=thorough)
+        whole, found = check_entry(entry, folder=ImageFolder(self.images), texts={}, thorough=thorough)
+        own = self._check(entry, thorough)
+        if any(kind == "mask_size" for kind, _ in own):  # the same, which names the mask too
+            found = [finding for finding in found if finding[0] != "image_size"]
+        return whole, [*found, *own]
 
     def refuse(self) -> None:
         """See that nothing that was found is a fault (see `CocoDataset.refuse`)."""
@@ -113,39 +126,37 @@ class MaskFolder:
         """Images are numbered here (see `CocoDataset.texts`)."""
         return {}
 
-    def check(self, entry: Entry, *, decode: bool = False) -> list[Finding]:
-        """Return what is wrong with a mask, or worth knowing, as findings of `checks.problems`.
+    def _ids(self, files: Sequence[Path], masks: Masks) -> Ids:
+        try:
+            return masks.ids or tell(files, masks.void)
+        except MaskError as error:
+            self.problems.add(*error.finding)
+            self.refuse()
+            raise
 
-        Args:
-            entry: one of `entries`.
-            decode: see to it that its pixels are read; else they are where the header leaves a doubt.
-        """
+    def _check(self, entry: Entry, thorough: bool) -> list[Finding]:
+        """Return what is wrong with a mask, or worth knowing; its pixels are read if asked, or in doubt."""
         picture = entry.picture
         assert picture is not None
-        header = self._headers[picture.file]
-        if isinstance(header, MaskError):
-            return [header.args]
+        seen = self._looks[picture.file]
+        if isinstance(seen, MaskError):
+            return [seen.finding]
         try:
-            _refuse_other_size(entry, header.size, read_header(entry.file).size)
+            _refuse_other_size(entry, seen.stored)
+            found = picture.parse(seen.stored) if thorough or self._in_doubt(seen) else None
         except MaskError as error:
-            return [_as_image(error.args, entry)]
-        if not (decode or self._in_doubt(header)):
-            return []
-        try:
-            found = picture.parse(header.size)
-        except MaskError as error:
-            return [error.args]
-        return [(remark, str(picture.file)) for remark in found.remarks]
+            return [error.finding]
+        return [] if found is None else [(remark, str(picture.file)) for remark in found.remarks]
 
-    def _in_doubt(self, header: Header) -> bool:
+    def _in_doubt(self, seen: Look) -> bool:
         """Tell whether a header leaves open if the values can be taken as they are."""
-        unsaid = header.mode in PALETTE and self.masks.void is None
-        coloured = header.mode == "RGB" and self.masks.ids == "values"
-        return header.mode in ALPHA or header.mode == "F" or unsaid or coloured
+        unsaid = seen.mode in PALETTE and self.masks.void is None
+        coloured = seen.mode == "RGB" and self.masks.ids == "values"
+        return seen.mode in ALPHA or seen.mode == "F" or unsaid or coloured
 
     def _entry(self, number: int, pair: Pair, ids: Ids, sha256: str) -> Entry:
-        header = self._headers[pair.mask]
-        height, width = (None, None) if isinstance(header, MaskError) else header.size
+        seen = self._looks[pair.mask]
+        height, width = (None, None) if isinstance(seen, MaskError) else seen.stored
         return Entry(
             ImageRecord(id=number, file_name=pair.name, height=height, width=width),
             pair.image,
@@ -175,32 +186,24 @@ class MaskFolder:
         return digest.hexdigest()
 
 
-def _header(file: Path) -> Header | MaskError:
+def _look(file: Path) -> Look | MaskError:
     try:
-        return read_header(file)
+        return look_at_mask(file)
     except MaskError as error:
         return error
 
 
-def _as_image(finding: tuple[str, ...], entry: Entry) -> Finding:
-    """Say of a header that cannot be read that it is the image's."""
-    kind, example = finding
-    return ("damaged_image" if kind == "bad_mask" else kind, f"image {entry.record.id}: {example}")
-
-
-def _refuse_other_size(entry: Entry, mask: Size, image: Size) -> None:
-    """See that a mask has the size of its image, in an orientation that the image may be read in.
+def _refuse_other_size(entry: Entry, mask: Size) -> None:
+    """See that a mask has the size that its image is read in.
 
     Raises:
         MaskError: it has not.
     """
-    if entry.orientation == "stored":
-        fits = mask == image
-    elif entry.orientation == "exif":
-        fits = mask == (image[::-1] if is_turned(entry.file) else image)
-    else:
-        fits = mask == image or (mask == image[::-1] and is_turned(entry.file))
-    if not fits:
-        mask_size, size = (f"{width} x {height}" for height, width in (mask, image))
+    try:
+        size = look(entry.file).size(mask, entry.orientation)
+    except SambenchError:  # which `check_entry` says
+        return
+    if mask != size:
+        its, others = (f"{width} x {height}" for height, width in (mask, size))
         assert entry.picture is not None
-        raise MaskError("mask_size", f"{entry.picture.file} is {mask_size}, {entry.file} is {size}")
+        raise MaskError("mask_size", f"{entry.picture.file} is {its}, {entry.file} is {others}")

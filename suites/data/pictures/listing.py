@@ -1,66 +1,78 @@
-"""Everything that is wrong with masks as pictures, and the COCO file of those that are right."""
+"""Everything that is odd about masks as pictures, and the COCO file of those that are right."""
 
 from __future__ import annotations
 
-import functools
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
+from sambench.evsam.errors import SambenchError
 from sambench.suites.data.annotations import AnnotationRecord
-from sambench.suites.data.checks.problems import Finding
+from sambench.suites.data.checks.problems import Problems
+from sambench.suites.data.checks.verify import Report
 from sambench.suites.data.coco import Entry
 from sambench.suites.data.pictures.folder import MaskFolder
+from sambench.suites.data.pictures.picture import Objects
+from sambench.suites.data.pictures.settings import Masks
 from sambench.suites.data.prefetch import prefetch
+from sambench.suites.data.sample import draw
 
 
-def check_pictures(
-    dataset: MaskFolder,
-    entries: Sequence[Entry],
+def verify_pictures(
+    images: Path,
+    masks: Masks,
     *,
-    decode: bool = True,
+    limit: int | None = None,
+    seed: int = 0,
+    thorough: bool = True,
     on_image: Callable[[int, int], None] = lambda done, total: None,
-) -> Iterator[Finding]:
-    """Yield what is wrong with masks, or worth knowing of them.
+) -> Report:
+    """Check a folder of masks (see `checks.verify.verify`); its annotations are counted as masks.
 
     Args:
-        dataset: with what was found as it was opened, which comes first.
-        entries: those to look at.
-        decode: read their pixels, and not just their headers.
-        on_image: called with masks done and their total.
+        images: folder of the images.
+        masks: of the masks, and how they are read.
+        limit: check a seeded sample of so many images, the one that a run takes.
+        seed: of that sample.
+        thorough: read images and masks to their end, and not just their headers.
+        on_image: called with images done and their total.
     """
-    for problem in dataset.problems.listed():
-        yield from ((problem.name, example) for example in problem.examples)
-    check = functools.partial(dataset.check, decode=decode)
-    for done, found in enumerate(prefetch(check, entries), start=1):
-        yield from found
-        on_image(done, len(entries))
+    problems = Problems()
+    try:
+        dataset = MaskFolder(images, masks, problems=problems)
+    except SambenchError as error:
+        if not problems.listed("error"):
+            problems.add("unreadable", str(error))
+        return Report(0, 0, 0, 0, problems.listed())
+    chosen = draw(dataset.entries, limit, seed)
+    entries = dataset.checked(chosen, thorough=thorough, on_image=on_image)
+    counts = len(dataset), len(dataset), len(dataset.categories)
+    return Report(*counts, len(chosen), problems.listed(), entries=entries)
 
 
-def as_coco(dataset: MaskFolder, entries: Sequence[Entry] | None = None) -> dict[str, Any]:
+def as_coco(entries: Sequence[Entry]) -> dict[str, Any]:
     """Return masks as COCO's format has them: one category, compressed run lengths.
 
     Void pixels are lost, for COCO's format has none: they are background there.
 
     Args:
-        dataset: the masks.
-        entries: those to take; all, where they are not said.
+        entries: of a `MaskFolder`.
 
     Raises:
         SambenchError: a mask cannot be read.
     """
     images, annotations = [], []
-    chosen = dataset.entries if entries is None else entries
-    for entry, found in zip(chosen, prefetch(_decode, chosen), strict=True):
+    for entry, found in zip(entries, prefetch(_decode, entries), strict=True):
         height, width = found.size
         record = entry.record
         images.append({"id": record.id, "file_name": record.file_name, "height": height, "width": width})
         annotations += [_plain(one) for one in found.annotations]
-    categories = [{"id": number, "name": name} for number, name in dataset.categories.items()]
+    categories = [{"id": number, "name": name} for number, name in MaskFolder.categories.items()]
     return {"images": images, "annotations": annotations, "categories": categories}
 
 
-def _decode(entry: Entry) -> Any:
+def _decode(entry: Entry) -> Objects:
     assert entry.picture is not None
     return entry.picture.decode()
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-import cv2
 import msgspec
 import numpy as np
 
@@ -53,6 +52,8 @@ def _parts(ids: np.ndarray, *, components: bool) -> Iterator[np.ndarray]:
 
 def _connected(pixels: np.ndarray, height: int) -> list[np.ndarray]:
     """Cut an object's pixels into its connected parts."""
+    import cv2  # where parts are asked for alone
+
     columns, rows = np.divmod(pixels, height)
     top, left = rows.min(), columns.min()
     crop = np.zeros((rows.max() - top + 1, columns.max() - left + 1), np.uint8)

@@ -77,8 +77,9 @@ class MaskPicture:
         try:
             return self.parse(size)
         except MaskError as error:
-            kind, example = error.args
-            raise SambenchError(f"{example}: {KINDS[kind].what}. {KINDS[kind].remedy}") from None
+            kind, example = error.finding
+            about = KINDS[kind]
+            raise SambenchError(f"{example.rstrip('.')}: {about.what}. {about.remedy}") from None
 
     def parse(self, size: Size | None = None) -> Objects:
         """Do as `decode`, for whoever lists all that is wrong.
@@ -87,13 +88,9 @@ class MaskPicture:
             MaskError: the picture cannot be read, or is of another size.
             SambenchError: it is missing or was replaced.
         """
-        values = read_values(self.file, self.sha256)
+        values = read_values(self.file, self.sha256, size)
         ids, remarks = self._ids(values)
         its = (ids.shape[0], ids.shape[1])
-        if size is not None and its != size:
-            raise MaskError(
-                "mask_size", f"{self.file}: is {its[1]} x {its[0]}, the image is {size[1]} x {size[0]}"
-            )
         void = np.isin(ids, self.void) if self.void else None
         if void is not None:
             ids = np.where(void, 0, ids)

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from sambench.evsam.errors import SambenchError
 from sambench.suites.data.pictures.picture import VOC_VOID
 from sambench.suites.data.pictures.settings import Ids
 from sambench.suites.data.pictures.values import MaskError, read_values
@@ -50,30 +49,21 @@ def look(file: Path, void: Sequence[int]) -> Seen | None:
     return Seen(found.kind, values, found.is_palette, is_lossy=found.is_lossy)
 
 
-def tell(files: Sequence[Path], void: tuple[int, ...] | None, where: Path) -> Ids:
+def tell(files: Sequence[Path], void: tuple[int, ...] | None) -> Ids:
     """Tell what values mean.
 
     Args:
         files: all masks.
         void: values that count nowhere, where they are said.
-        where: they lie, for messages.
 
     Raises:
-        SambenchError: more than one meaning is possible; the message says what was seen.
+        MaskError: more than one meaning is possible; it says what was seen.
+        SambenchError: a file is missing.
     """
     seen = [one for one in prefetch(lambda file: look(file, void or ()), files) if one is not None]
     if doubt := _doubt(seen, void):
-        raise SambenchError(
-            f"{where}: what the pixels' values mean cannot be told: {doubt}. {_what(seen)} {_REMEDY}"
-        )
+        raise MaskError("mask_ids", f"{doubt}. {_what(seen)}")
     return "binary" if all(len(one.values) <= 1 for one in seen) else "values"
-
-
-_REMEDY = (
-    "Say mask_ids in the data set's file: binary (what is not 0 is one object), values (each value above 0 "
-    "is one) or rgb (R + 256 G + 65536 B is the id); and void, the values that count nowhere, [] if there "
-    "are none."
-)
 
 
 def _doubt(seen: Sequence[Seen], void: Sequence[int] | None) -> str:

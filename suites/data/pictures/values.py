@@ -10,14 +10,15 @@ import hashlib
 import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import cv2
 import numpy as np
-from PIL import Image, UnidentifiedImageError
-from PIL.ExifTags import Base as Tag
+from PIL import Image
 
 from sambench.adapters.files import refuse_changed
+from sambench.adapters.images import LARGEST, look
+from sambench.adapters.images.header import Look, raw_mode
+from sambench.adapters.images.opening import opened
+from sambench.adapters.images.orientation import as_stored
 from sambench.evsam.errors import SambenchError
 from sambench.evsam.size import Size
 
@@ -27,26 +28,19 @@ PALETTE = ("P", "PA")
 COLOURS = ("RGB", "RGBA", "RGBa")
 STRETCHED = {"L;2": 85, "L;4": 17, "L;2I": 85, "L;4I": 17}
 """How Pillow calls grey of few bits in a file, and by what it multiplies the values."""
-TURNED = (5, 6, 7, 8)
-"""EXIF orientations that exchange height and width."""
 
 
-FAULTS = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
-"""What Pillow raises."""
+class MaskError(SambenchError):
+    """A mask that cannot be read.
 
+    Args:
+        kind: a name in `checks.problems.KINDS`.
+        example: the file, and what is wrong.
+    """
 
-class MaskError(Exception):
-    """A mask that cannot be read; the arguments are a finding's."""
-
-
-@dataclass(frozen=True)
-class Header:
-    """What the head of a picture's file says."""
-
-    size: Size
-    """(height, width) as stored."""
-    mode: str
-    """Pillow's."""
+    def __init__(self, kind: str, example: str) -> None:
+        super().__init__(example)
+        self.finding = (kind, example)
 
 
 @dataclass(frozen=True)
@@ -73,41 +67,32 @@ class Values:
         return "lossy_mask" in self.remarks
 
 
-def read_header(file: Path) -> Header:
+def look_at_mask(file: Path) -> Look:
     """Read the head of a picture, no pixel.
 
     Raises:
-        MaskError: it is no picture.
+        MaskError: it is no picture, or of several frames.
     """
     try:
-        with Image.open(file) as image:
-            return Header((image.height, image.width), image.mode)
-    except FAULTS as error:
-        raise _fault(file, error) from None
+        found = look(file)
+    except SambenchError as error:
+        raise MaskError("bad_mask", str(error)) from None
+    if found.frames > 1:
+        raise MaskError("bad_mask", f"{file}: has {found.frames} frames or pages, a mask has one")
+    return found
 
 
-def is_turned(file: Path) -> bool:
-    """Tell whether a picture's EXIF orientation exchanges height and width; Pillow decodes a PNG for that.
-
-    Raises:
-        MaskError: it is damaged.
-    """
-    try:
-        with Image.open(file) as image:
-            return image.getexif().get(Tag.Orientation) in TURNED
-    except FAULTS as error:
-        raise _fault(file, error) from None
-
-
-def read_values(file: Path, sha256: str | None = None) -> Values:
+def read_values(file: Path, sha256: str | None = None, size: Size | None = None) -> Values:
     """Decode a mask.
 
     Args:
         file: of any kind that Pillow reads without loss, or a JPEG.
         sha256: of the file, where it is known: the very bytes that are decoded are compared with it.
+        size: (height, width) of its image, where it is known: one of another size is not decoded, and without
+            it none of more pixels than an image without a stated size may have.
 
     Raises:
-        MaskError: it is damaged, or of a kind that holds no values.
+        MaskError: it is damaged, of another size, or of a kind that holds no values.
         SambenchError: it is missing, or not what it was.
     """
     try:
@@ -117,24 +102,26 @@ def read_values(file: Path, sha256: str | None = None) -> Values:
     if sha256 is not None:
         refuse_changed(file, hashlib.sha256(content).hexdigest(), sha256)
     try:
-        with Image.open(io.BytesIO(content)) as image:
+        with opened(io.BytesIO(as_stored(content)), str(file)) as image:
+            _refuse_other_size((image.height, image.width), size, file)
             return _values(image, content, file)
-    except FAULTS as error:
-        raise _fault(file, error) from None
+    except MaskError:
+        raise
+    except SambenchError as error:
+        raise MaskError("bad_mask", str(error)) from None
 
 
-def _fault(file: Path, error: Exception) -> MaskError:
-    if isinstance(error, UnidentifiedImageError):
-        return MaskError("bad_mask", f"{file}: not an image that Pillow can read")
-    if isinstance(error, Image.DecompressionBombError):
-        return MaskError("bad_mask", f"{file}: more pixels than Pillow takes ({error})")
-    return MaskError("bad_mask", f"{file}: damaged or cut off ({error})")
+def _refuse_other_size(mask: Size, size: Size | None, file: Path) -> None:
+    if size is None and mask[0] * mask[1] > LARGEST:
+        raise MaskError(
+            "bad_mask", f"{file}: {mask[1]} x {mask[0]} pixels, more than {LARGEST / 1e6:.0f} million"
+        )
+    if size is not None and mask != size:
+        raise MaskError("mask_size", f"{file}: is {mask[1]} x {mask[0]}, the image is {size[1]} x {size[0]}")
 
 
 def _values(image: Image.Image, content: bytes, file: Path) -> Values:
-    stored = _stored(image)  # before it is loaded: Pillow forgets it then
-    if getattr(image, "n_frames", 1) > 1:
-        raise MaskError("bad_mask", f"{file}: has {image.n_frames} frames or pages, a mask has one")  # type: ignore[attr-defined]
+    stored = raw_mode(image)  # before it is loaded: Pillow forgets it then
     lossy = image.format in ("JPEG", "MPO", "JPEG2000") or (
         image.format == "WEBP" and b"VP8L" not in content[:64]
     )
@@ -163,18 +150,10 @@ def _values(image: Image.Image, content: bytes, file: Path) -> Values:
     return Values(kind, grey, np.repeat(grey[..., None], 3, axis=2) if shallow else None, remarks)
 
 
-def _stored(image: Image.Image) -> str:
-    """Return what Pillow calls the pixels in the file, such as ``L;4``; empty where it does not say."""
-    for tile in getattr(image, "tile", []):
-        given: Any = tile[3] if len(tile) > 3 else None
-        given = given[0] if isinstance(given, tuple) and given else given
-        if isinstance(given, str):
-            return given
-    return ""
-
-
 def _deep(content: bytes, file: Path, remarks: tuple[str, ...]) -> Values:
     """Read colours of 16 bits, which Pillow would cut to 8."""
+    import cv2  # for such pictures alone
+
     pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None or pixels.dtype != np.uint16 or pixels.ndim != 3:
         raise MaskError("bad_mask", f"{file}: colours of 16 bits that cannot be read")

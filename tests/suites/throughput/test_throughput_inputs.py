@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from mask_pictures import pair
 from speed_fakes import SIDE, Known
 
 from sambench.adapters.base import Prepared
 from sambench.adapters.images import read_image
+from sambench.adapters.spec import ModelSpec
 from sambench.evsam.errors import NotApplicableError, SambenchError
 from sambench.suites.data.coco import CocoDataset
+from sambench.suites.data.pictures.settings import Masks
 from sambench.suites.throughput.inputs import choose, make_inputs, prompt_boxes, rotation
-from sambench.suites.throughput.job import FEWEST_BATCHES, Scope, parse_scope
+from sambench.suites.throughput.job import FEWEST_BATCHES, Job, Scope, from_json, parse_scope
 from sambench.suites.throughput.scopes import make_step
 
 
@@ -185,3 +191,30 @@ def test_prompts_are_an_images_own_boxes_first_then_shifted_ones_within_it(image
     sides = (own[:, 2:] - own[:, :2]).repeat(64 // len(own) + 1, 2)[:64]
     again = image.boxes.repeat(64 // len(own) + 1, 1)[:64]
     assert bool(((boxes - again).abs() <= 0.1 * sides + 1e-3).all())
+
+
+def test_boxes_of_mask_pictures_are_those_around_their_objects(tmp_path):
+    for n in range(12):
+        mask = np.zeros((24, 32), np.uint8)
+        if n % 4:
+            mask[2 : 9 + n, 3 : 12 + n] = 255
+        pair(tmp_path, f"{n:02d}", mask)
+    masks = Masks(tmp_path / "masks", "binary")
+    found = choose(tmp_path / "images", masks, 1, 0)
+    assert [image.file.stem for image in found] == [f"{n:02d}" for n in range(12) if n % 4]
+    for image in found:
+        n = int(image.file.stem)
+        assert image.boxes.tolist() == [[3, 2, min(12 + n, 32), min(9 + n, 24)]]
+        assert image.stated == (24, 32)
+    few = choose(tmp_path / "images", masks, 1, 0, count=8)
+    assert {image.file for image in few} < {image.file for image in found}
+    with pytest.raises(SambenchError, match="has 9 images with a box"):
+        choose(tmp_path / "images", masks, 12, 0)
+
+
+def test_a_job_carries_how_masks_are_read(tmp_path):
+    masks = Masks(tmp_path / "masks", "values", (255,), components=True)
+    model = ModelSpec("box", "cpu")
+    job = Job("measure", model, annotations=str(masks.folder), masks=masks.facts())
+    assert from_json(json.loads(json.dumps(job.to_json()))).annotated == masks
+    assert Job("measure", model, annotations="a.json").annotated == Path("a.json")

@@ -3,11 +3,13 @@
 import json
 
 import numpy as np
+import pytest
 from mask_pictures import ids, opened, pair, save
 from pycocotools.coco import COCO
 
 from sambench.suites.data.coco import CocoDataset
-from sambench.suites.data.pictures.listing import as_coco, check_pictures
+from sambench.suites.data.pictures.listing import as_coco, verify_pictures
+from sambench.suites.data.pictures.settings import Masks
 from sambench.suites.data.sample import load_sample
 
 IDS = ids()
@@ -21,16 +23,35 @@ def test_every_mask_is_decoded_and_all_findings_come_at_once(tmp_path):
     save(masks / "b.png", IDS.T)
     (masks / "c.png").write_bytes((masks / "c.png").read_bytes()[:70])
     save(masks / "z.png", IDS)
-    data = opened(tmp_path, ids="binary")
     done = []
-    found = list(check_pictures(data, data.entries, on_image=lambda *of: done.append(of)))
-    assert sorted(kind for kind, _ in found) == [
-        *("bad_mask", "mask_size", "no_object"),
-        *("smooth_mask", "smooth_mask", "unused_mask"),
-    ]
+    given = Masks(masks, "binary")
+    found = verify_pictures(tmp_path / "images", given, on_image=lambda *of: done.append(of))
+    assert {p.name: p.count for p in found.problems} == {
+        **{"bad_mask": 1, "mask_size": 1},
+        **{"no_object": 1, "smooth_mask": 2, "unused_mask": 1},
+    }
+    assert [p.name for p in found.errors] == ["bad_mask", "mask_size"]
+    assert (found.images, found.annotations, found.categories, found.looked_at) == (5, 5, 1, 5)
     assert done == [(n, 5) for n in range(1, 6)]
-    quick = [kind for kind, _ in check_pictures(data, data.entries, decode=False)]
-    assert sorted(quick) == ["mask_size", "unused_mask"]
+    some = verify_pictures(tmp_path / "images", given, limit=2)
+    assert (some.images, some.looked_at) == (5, 2)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "kinds"),
+    [
+        (lambda root: (root / "masks" / "a.png").unlink(), {"missing_mask"}),
+        (lambda root: save(root / "masks" / "a.png", IDS * 9), {"mask_ids"}),
+        (lambda root: (root / "masks").rename(root / "other"), {"unreadable"}),
+    ],
+)
+def test_what_cannot_be_opened_is_a_finding_too(tmp_path, spoil, kinds):
+    pair(tmp_path, "a", IDS)
+    pair(tmp_path, "b", IDS)
+    spoil(tmp_path)
+    found = verify_pictures(tmp_path / "images", Masks(tmp_path / "masks"))
+    assert {problem.name for problem in found.errors} == kinds
+    assert found.entries == ()
 
 
 def test_the_coco_file_says_what_the_masks_say(tmp_path):
@@ -38,7 +59,7 @@ def test_the_coco_file_says_what_the_masks_say(tmp_path):
         pair(tmp_path, name, mask)
     data = opened(tmp_path, ids="values", void=(2,))
     file = tmp_path / "masks.json"
-    file.write_text(json.dumps(as_coco(data)))
+    file.write_text(json.dumps(as_coco(data.entries)))
     official = COCO(str(file))
     assert [official.imgs[i]["file_name"] for i in (1, 2, 3)] == ["b.jpg", "none.jpg", "x/a.jpg"]
     for entry in data.entries:

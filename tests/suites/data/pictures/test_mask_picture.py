@@ -156,5 +156,6 @@ def test_another_size_or_another_file_is_refused(tmp_path):
     file = save(tmp_path / "m.png", IDS)
     with pytest.raises(SambenchError, match=r"is 32 x 24, the image is 24 x 32"):
         MaskPicture(file, 1, "values").read((32, 24))
+    assert len(MaskPicture(file, 1, "values").decode().annotations) == 3
     with pytest.raises(SambenchError, match="changed since"):
         MaskPicture(file, 1, "values", sha256="0" * 64).read(SIZE)

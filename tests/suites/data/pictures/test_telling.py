@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from mask_pictures import ids, palette, save
 
-from sambench.evsam.errors import SambenchError
 from sambench.suites.data.pictures.telling import tell
+from sambench.suites.data.pictures.values import MaskError
 
 IDS = ids()
 BINARY = (IDS > 0).astype(np.uint8)
@@ -41,7 +41,7 @@ def written(root, pictures):
     ],
 )
 def test_where_it_is_certain(tmp_path, pictures, void, ids_):
-    assert tell(written(tmp_path, pictures), void, tmp_path) == ids_
+    assert tell(written(tmp_path, pictures), void) == ids_
 
 
 @pytest.mark.parametrize(
@@ -60,10 +60,9 @@ def test_where_it_is_certain(tmp_path, pictures, void, ids_):
     ],
 )
 def test_where_it_is_not_all_that_was_seen_is_said(tmp_path, pictures, void, said):
-    with pytest.raises(SambenchError) as caught:
-        tell(written(tmp_path, pictures), void, tmp_path)
-    message = str(caught.value)
+    with pytest.raises(MaskError) as caught:
+        tell(written(tmp_path, pictures), void)
+    kind, message = caught.value.finding
+    assert kind == "mask_ids"
     assert said in message
-    assert message.startswith(f"{tmp_path}: ")
-    assert "Say mask_ids in the data set's file: binary" in message
     assert "np." not in message
