@@ -21,10 +21,10 @@ from sambench.suites.data.annotations import (
     read_annotations,
 )
 from sambench.suites.data.checks.entry import check_entry
+from sambench.suites.data.drawn import how_to_get
 from sambench.suites.data.ids import Known
 from sambench.suites.data.locate import ImageFolder, Match, stem_of
 from sambench.suites.data.masks import WindowMask
-from sambench.suites.data.drawn import how_to_get
 from sambench.suites.data.pictures.picture import MaskPicture
 from sambench.suites.data.prefetch import prefetch
 from sambench.suites.data.reading import Reading

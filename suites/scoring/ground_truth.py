@@ -78,10 +78,6 @@ class Dense:
     def __contains__(self, given: int) -> bool:
         return given in self._of
 
-    def get(self, given: int) -> int:
-        """Return the number of an id; 0 of one that is not there."""
-        return self._of.get(given, 0)
-
     def numbers(self, ids: np.ndarray) -> np.ndarray:
         """Return the numbers (n,) of ids (n,), all of which are there."""
         return np.searchsorted(self.ids, ids) + 1
