@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 DEMO := runs/demo
 PACKAGES := adapters evsam harness reports suites
 
-.PHONY: demo test check parity lint docs bench wheel install clean
+.PHONY: demo test check parity fuzz lint docs bench wheel install clean
 
 demo: $(READY)  ## the main job on the embedded data: a small EfficientViT-SAM beside baselines
 	$(BIN)/sambench data make shapes --out data/shapes --images 24 --seed 0
@@ -26,6 +26,9 @@ check: $(READY) lint  ## lint, types and the quick tests, in some minutes
 
 parity: $(READY)  ## golden parity of all models, the largest included (7 GB of memory)
 	$(BIN)/python -m pytest -q -m "" tests/adapters/test_golden.py
+
+fuzz: $(READY)  ## damaged files of all kinds into the readers, for an hour or two
+	SAMBENCH_FUZZ=200 $(PYTEST) -m fuzz
 
 lint: $(READY) build/typing/sambench
 	$(BIN)/ruff check .

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar, Self
@@ -18,7 +18,6 @@ import pyarrow.compute as pc
 import torch
 
 from sambench.adapters.base import Capabilities, Embedding, Prompts, Segmenter
-from sambench.evsam.errors import SambenchError
 from sambench.suites.base import IMAGE_COLUMNS, Record, Setting, Stopwatch, Suite, describe_image
 from sambench.suites.data.detections import Detections, ImageDetections, detections_sha256
 from sambench.suites.data.rle import encode_text
@@ -32,6 +31,7 @@ from sambench.suites.scoring.average_precision import (
     evaluate_and_match,
     used_evaluator,
 )
+from sambench.suites.scoring.detector import check_detections, doubts, unusual_scores
 from sambench.suites.scoring.ground_truth import GroundTruth, read_whole
 from sambench.suites.scoring.scores import Metric, Scores
 
@@ -147,7 +147,8 @@ class DetBox(DetectedSuite):
     def check(self) -> Sequence[str]:
         """See that the detections are a detector's, and that AP can be computed (see `check_detections`)."""
         check_detections(self.truth, self.detections, self.setting.evaluator)
-        return ()
+        scores = unusual_scores(self.detections)
+        return [*self.doubts, *([scores] if scores else [])]
 
     @cached_property
     def truth(self) -> GroundTruth:
@@ -155,6 +156,11 @@ class DetBox(DetectedSuite):
         given = self.setting
         content = given.contents.get("") or read_whole(given.annotations, given.annotations_sha256)
         return GroundTruth(content, style=given.style, image_ids=given.image_ids, ids="from_one")
+
+    @cached_property
+    def doubts(self) -> list[str]:
+        """What may be wrong with the boxes as a whole (see `scoring.detector.doubts`)."""
+        return doubts(self.truth, self.detections)
 
     def found(self, image_id: int) -> ImageDetections:
         """Look the image up."""
@@ -164,34 +170,28 @@ class DetBox(DetectedSuite):
         """Compute AP of the masks by the protocol's score, and of the boxes by the detector's."""
         scores = average_precision(records, self.truth, protocol, self.setting.evaluator)
         spread = scores.evidence.intervals() if scores.evidence else {}
-        return dataclasses.replace(scores, intervals=spread, counts=self._counts())
+        note = with_doubts(scores.note, self.doubts, [self.detections], protocol)
+        return dataclasses.replace(scores, intervals=spread, counts=self._counts(), note=note)
 
     def _counts(self) -> dict[str, int]:
-        """Count the boxes of the file that are prompts, and those on images that are not evaluated."""
+        """Count the boxes that are prompts, those on images that are not evaluated, and what was changed."""
         coverage = self.detections.for_images(self.setting.image_ids)
         counts = {"detections": coverage.used, "detections_elsewhere": coverage.elsewhere}
-        return counts | {"images_without_detections": coverage.images_without}
+        counts["images_without_detections"] = coverage.images_without
+        return counts | changes(self.detections)
 
 
-def check_detections(truth: GroundTruth, detections: Detections, evaluator: Evaluator) -> None:
-    """See before anything is computed that AP can be: the rules, the categories, the images.
+def with_doubts(
+    note: str | None, doubtful: Sequence[str], found: Iterable[Detections], protocol: Protocol
+) -> str | None:
+    """Add to a note what is doubtful about detections; their scores, where a protocol multiplies them."""
+    scores = [unusual_scores(one) for one in found] if protocol.score == "product" else []
+    return " ".join(filter(None, (note, *doubtful, *scores))) or None
 
-    Raises:
-        SambenchError: the evaluator has not the annotations' style, or the boxes are of other categories, or
-            none of them is on an image of the data set.
-    """
-    used_evaluator(truth, evaluator)
-    strange = sorted(detections.category_ids - truth.category_ids)
-    if strange:
-        raise SambenchError(
-            f"{detections.path}: category {strange[0]} is not in {truth.path} ({len(strange)} "
-            "such). Are the boxes of another data set, or numbered otherwise (COCO's ids run to 90)?"
-        )
-    if len(detections) and not truth.listed.intersection(detections.image_ids.tolist()):
-        raise SambenchError(
-            f"{detections.path}: none of its boxes is on an image of {truth.path}, the first is on "
-            f"{detections.image_ids[0]}. Are they of another data set?"
-        )
+
+def changes(detections: Detections) -> dict[str, int]:
+    """Return what was changed to read detections, as a result counts it."""
+    return {f"detections_{name}": number for name, number in detections.findings.items()}
 
 
 def average_precision(

@@ -16,6 +16,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 hypothesis.settings.register_profile("sambench", deadline=None)  # the machine is shared
 hypothesis.settings.load_profile("sambench")
 
+TIMES = int(os.environ.get("SAMBENCH_FUZZ", "1"))
+"""As many examples as otherwise do tests marked ``fuzz`` draw: `make fuzz` has them look for longer."""
+
+
+def fuzz(examples: int) -> hypothesis.settings:
+    """Settings of a test that reads damaged files."""
+    return hypothesis.settings(max_examples=examples * TIMES)
+
 
 @pytest.fixture(scope="session")
 def engine_cache(tmp_path_factory):

@@ -282,12 +282,14 @@ class _Reader:
         category = self._belongs(entry.category_id, "category", who)
         if category is not None and self.known and category not in self.known:
             self.problems.add("unknown_category", f"{who}: category_id is {quoted(entry.category_id)}")
-        box = box_of(entry.bbox, who, self.problems) if self.boxes else UNKNOWN_BOX
-        area = area_of(entry.area, who, self.problems)
+        mask = msgspec.Raw() if _is_none(entry.segmentation) else entry.segmentation
+        # Without a mask there is nothing that box and area could be taken from.
+        noted = self.problems if memoryview(mask) else Problems()
+        box = box_of(entry.bbox, who, noted) if self.boxes else UNKNOWN_BOX
+        area = area_of(entry.area, who, noted)
         crowd = crowd_of(entry.iscrowd, who, self.problems)
         if image is None or category is None or crowd is None:
             return None
-        mask = msgspec.Raw() if _is_none(entry.segmentation) else entry.segmentation
         return AnnotationRecord(0, image, category, box, area, mask, crowd)
 
     def _belongs(self, value: object, what: str, who: str) -> int | None:

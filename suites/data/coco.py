@@ -24,6 +24,7 @@ from sambench.suites.data.checks.entry import check_entry
 from sambench.suites.data.ids import Known
 from sambench.suites.data.locate import ImageFolder, Match, stem_of
 from sambench.suites.data.masks import WindowMask
+from sambench.suites.data.drawn import how_to_get
 from sambench.suites.data.pictures.picture import MaskPicture
 from sambench.suites.data.prefetch import prefetch
 from sambench.suites.data.reading import Reading
@@ -116,7 +117,7 @@ class CocoDataset:
     ) -> None:
         self.images, self.annotations = images, annotations
         if images is not None and not images.is_dir():
-            raise SambenchError(f"{images}: no such image folder. Give it with --images.")
+            raise SambenchError(f"{images}: no such image folder. {how_to_get(images)}")
         self._folder = None if images is None else ImageFolder(images, match)
         self._reading, self._masks = reading or Reading(), masks
         self.content = read_annotations(annotations, self._reading, tolerated)

@@ -51,11 +51,11 @@ class Coverage:
 class Detections:
     """The boxes of a result file: a list of ``{"image_id", "category_id", "bbox": [x, y, w, h], "score"}``.
 
-    Ids may be written as text or with a fraction of nothing, images by their file's name, categories by their
-    name; what was changed is counted. Boxes are sorted by image, falling score, category, then box, so that
-    equal scores do not fall out by the order of the file. Boxes without area stay: detectors that round produce
-    them, and prompts are made of every box. Nothing is clipped or rounded. An empty list is a detector that
-    found nothing.
+    Ids may be written as text or as 4.0, images by their file's name, categories by their name; what was
+    changed is counted. Boxes are sorted by image, falling score, category, then box, so that equal scores do
+    not fall out by the order of the file. Boxes without area stay: detectors that round produce them, and
+    prompts are made of every box. Nothing is clipped or rounded. An empty list is a detector that found
+    nothing.
 
     Args:
         path: JSON file in COCO's result format, packed or plain, one list or in lines.
@@ -72,8 +72,8 @@ class Detections:
         strange: the image of one of those, as written.
 
     Raises:
-        SambenchError: the file is missing, damaged, of another format or another than was planned with, an entry
-            has an impossible number, or an id fits two images, two categories or no category.
+        SambenchError: the file is missing, damaged, of another format or another than was planned with, an
+            entry has an impossible number, or an id fits two images, two categories or no category.
     """
 
     def __init__(self, path: Path, sha256: str | None = None, known: Known | None = None) -> None:
@@ -126,6 +126,11 @@ class Detections:
 
     def __len__(self) -> int:
         return len(self._scores)
+
+    @property
+    def score_range(self) -> tuple[float, float]:
+        """The lowest and the highest score; 0 and 0 where there is none."""
+        return (float(self._scores.min()), float(self._scores.max())) if len(self) else (0.0, 0.0)
 
     def of(self, image_id: int) -> ImageDetections:
         """Return the detections of an image; none for an image that the file does not name."""

@@ -77,5 +77,5 @@ def examined(raw: bytes | msgspec.Raw, size: Size, what: str) -> Examined:
     try:
         return examine(raw, size)
     except UnfitError as error:
-        cause = f"{what}: its segmentation cannot be drawn: {error.detail}."
+        cause = f"{what}: its segmentation cannot be decoded: {error.detail}."
         raise SambenchError(f"{cause} Mend the annotation or remove it.") from None

@@ -50,9 +50,11 @@ class DatasetFile:
             SambenchError: a variable is not set.
         """
         where = str(self.source)
-        images = expanded(self.images, "images", where)
-        masks = self.pictures()
-        return images, masks.folder if masks else expanded(self.annotations, "annotations", where)
+        try:
+            images, masks = expanded(self.images, "images", where), self.pictures()
+            return images, masks.folder if masks else expanded(self.annotations, "annotations", where)
+        except SambenchError as error:
+            raise SambenchError(f"{error} Set it, or give --images DIR and --annotations FILE.") from None
 
     def pictures(self) -> Masks | None:
         """Return where mask pictures lie and how they are read; ``None`` where there are annotations.

@@ -71,6 +71,10 @@ class Dense:
     def __getitem__(self, given: int) -> int:
         return self._of[given]
 
+    def get(self, given: int) -> int | None:
+        """Return the number of an id, if it is there."""
+        return self._of.get(given)
+
     def __contains__(self, given: int) -> bool:
         return given in self._of
 
@@ -90,16 +94,17 @@ class Dense:
 class GroundTruth:
     """What is evaluated, and by which rules.
 
-    Masks stay the JSON that they are in the file until some images' are asked for. The evaluators get images and
-    categories by numbers of their own, rising with the ids, so that nothing is sorted otherwise.
+    Masks stay the JSON that they are in the file until some images' are asked for. The evaluators get images
+    and categories by numbers of their own, rising with the ids, so that nothing is sorted otherwise.
 
     Args:
         annotations: of COCO's or LVIS's format, as they were read; those without a mask are left out.
         style: ``coco``: at most 100 results an image and category, crowd regions neither reward nor punish.
             ``lvis``: at most 300 an image, the federated rules, no crowds.
         image_ids: evaluate these images only; all of the file by default.
-        ids: ``from_one`` numbers the annotations anew. ``as_given`` does so too, with a quirk of pycocotools and
-            lvis: a match is stored as the id matched, so one with the id 0 keeps it, and counts as none.
+        ids: ``from_one`` numbers the annotations anew. ``as_given`` does so too, but for a quirk of
+            pycocotools and lvis: a match is stored as the id matched, so an annotation with the id 0, which
+            it keeps, counts as none.
 
     Attributes:
         sha256: of the bytes that were parsed.
@@ -228,7 +233,7 @@ class GroundTruth:
         return _Annotation(
             number,
             self.images[record.image_id],
-            self.categories.get(record.category_id),
+            self.categories.get(record.category_id) or 0,
             record.bbox,
             record.area,
             record.segmentation,

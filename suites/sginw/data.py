@@ -37,7 +37,7 @@ class SginwData:
         entries: all their images, under ids that are unique.
 
     Raises:
-        SambenchError: none is there, one is damaged, or has other categories than the registry.
+        SambenchError: none is there, one is damaged, or has other categories or ids than the release.
     """
 
     style: Literal["coco"] = "coco"
@@ -53,6 +53,7 @@ class SginwData:
                     folder, file, reading=reading, tolerated=tolerated, lenient=True
                 )
                 _check_categories(self.parts[name], categories)
+                _check_ids(self.parts[name])
         self.missing = [name for name in registry() if name not in self.parts]
         if not self.parts:
             raise SambenchError(
@@ -123,6 +124,15 @@ def _check_categories(data: CocoDataset, categories: list[str]) -> None:
         raise SambenchError(
             f"{data.annotations}: its categories are {data.categories}, in the registry {categories}. "
             f"Is it {ANNOTATIONS} of the release, with Roboflow's placeholder category removed?"
+        )
+
+
+def _check_ids(data: CocoDataset) -> None:
+    strange = [e.record.id for e in data.entries if not 0 <= e.record.id < STRIDE]
+    if strange:
+        raise SambenchError(
+            f"{data.annotations}: image id {strange[0]} ({len(strange)} such) is not from 0 to {STRIDE - 1}. "
+            f"Is it {ANNOTATIONS} of the release?"
         )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,8 +25,9 @@ from sambench.adapters.files import refuse_changed, write_atomic
 from sambench.evsam.errors import SambenchError
 from sambench.suites.base import Setting
 from sambench.suites.data.detections import Detections, ImageDetections, detections_sha256
-from sambench.suites.det_box import DetectedSuite, average_precision, check_detections
+from sambench.suites.det_box import DetectedSuite, average_precision, changes, with_doubts
 from sambench.suites.protocol import Protocol
+from sambench.suites.scoring.detector import check_detections, doubts, unusual_scores
 from sambench.suites.scoring.ground_truth import GroundTruth, read_whole
 from sambench.suites.scoring.matches import Matches
 from sambench.suites.scoring.scores import Metric, Scores
@@ -75,7 +77,15 @@ class Sginw(DetectedSuite):
         """See that each data set has a detector's boxes, and that AP can be computed."""
         for name, detections in self.detections.items():
             check_detections(self.truths[name], detections, self.setting.evaluator)
-        return ()
+        scores = map(unusual_scores, self.detections.values())
+        return [*self.doubts, *filter(None, scores)]
+
+    @cached_property
+    def doubts(self) -> list[str]:
+        """What may be wrong with the boxes of each data set as a whole (see `scoring.detector.doubts`)."""
+        return [
+            doubt for name, found in self.detections.items() for doubt in doubts(self.truths[name], found)
+        ]
 
     @cached_property
     def truths(self) -> dict[str, GroundTruth]:
@@ -127,11 +137,18 @@ class Sginw(DetectedSuite):
         return Scores(
             overall | {f"ap_{name}": ap for name, ap in each.items()},
             evidence.intervals() if evidence else {},
-            {"data_sets": len(there)} | counts,
+            {"data_sets": len(there)} | counts | self._changes(),
             ", ".join(sorted(filter(None, evaluators))),
-            " ".join(notes) or None,
+            with_doubts(" ".join(notes), self.doubts, self.detections.values(), protocol),
             evidence,
         )
+
+    def _changes(self) -> dict[str, int]:
+        """Count what was changed to read the detections of all data sets."""
+        total: Counter[str] = Counter()
+        for found in self.detections.values():
+            total.update(changes(found))
+        return dict(total)
 
     def export(self, records: pa.Table, folder: Path) -> None:
         """Write ``_submission.zip``, one result file a data set in the naming of the official scorer.

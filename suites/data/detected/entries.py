@@ -1,7 +1,7 @@
 """The entries of a file of detections as columns: ids as written, boxes and scores.
 
-Files of millions are common, so entries are parsed into compact structures, by one type where all ids are whole
-numbers, and by a wider one else. Only what neither can read is looked at value by value.
+Files of millions are common, so entries are parsed into compact structures, by one type where all ids are
+whole numbers, and by a wider one else. Only what neither can read is looked at value by value.
 """
 
 from __future__ import annotations

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,29 +33,30 @@ class Wrong(NamedTuple):
 
 
 def look(listed: bytes) -> Iterator[Wrong]:
-    """Find what is wrong in a JSON list of entries, one thing an entry at most."""
+    """Find what is wrong in a JSON list of entries."""
     for place, entry in enumerate(json.loads(listed, parse_int=_whole)):
-        found = _wrong(entry)
-        if found is not None:
+        for found in _wrong(entry):
             yield Wrong(place, *found)
 
 
 def refusal(path: Path, found: Iterable[Wrong]) -> SambenchError:
     """Return an error that names faults: one in a sentence, several by kind, the first `SHOWN` of all."""
-    by_kind: dict[str, list[Wrong]] = {}
+    counts: Counter[str] = Counter()
+    shown: dict[str, list[Wrong]] = {}
     for wrong in found:
-        by_kind.setdefault(wrong.kind, []).append(wrong)
-    total = sum(map(len, by_kind.values()))
-    if total == 1:
-        ((kind, (wrong,)),) = by_kind.items()
-        return SambenchError(f"{path}: entry {wrong.entry}: {wrong.what}. {FAULTS[kind].remedy}")
-    left, lines = SHOWN, [f"{path}: {total:,} entries cannot be read as detections."]
-    for kind, all_of_it in by_kind.items():
-        shown = all_of_it[: max(left, 1)]
-        left -= len(shown)
-        more = len(all_of_it) - len(shown)
-        examples = "; ".join(f"entry {wrong.entry}: {wrong.what}" for wrong in shown)
-        lines.append(f"  {examples}{f'; and {more:,} more such' if more else ''}. {FAULTS[kind].remedy}")
+        counts[wrong.kind] += 1
+        of_kind = shown.setdefault(wrong.kind, [])
+        if not of_kind or sum(map(len, shown.values())) < SHOWN:
+            of_kind.append(wrong)
+    if counts.total() == 1:
+        ((wrong,),) = shown.values()
+        return SambenchError(f"{path}: entry {wrong.entry}: {wrong.what}. {FAULTS[wrong.kind].remedy}")
+    lines = [f"{path}: {counts.total():,} faults."]
+    for kind, examples in shown.items():
+        left = counts[kind] - len(examples)
+        more = f"; and {left:,} more such" if left else ""
+        named = "; ".join(f"entry {wrong.entry}: {wrong.what}" for wrong in examples)
+        lines.append(f"  {named}{more}. {FAULTS[kind].remedy}")
     return SambenchError("\n".join(lines))
 
 
@@ -66,27 +68,27 @@ def quote(value: Any) -> str:
     return text if len(text) <= _LENGTH else text[:_LENGTH] + "..."
 
 
-def _wrong(entry: Any) -> tuple[str, str] | None:
+def _wrong(entry: Any) -> Iterator[tuple[str, str]]:
+    """Give the kind of each thing that is wrong with an entry, and what it is."""
     if not isinstance(entry, dict):
-        return "no_detection", f"{quote(entry)} {FAULTS['no_detection'].what}"
+        yield "no_detection", f"{quote(entry)} {FAULTS['no_detection'].what}"
+        return
+    if {"boxes", "scores"} <= entry.keys():
+        yield "whole_image", FAULTS["whole_image"].what
+        return
     missing = [key for key in KEYS if key not in entry]
     if missing:
-        kind = "whole_image" if {"boxes", "scores"} <= entry.keys() else "missing"
-        return kind, FAULTS[kind].what + (f" {missing[0]}" if kind == "missing" else "")
-    for key, kind, is_right in (
-        ("image_id", "id", _is_id),
-        ("category_id", "id", _is_id),
-        ("bbox", "bbox", _is_box),
-        ("score", "score", _is_number),
-    ):
+        yield "missing", f"{FAULTS['missing'].what} {', '.join(missing)}"
+    for key, (kind, is_right) in _RIGHT.items():
+        if key not in entry:
+            continue
         value = entry[key]
         if any(_is_not_finite(one) for one in (value if isinstance(value, list) else [value])):
-            return "not_finite", f"{key} is {quote(value)}, {FAULTS['not_finite'].what}"
-        if not is_right(value):
-            return kind, f"{key} is {quote(value)}, {FAULTS[kind].what}"
-    if min(entry["bbox"][2:]) < 0:
-        return "negative", f"bbox is {quote(entry['bbox'])}, {FAULTS['negative'].what}"
-    return None
+            yield "not_finite", f"{key} is {quote(value)}, {FAULTS['not_finite'].what}"
+        elif not is_right(value):
+            yield kind, f"{key} is {quote(value)}, {FAULTS[kind].what}"
+        elif key == "bbox" and min(value[2:]) < 0:
+            yield "negative", f"bbox is {quote(value)}, {FAULTS['negative'].what}"
 
 
 def _whole(digits: str) -> float:
@@ -110,3 +112,12 @@ def _is_box(value: Any) -> bool:
 
 def _is_id(value: Any) -> bool:
     return as_id(value) is not None
+
+
+_RIGHT: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "image_id": ("id", _is_id),
+    "category_id": ("id", _is_id),
+    "bbox": ("bbox", _is_box),
+    "score": ("score", _is_number),
+}
+"""What a key's value has to be, and the kind of fault where it is not."""

@@ -1,4 +1,4 @@
-"""Where in a file the list of detections is: it may be all of it, in lines, within an object, or one an image."""
+"""Where the list of detections is: it may be the whole file, in lines, within an object, or one an image."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def _texts_by_id(raw: bytes, key: str) -> dict[Given, str]:
 
 
 def _keyed(document: bytes) -> bytes | None:
-    """Give the entries of lists by image their image, where they do not name it; ``None`` where there are none."""
+    """Give the entries of lists by image their image, where they lack it; ``None`` where there are none."""
     try:
         lists = msgspec.json.decode(document, type=dict[str, list[dict[str, Any]]])
     except msgspec.MsgspecError:

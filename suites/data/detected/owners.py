@@ -123,7 +123,7 @@ class Categories:
         self._known = known
 
     def match(self, column: Column) -> Owners:
-        """Match the categories of detections; those that are not listed are wrong, where the list is known."""
+        """Match the categories of detections; one that is not listed is wrong, where the list is known."""
         rows, wrong = [], []
         for place, written in enumerate(column.written):
             own, named = self._by_id(written), self._by_name(written)
@@ -158,7 +158,7 @@ def _given(ids: Ids, number: int) -> Given:
 
 
 def _explains(fits: Sequence[tuple[frozenset[int], frozenset[int]]]) -> str:
-    """Say what the whole numbers of a file are: ``id``, ``name``, ``mixed``; ``either`` where it can be both."""
+    """Say what the whole numbers of a file are: ``id``, ``name``, ``mixed``, or ``either``."""
     ids_alone = any(own and not named for own, named in fits)
     names_alone = any(named and not own for own, named in fits)
     if ids_alone and names_alone:

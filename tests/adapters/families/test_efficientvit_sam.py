@@ -47,14 +47,14 @@ def gt_box_ious(segmenter, samples, batch):
 
 @pytest.mark.slow
 def test_gt_boxes_reproduce_the_official_predictor(segmenter, samples):
-    """The objects of 20 images. Random weights make noisy masks, so pixels at the threshold flip."""
+    """The objects of 12 images. Random weights make noisy masks, so pixels at the threshold flip."""
     want = {
         r["ann_id"]: r["iou"] / 100
         for r in json.loads((GOLDEN / "gtbox_l0_coco_mini.json").read_text())["rows"]
     }
-    got = gt_box_ious(segmenter, samples(20), batch=8)
+    got = gt_box_ious(segmenter, samples(12), batch=8)
     assert len(want) == 596
-    assert len(got) > 150
+    assert len(got) > 100
     assert got.keys() <= want.keys()
     difference = np.array([abs(got[i] - want[i]) for i in got])
     print(f"\nlargest difference {difference.max():.2e}, mean {difference.mean():.2e}")
