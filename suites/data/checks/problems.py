@@ -238,10 +238,7 @@ KINDS: dict[str, Kind] = {
         "large. Some exporters write width x height.",
     ),
     # masks as pictures
-    "missing_mask": _error(
-        "an image without a mask",
-        "Add one of the same name, with or without a suffix, or take the image away.",
-    ),
+    "missing_mask": _error("an image without a mask", "Add one of its name, or take the image away."),
     "ambiguous_mask": _error(
         "images and masks that do not belong together one to one",
         "Leave one mask an image, or end masks: in a pattern of their names, such as masks/*_mask.png.",
@@ -273,8 +270,7 @@ KINDS: dict[str, Kind] = {
     "alpha_dropped": _warning("a mask with transparency", "Its colours were read, its transparency was not."),
     "smooth_mask": _warning(
         "a binary mask of several values, as smoothing leaves them",
-        "All that is not 0 is the object. If that is too much, cut the mask at 128 and write 0 and 255; if "
-        "the values are ids, say mask_ids: values.",
+        "All that is not 0 is the object. If they are ids, say mask_ids: values; else cut them at 128.",
     ),
     "lossy_mask": _warning(
         "a binary mask as JPEG, whose values are blurred", "It was cut at 128. Write masks as PNG."

@@ -24,7 +24,7 @@ from sambench.suites.data.pictures.objects import CATEGORIES
 from sambench.suites.data.pictures.picture import MaskPicture
 from sambench.suites.data.pictures.settings import Ids, Masks
 from sambench.suites.data.pictures.telling import tell
-from sambench.suites.data.pictures.values import ALPHA, PALETTE, MaskError, look_at_mask
+from sambench.suites.data.pictures.values import LOSSY, MaskError, look_at_mask
 from sambench.suites.data.prefetch import prefetch
 from sambench.suites.data.reading import Reading
 
@@ -150,9 +150,15 @@ class MaskFolder:
 
     def _in_doubt(self, seen: Look) -> bool:
         """Tell whether a header leaves open if the values can be taken as they are."""
-        unsaid = seen.mode in PALETTE and self.masks.void is None
-        coloured = seen.mode == "RGB" and self.masks.ids == "values"
-        return seen.mode in ALPHA or seen.mode == "F" or unsaid or coloured
+        if seen.format in LOSSY or seen.format == "WEBP":
+            return self.masks.ids != "binary"
+        if seen.mode == "P":
+            return self.masks.void is None
+        if seen.mode == "RGB":
+            return seen.bits > 8 or self.masks.ids == "values"
+        if seen.mode.startswith("I;16"):
+            return self.masks.ids == "rgb"
+        return seen.mode not in ("1", "L")
 
     def _entry(self, number: int, pair: Pair, ids: Ids, sha256: str) -> Entry:
         seen = self._looks[pair.mask]

@@ -26,6 +26,8 @@ ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")
 GREY = ("1", "L", "I", "F", "I;16", "I;16B", "I;16L", "I;16N", "LA", "La")
 PALETTE = ("P", "PA")
 COLOURS = ("RGB", "RGBA", "RGBa")
+LOSSY = ("JPEG", "MPO", "JPEG2000", "AVIF")
+"""Formats that change values; WebP may."""
 STRETCHED = {"L;2": 85, "L;4": 17, "L;2I": 85, "L;4I": 17}
 """How Pillow calls grey of few bits in a file, and by what it multiplies the values."""
 
@@ -122,9 +124,7 @@ def _refuse_other_size(mask: Size, size: Size | None, file: Path) -> None:
 
 def _values(image: Image.Image, content: bytes, file: Path) -> Values:
     stored = raw_mode(image)  # before it is loaded: Pillow forgets it then
-    lossy = image.format in ("JPEG", "MPO", "JPEG2000") or (
-        image.format == "WEBP" and b"VP8L" not in content[:64]
-    )
+    lossy = image.format in LOSSY or (image.format == "WEBP" and b"VP8L" not in content[:64])
     remarks: tuple[str, ...] = ("lossy_mask",) if lossy else ()
     if "16" in stored and image.mode in ("LA", *COLOURS):
         return _deep(content, file, remarks)

@@ -86,6 +86,11 @@ def test_a_mask_without_image_is_a_warning(root):
         (lambda f: f.write_bytes(b"<html>"), "a.png: "),
         (lambda f: save(f, palette(np.where(IDS == 2, 255, IDS))), "index 255, which VOC calls void"),
         (lambda f: save(f, np.dstack([IDS, IDS, IDS * 9])), "a mask in colours"),
+        (lambda f: save(f.with_suffix(".jpg"), IDS) and f.unlink(), "a JPEG or another kind"),
+        (lambda f: save(f.with_suffix(".webp"), IDS, quality=9) and f.unlink(), "another kind that changes"),
+        (lambda f: save(f.with_suffix(".tif"), IDS / np.float32(2)) and f.unlink(), "not whole numbers"),
+        (lambda f: save(f.with_suffix(".tif"), -IDS.astype(np.int32)) and f.unlink(), "values below 0"),
+        (lambda f: save(f.with_suffix(".jpeg"), Image.new("CMYK", (32, 24))) and f.unlink(), "CMYK has no"),
         (lambda f: save(f, np.dstack([IDS * 0 + 255] * 3 + [IDS])), "transparency alone"),
     ],
 )

@@ -1,8 +1,12 @@
 """One mask picture of each kind, as objects and void: all kinds say the same of the same masks."""
 
+import contextlib
+
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from mask_pictures import SIZE, ids, palette, save
 from PIL import Image
 
@@ -159,3 +163,22 @@ def test_another_size_or_another_file_is_refused(tmp_path):
     assert len(MaskPicture(file, 1, "values").decode().annotations) == 3
     with pytest.raises(SambenchError, match="changed since"):
         MaskPicture(file, 1, "values", sha256="0" * 64).read(SIZE)
+
+
+@settings(max_examples=150)
+@given(
+    kind=st.sampled_from(sorted(KINDS)),
+    ids_=st.sampled_from(["binary", "values", "rgb"]),
+    changes=st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 255)), max_size=6),
+    cut=st.integers(0, 5000) | st.none(),
+)
+def test_a_damaged_file_is_read_or_refused_in_words(tmp_path_factory, kind, ids_, changes, cut):
+    folder = tmp_path_factory.getbasetemp() / "fuzzed"
+    content = bytearray(KINDS[kind](folder / kind).read_bytes())
+    for at, value in changes:
+        content[at % len(content)] = value
+    file = folder / f"damaged_{kind}"
+    file.write_bytes(content[:cut])
+    with contextlib.suppress(SambenchError):
+        found = read(file, ids_)
+        assert all(mask.any() for mask in masks(found.annotations))
