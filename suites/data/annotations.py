@@ -187,7 +187,7 @@ def _images(entries: Sequence[msgspec.Raw], problems: Problems) -> tuple[list[Im
         name = names[0] or names[1]
         if name is None:
             what = f"image {quoted(given)}: file_name is {quoted(entry.file_name)}"
-            problems.add("malformed", f"{what}, and coco_url no better")
+            problems.add("no_file_name", f"{what}, and coco_url no better")
         elif (owner := owners.setdefault(name, given)) != given:
             problems.add("duplicate_file", f"{name}: images {quoted(owner)} and {quoted(given)}")
         records[given] = ImageRecord(

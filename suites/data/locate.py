@@ -42,8 +42,8 @@ class ImageFolder:
 
     def named(self, file_name: str | None, coco_url: str | None) -> Path:
         """Return where an image should lie by its name, or as LVIS has it by the end of its address."""
-        if file_name:
-            return self.folder / file_name
+        if file_name or not coco_url:
+            return self.folder / (file_name or "")
         # http://images.cocodataset.org/train2017/000000123456.jpg
         *_, split, name = ("", *str(coco_url).split("/"))
         beside = self.folder / name

@@ -247,7 +247,7 @@ def read_whole(path: Path, sha256: str | None = None) -> Annotations:
     Raises:
         SambenchError: the file is missing, has faults, or is another than was planned with.
     """
-    tolerated = Reading().tolerated(box_prompts=False)
+    tolerated = (*Reading().tolerated(box_prompts=False), "no_file_name", "nothing")
     data = CocoDataset(None, path, tolerated=tolerated, lenient=True)
     refuse_changed(path, data.annotations_sha256, sha256)
     entries = data.checked(data.entries)

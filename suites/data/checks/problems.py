@@ -155,6 +155,7 @@ KINDS: dict[str, Kind] = {
     "low_contrast": _warning(
         "an image has hardly any contrast", "Is it black, blank, or of a range that was not scaled?"
     ),
+    "no_file_name": _error("an image names no file", "Write its name, as a text, into file_name."),
     "missing_image": _error(
         "an image file is missing",
         "Is --images the folder that the file names begin in? For LVIS it lies above train2017 and val2017.",
