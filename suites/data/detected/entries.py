@@ -59,10 +59,6 @@ class Column:
         """Return the first entry that has one of the written ids."""
         return int(np.argmax(self.places == place))
 
-    def of_entries(self, values: np.ndarray) -> np.ndarray:
-        """Return for each entry what is said of its id, from (U, ...) to (N, ...)."""
-        return values[self.places]
-
 
 @dataclass(frozen=True)
 class Entries:

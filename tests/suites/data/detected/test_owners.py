@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sambench.evsam.errors import SambenchError
+from sambench.suites.data.detected.kinds import CHANGES
 from sambench.suites.data.detections import Detections
 from sambench.suites.data.ids import Ids, Known
 
@@ -59,6 +60,7 @@ def test_an_image_is_matched_by_id_else_by_its_file(read, files, written, want, 
     found = read(written, Known.of(files))
     assert owners(found) == want
     assert found.findings == findings
+    assert findings.keys() <= CHANGES.keys()
     assert found.unmatched == want.count(0)
     assert found.for_images(files).elsewhere == want.count(0)
 
