@@ -123,24 +123,31 @@ class Categories:
         self._known = known
 
     def match(self, column: Column) -> Owners:
-        """Match the categories of detections; one that is not listed is wrong, where the list is known."""
+        """Match the categories of detections.
+
+        A whole number that is not listed stands for itself, as far as it can: what numbering it may be of is
+        seen from all of them (see `scoring.detector`).
+        """
         rows, wrong = [], []
         for place, written in enumerate(column.written):
-            own, named = self._by_id(written), self._by_name(written)
-            taken = own | named
+            number, named = self._number(written), self._by_name(written)
+            own = number if self._is_listed(number) else _None
+            taken = own | named or number
             if len(taken) != 1:
                 kind = "two_categories" if taken else "no_category"
                 what = f"category_id is {quote(written)}, which {FAULTS[kind].what}"
                 wrong.append(Wrong(column.entry_of(place), kind, what))
-            rows.append((min(taken, default=0), True, not own))
+            rows.append((min(taken, default=0), True, bool(named - own)))
         return Owners.of(rows, wrong)
 
-    def _by_id(self, written: Written) -> frozenset[int]:
-        given, listed = as_id(written), self._known.listed_categories
+    def _number(self, written: Written) -> frozenset[int]:
+        given = as_id(written)
         number = None if given is None else self._known.categories.number(given)
-        if number is None or not LEAST <= number <= MOST:
-            return _None
-        return frozenset([number]) if listed is None or number in listed else _None
+        return _None if number is None or not LEAST <= number <= MOST else frozenset([number])
+
+    def _is_listed(self, number: frozenset[int]) -> bool:
+        listed = self._known.listed_categories
+        return listed is None or number <= listed
 
     def _by_name(self, written: Written) -> frozenset[int]:
         number = self._known.names.get(nfc(written.strip())) if isinstance(written, str) else None

@@ -116,8 +116,12 @@ def test_a_category_is_matched_by_id_else_by_name(read, written, want, findings)
     assert found.findings == findings
     with pytest.raises(SambenchError, match='category_id is "x", which is not a category'):
         read([1], known, ["x"])
-    with pytest.raises(SambenchError, match="category_id is 5, which is not a category"):
-        read([1], known, [5])
+    for number in (5, "5", 5.0):  # `check_detections` sees from all what they may be
+        assert read([1], known, [number]).category_ids == {5}
+    anew = Known.of({1: "a.jpg"}, categories=Ids.of(["c7", "c9"]), names=[(1, "cat"), (2, "dog")])
+    assert read([1, 1], anew, ["c9", "cat"]).category_ids == {1, 2}
+    with pytest.raises(SambenchError, match="category_id is 1, which is not a category"):
+        read([1], anew, [1])
 
 
 def test_a_category_by_the_number_of_one_and_the_name_of_another_is_refused(read):
