@@ -81,7 +81,11 @@ def test_an_image_is_matched_by_id_else_by_its_file(read, files, written, want, 
         ),
         (TWO_FOLDERS, ["7"], 'image_id is "7", the file name of image 1, and the file name of image 2'),
         (TWO_FOLDERS, [8, 7], "image_id is 7, the file name of image 1, and the file name of image 2"),
-        ({1: "7.jpg", 2: "8.jpg"}, [1, 8], "image_id is 1, an image's id alone, while others are the other"),
+        (
+            {1: "7.jpg", 2: "8.jpg"},
+            [1, 8],
+            "image_id is 1, an image's id, while other numbers are only the other",
+        ),
     ],
 )
 def test_what_fits_two_images_is_refused_with_both(read, files, written, says):
