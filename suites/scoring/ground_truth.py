@@ -22,6 +22,7 @@ from sambench.suites.data.annotations import (
     read_annotations,
     refuse_twice,
 )
+from sambench.suites.data.ids import as_id
 from sambench.suites.data.masks import FARTHEST
 from sambench.suites.data.reading import Reading
 
@@ -308,10 +309,13 @@ def _has_mask(record: AnnotationRecord) -> bool:
 
 def _category_ids(raw: msgspec.Raw, what: str) -> list[int] | None:
     """Read one of LVIS's two lists of an image; ``None`` where it has none."""
-    try:
-        return msgspec.json.decode(raw, type=list[int] | None) if memoryview(raw) else None
-    except msgspec.ValidationError as error:
-        raise SambenchError(f"{what} is no list of category ids ({error}).") from None
+    values = msgspec.json.decode(raw) if memoryview(raw) else None
+    if values is None:
+        return None
+    ids = [as_id(value) for value in values] if isinstance(values, list) else [None]
+    if any(type(one) is not int for one in ids):
+        raise SambenchError(f"{what} is no list of category ids. Write them as in 'categories'.")
+    return [one for one in ids if type(one) is int]
 
 
 def _check_lvis(file: _File, path: Path) -> None:
@@ -330,8 +334,8 @@ def _refuse_endless(objects: Iterable[AnnotationRecord], path: Path) -> None:
             continue
         try:
             polygons = msgspec.json.decode(record.segmentation, type=list[list[float]])
-        except msgspec.ValidationError as error:
-            what = f"is not polygons ({error})"
+        except msgspec.ValidationError:
+            what = "is no list of polygons, each a list of numbers"
         else:
             if all(-FARTHEST <= min(p) <= max(p) <= FARTHEST for p in polygons if p):
                 continue
