@@ -183,7 +183,10 @@ def _check(cells: list[Cell]) -> list[str]:
 
 def _open(dataset: DatasetConfig, config: RunConfig) -> Data:
     reading = Reading.of(config.protocol)
-    tolerated = reading.tolerated(box_prompts=any(suite_class(s).box_prompts for s in config.suites))
+    suites = [suite_class(name) for name in config.suites]
+    tolerated = reading.tolerated(box_prompts=any(suite.box_prompts for suite in suites))
+    if not any(suite.needs_detections for suite in suites):  # nothing is found or missed by category
+        tolerated += ("unknown_category",)
     coco: CocoDataset | SginwData | MaskFolder
     if dataset.name == "sginw":
         coco = SginwData(dataset.images, reading, tolerated)

@@ -23,7 +23,7 @@ from sambench.suites.data.annotations import (
 from sambench.suites.data.checks.entry import check_entry
 from sambench.suites.data.drawn import how_to_get
 from sambench.suites.data.ids import Known
-from sambench.suites.data.locate import ImageFolder, Match, stem_of
+from sambench.suites.data.locate import ImageFolder, Match
 from sambench.suites.data.masks import WindowMask
 from sambench.suites.data.pictures.picture import MaskPicture
 from sambench.suites.data.prefetch import prefetch
@@ -211,13 +211,11 @@ class CocoDataset:
 
     def known(self) -> Known:
         """Return what a detector's boxes can belong to."""
-        stems = [(stem_of(entry.file_name), entry.record.id) for entry in self.entries]
-        counts = Counter(stem for stem, _ in stems)
-        return Known(
-            frozenset(number for _, number in stems),
+        return Known.of(
+            {entry.record.id: entry.file_name for entry in self.entries},
             self.content.image_ids,
-            {stem: number for stem, number in stems if counts[stem] == 1},
             self.content.category_ids,
+            [(category.id, category.name) for category in self.content.categories or ()],
         )
 
     def texts(self) -> dict[str, dict[int, str]]:

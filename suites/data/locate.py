@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import unicodedata
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote
+
+from sambench.suites.data.ids import nfc
 
 Match = Literal["name", "basename"]
 """By what an image's file is found: its name, which may have folders, or the last part of that alone."""
@@ -64,10 +65,10 @@ class ImageFolder:
             if (self.folder / own).is_file():
                 return Located(self.folder / own, kind, f"{file_name!r} is {own}")
         for own in inside:
-            if there := self._by_relative.get(_composed(own)):
+            if there := self._by_relative.get(nfc(own)):
                 return Located(there, "name_unicode", f"{file_name!r} is written otherwise there")
         base = _base(file_name)
-        if self._by_base.get(_composed(base)):
+        if self._by_base.get(nfc(base)):
             return Located(plain, "name_elsewhere", f"{file_name!r}, but the folder has {base}")
         kind = "missing_image" if inside else "outside_image"
         return Located(plain, kind, str(plain) if inside else repr(file_name))
@@ -82,7 +83,7 @@ class ImageFolder:
 
     def _by_basename(self, file_name: str) -> Located:
         base = _base(file_name)
-        files = self._by_base.get(_composed(base)) or self._by_base.get(_composed(_base(unquote(file_name))))
+        files = self._by_base.get(nfc(base)) or self._by_base.get(nfc(_base(unquote(file_name))))
         if not files:
             return Located(self.folder / base, "missing_image", str(self.folder / base))
         if len(files) > 1:
@@ -98,7 +99,7 @@ class ImageFolder:
         for at, _, names in os.walk(self.folder):
             for name in sorted(names):
                 file = Path(at, name)
-                found[_composed(file.relative_to(self.folder).as_posix())] = file
+                found[nfc(file.relative_to(self.folder).as_posix())] = file
         return found
 
     @cached_property
@@ -106,19 +107,9 @@ class ImageFolder:
         """Likewise, by the last part of their names."""
         found: defaultdict[str, list[Path]] = defaultdict(list)
         for file in self._by_relative.values():
-            found[_composed(file.name)].append(file)
+            found[nfc(file.name)].append(file)
         return dict(found)
-
-
-def stem_of(name: str) -> str:
-    """Return the name of a file without its folder and ending, composed."""
-    return _composed(_base(name).rpartition(".")[0] or _base(name))
 
 
 def _base(name: str) -> str:
     return name.replace("\\", "/").rpartition("/")[2]
-
-
-def _composed(name: str) -> str:
-    """Write letters and their accents as one, as most systems do and macOS does not."""
-    return unicodedata.normalize("NFC", name)

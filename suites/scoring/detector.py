@@ -28,7 +28,7 @@ def check_detections(truth: GroundTruth, detections: Detections, evaluator: Eval
         named = ", ".join(map(str, strange[:NAMED]))
         raise SambenchError(
             f"{detections.path}: category {named} is not in {truth.path} ({len(strange)} "
-            "such). Are the boxes of another data set, or numbered otherwise (COCO's ids run to 90)?"
+            f"such). Are the boxes of another data set, or numbered otherwise{_otherwise(detections, truth)}?"
         )
     there = truth.listed.intersection(detections.image_ids.tolist())
     if len(detections) + detections.unmatched and not there:
@@ -37,6 +37,14 @@ def check_detections(truth: GroundTruth, detections: Detections, evaluator: Eval
             f"{detections.path}: none of its boxes is on an image of {truth.path}, the first is on "
             f"{first}. Are they of another data set?"
         )
+
+
+def _otherwise(detections: Detections, truth: GroundTruth) -> str:
+    """Say by which other numbering all categories would be listed."""
+    for step, how in ((1, "from 0: with 1 added to each, all are"), (-1, "from 1: with 1 less, all are")):
+        if {category + step for category in detections.category_ids} <= truth.category_ids:
+            return f", {how} there"
+    return " (COCO's ids run to 90)"
 
 
 def doubts(truth: GroundTruth, detections: Detections) -> list[str]:

@@ -31,6 +31,10 @@ Style = Literal["coco", "lvis"]
 Ids = Literal["as_given", "from_one"]
 
 
+NO_MATTER = ("no_file_name", "nothing", "unknown_category")
+"""Faults of annotations that evaluators do not mind: they read no image and pass over unlisted categories."""
+
+
 class _Image(msgspec.Struct, gc=False, omit_defaults=True):
     """An entry of ``images`` as the evaluators read it."""
 
@@ -247,7 +251,7 @@ def read_whole(path: Path, sha256: str | None = None) -> Annotations:
     Raises:
         SambenchError: the file is missing, has faults, or is another than was planned with.
     """
-    tolerated = (*Reading().tolerated(box_prompts=False), "no_file_name", "nothing")
+    tolerated = (*Reading().tolerated(box_prompts=False), *NO_MATTER)
     data = CocoDataset(None, path, tolerated=tolerated, lenient=True)
     refuse_changed(path, data.annotations_sha256, sha256)
     entries = data.checked(data.entries)

@@ -118,7 +118,7 @@ def test_lvis_is_scored_by_its_own_rules(lvis_mini, data_root, tmp_path):
     ("content", "message"),
     [
         (None, "no such file of detections"),
-        ("[", "not valid JSON"),
+        ("[", "JSON that ends in its middle"),
         ('{"images": [], "annotations": []}', "an annotation file, not detections"),
         ('[{"image_id": 1, "category_id": 1, "bbox": [0, 0, 1], "score": 1}]', "entry 0"),
         (

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import chain
 from operator import attrgetter
 from pathlib import Path
@@ -55,13 +56,15 @@ class Column:
     odd: np.ndarray | None = None
     """(N,) bool: whether an entry has it as text or as 4.0; ``None`` where none has."""
 
+    @cached_property
+    def _first(self) -> np.ndarray:
+        first = np.empty(len(self.written), np.int64)
+        first[self.places[::-1]] = np.arange(len(self.places))[::-1]  # the last that is written stays
+        return first
+
     def entry_of(self, place: int) -> int:
         """Return the first entry that has one of the written ids."""
-        return int(np.argmax(self.places == place))
-
-    def of_entries(self, values: np.ndarray) -> np.ndarray:
-        """Return for each entry what is said of its id, from (U, ...) to (N, ...)."""
-        return values[self.places]
+        return int(self._first[place])
 
 
 @dataclass(frozen=True)

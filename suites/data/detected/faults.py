@@ -43,11 +43,14 @@ def refusal(path: Path, found: Iterable[Wrong]) -> SambenchError:
     """Return an error that names faults: one in a sentence, several by kind, the first `SHOWN` of all."""
     counts: Counter[str] = Counter()
     shown: dict[str, list[Wrong]] = {}
-    for wrong in found:
-        counts[wrong.kind] += 1
-        of_kind = shown.setdefault(wrong.kind, [])
-        if not of_kind or sum(map(len, shown.values())) < SHOWN:
-            of_kind.append(wrong)
+    try:
+        for wrong in found:
+            counts[wrong.kind] += 1
+            of_kind = shown.setdefault(wrong.kind, [])
+            if not of_kind or sum(map(len, shown.values())) < SHOWN:
+                of_kind.append(wrong)
+    except RecursionError:
+        return SambenchError(f"{path}: no file of detections but lists within lists, hundreds deep.")
     if counts.total() == 1:
         ((wrong,),) = shown.values()
         return SambenchError(f"{path}: entry {wrong.entry}: {wrong.what}. {FAULTS[wrong.kind].remedy}")

@@ -28,8 +28,8 @@ CHANGES = {
         "a file that numbers images or categories by itself", "They were matched by file and name."
     ),
 }
-"""Counted under their names, ``detections_`` before them, in a result's counts. All but the first five are
-numbers of detections; those are 1, or the number of lists."""
+"""Counted under their names, ``detections_`` before them, in a result's counts. The first five are 1, or the
+number of lists; the others are numbers of ids."""
 
 
 @dataclass(frozen=True)

@@ -92,20 +92,19 @@ def _own(lists: Mapping[str, bytes]) -> OwnLists:
 
 
 def _texts_by_id(raw: bytes, key: str) -> dict[Given, str]:
-    found = {}
-    for entry in msgspec.json.decode(raw):
-        if isinstance(entry, dict) and isinstance(entry.get(key), str):
-            given = as_id(entry.get("id"))
-            if given is not None:
-                found[given] = entry[key]
-    return found
+    try:
+        entries = msgspec.json.decode(raw)
+    except (msgspec.MsgspecError, RecursionError):
+        return {}
+    named = [e for e in entries if isinstance(e, dict) and isinstance(e.get(key), str)]
+    return {given: e[key] for e in named if (given := as_id(e.get("id"))) is not None}
 
 
 def _keyed(document: bytes) -> bytes | None:
     """Give the entries of lists by image their image, where they lack it; ``None`` where there are none."""
     try:
         lists = msgspec.json.decode(document, type=dict[str, list[dict[str, Any]]])
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         return None
     entries = [{"image_id": key} | entry for key, found in lists.items() for entry in found]
     return msgspec.json.encode(entries) if entries else None

@@ -68,16 +68,17 @@ class Images:
     def match(self, column: Column) -> Owners:
         """Match the images of detections; those that fit none are of images elsewhere."""
         fits = [(self._by_id(w), self._by_name(w)) for w in column.written]
-        whole = [pair for w, pair in zip(column.written, fits, strict=True) if type(w) is int]
-        only = _explains(whole)
+        only = _explains([pair for w, pair in zip(column.written, fits, strict=True) if type(w) is int])
         rows, wrong = [], []
         for place, (written, (own, named)) in enumerate(zip(column.written, fits, strict=True)):
             taken = own | named
             if type(written) is int:
                 taken = {"id": own, "name": named}.get(only, taken)
-                if only == "mixed" and own != named:
-                    wrong.append(Wrong(column.entry_of(place), "two_images", self._mixed(written, own)))
-            if len(taken) > 1:
+            if only == "mixed" and type(written) is int and own != named:
+                kind = "an image's id" if own else "the name of an image's file"
+                what = f"image_id is {written}, {kind}, while other numbers are only the other"
+                wrong.append(Wrong(column.entry_of(place), "two_images", what))
+            elif len(taken) > 1:
                 wrong.append(Wrong(column.entry_of(place), "two_images", self._two(written, own, named)))
             number = min(own & taken or taken, default=0)
             rows.append((number, bool(taken), bool(taken) and number not in own))
@@ -98,16 +99,13 @@ class Images:
         return _None
 
     def _two(self, written: Written, own: frozenset[int], named: frozenset[int]) -> str:
-        first, *others = sorted(own) or sorted(named)[:1]
-        other = min((named - own) - {first}, default=min(others, default=first))
-        is_id = "the id of an image" if own else f"the file name of {self._image(first)}"
-        if own:
-            is_id += f", whose file is {self._stem(first)}"
-        return f"image_id is {quote(written)}, {is_id}, and the file name of {self._image(other)}"
-
-    def _mixed(self, written: Written, own: frozenset[int]) -> str:
-        kind = "an image's id alone" if own else "an image's file name alone"
-        return f"image_id is {quote(written)}, {kind}, while others are the other alone"
+        first = min(own or named)
+        fits = f"the id of an image, whose file is {self._stem(first)}"
+        if not own:
+            fits = f"the file name of {self._image(first)}"
+        return (
+            f"image_id is {quote(written)}, {fits}, and the file name of {self._image(min(named - {first}))}"
+        )
 
     def _image(self, number: int) -> str:
         return f"image {quote(_given(self._known.images, number))}"
@@ -123,24 +121,31 @@ class Categories:
         self._known = known
 
     def match(self, column: Column) -> Owners:
-        """Match the categories of detections; one that is not listed is wrong, where the list is known."""
+        """Match the categories of detections.
+
+        A whole number that is not listed stands for itself, as far as it can: what numbering it may be of is
+        seen from all of them (see `scoring.detector`).
+        """
         rows, wrong = [], []
         for place, written in enumerate(column.written):
-            own, named = self._by_id(written), self._by_name(written)
-            taken = own | named
+            number, named = self._number(written), self._by_name(written)
+            own = number if self._is_listed(number) else _None
+            taken = own | named or number
             if len(taken) != 1:
                 kind = "two_categories" if taken else "no_category"
                 what = f"category_id is {quote(written)}, which {FAULTS[kind].what}"
                 wrong.append(Wrong(column.entry_of(place), kind, what))
-            rows.append((min(taken, default=0), True, not own))
+            rows.append((min(taken, default=0), True, bool(named - own)))
         return Owners.of(rows, wrong)
 
-    def _by_id(self, written: Written) -> frozenset[int]:
-        given, listed = as_id(written), self._known.listed_categories
+    def _number(self, written: Written) -> frozenset[int]:
+        given = as_id(written)
         number = None if given is None else self._known.categories.number(given)
-        if number is None or not LEAST <= number <= MOST:
-            return _None
-        return frozenset([number]) if listed is None or number in listed else _None
+        return _None if number is None or not LEAST <= number <= MOST else frozenset([number])
+
+    def _is_listed(self, number: frozenset[int]) -> bool:
+        listed = self._known.listed_categories
+        return listed is None or number <= listed
 
     def _by_name(self, written: Written) -> frozenset[int]:
         number = self._known.names.get(nfc(written.strip())) if isinstance(written, str) else None

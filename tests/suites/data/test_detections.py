@@ -101,6 +101,14 @@ def test_boxes_without_area_and_beyond_the_image_are_kept(write):
     assert sorted(Detections(write([GOOD | {"bbox": b} for b in odd])).of(7).xywh.tolist()) == sorted(odd)
 
 
+def test_ids_as_text_and_with_a_fraction_are_the_whole_numbers_that_they_say(write):
+    found = Detections(
+        write([GOOD | {"image_id": "000000000139", "category_id": 4.0}, GOOD | {"image_id": 9.0}])
+    )
+    assert (found.image_ids.tolist(), found.category_ids) == ([9, 139], {3, 4})
+    assert found.findings == {"ids_as_text": 3}
+
+
 def test_the_hash_is_of_the_file(write):
     file = write([GOOD])
     assert Detections(file).sha256 == hashlib.sha256(file.read_bytes()).hexdigest()

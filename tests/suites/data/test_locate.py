@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
-from sambench.suites.data.locate import ImageFolder, stem_of
+from sambench.suites.data.locate import ImageFolder
 
 ACCENTED = "Übergröße é.jpg"
 
@@ -105,10 +105,3 @@ def test_lvis_names_its_files_by_address(tmp_path):
     assert ImageFolder(tmp_path).find(None, address).file == tmp_path / "val2017" / "7.jpg"
     assert ImageFolder(tmp_path / "val2017").find(None, address).file == tmp_path / "val2017" / "7.jpg"
     assert ImageFolder(tmp_path).find(None, address.replace("7.", "8.")).kind == "missing_image"
-
-
-@pytest.mark.parametrize(
-    ("name", "stem"), [("a/b\\c.d.jpg", "c.d"), ("c", "c"), (".hidden", ".hidden"), ("é.png", "é")]
-)
-def test_the_stem_of_a_name(name, stem):
-    assert stem_of(name) == unicodedata.normalize("NFC", stem)

@@ -340,7 +340,8 @@ def broken(**changes):
         (broken(images=lambda v: [{"id": 1}]), {}, "image 1 lacks its height or width"),
         (broken(images=lambda v: [{"id": 1, "height": 9, "width": 9}]), {"style": "lvis"}, "not LVIS annot"),
         (broken(categories=lambda v: [{"id": 1, "name": "x"}]), {"style": "lvis"}, "or a category its freq"),
-        (broken(images=lambda v: [v[0] | {"neg_category_ids": [1, "2"]}]), {}, "neg_category_ids is no list"),
+        (broken(images=lambda v: [v[0] | {"neg_category_ids": [1, "x"]}]), {}, "neg_category_ids is no list"),
+        (broken(images=lambda v: [v[0] | {"neg_category_ids": {"1": 2}}]), {}, "neg_category_ids is no list"),
         (broken(categories=lambda v: [v[0] | {"frequency": "x"}]), {}, "frequency of category 1 is 'x'"),
         (broken(categories=lambda v: None), {}, "has no categories, over which"),
         (broken(annotations=lambda v: [{"id": 1}]), {}, "not in COCO's format"),
@@ -357,9 +358,8 @@ def test_annotations_that_would_be_counted_wrong_are_refused(toy, content, choic
 
 @pytest.mark.parametrize("segmentation", [[[0, 0, 1e12, 0, 1e12, 1e12]], [["1"] * 6]], ids=str)
 def test_a_mask_without_end_is_refused_and_its_annotation_named(toy, segmentation):
-    """Others are looked at before a run, as far as its images have them."""
     made = annotation(77, (0, 0, 40, 40)) | {"segmentation": segmentation}
-    with pytest.raises(SambenchError, match=r"toy\.json: annotation 77: its segmentation "):
+    with pytest.raises(SambenchError, match=r"(?s)toy\.json: 1 fault.*annotation 77 of image 1: "):
         toy(annotations([made]))
 
 
@@ -378,16 +378,10 @@ def test_all_three_encodings_of_a_mask_are_the_same_object(toy, kind, evaluator)
     assert metrics["ap"] == pytest.approx(100)
 
 
-def test_annotations_with_an_id_twice_can_be_numbered_anew(toy):
-    content = broken(annotations=lambda v: [*v, v[0] | {"bbox": [60, 60, 40, 40]}])
-    found = results([(1, 1, 0.9, (0, 0, 40, 40)), (1, 1, 0.8, (60, 60, 40, 40))])
-    assert evaluate(toy(content, ids="from_one"), found, iou_type="bbox")["ap"] == pytest.approx(100)
-
-
 @pytest.mark.parametrize("content", [b"", b"{", b'{"images": [', b"\xff\xfe"])
 def test_a_damaged_annotation_file_is_refused(tmp_path, content):
     (tmp_path / "a.json").write_bytes(content)
-    with pytest.raises(SambenchError, match="not valid JSON"):
+    with pytest.raises(SambenchError, match="JSON|is empty"):
         GroundTruth.open(tmp_path / "a.json")
     with pytest.raises(SambenchError, match="no such annotation file"):
         GroundTruth.open(tmp_path / "b.json")

@@ -108,6 +108,21 @@ def test_boxes_elsewhere_are_counted_and_some_of_other_images_alone_are_refused(
         suite_on(odd / "ann.json", tmp_path / "others.json", known=known).check()
 
 
+@pytest.mark.parametrize(
+    ("step", "says"), [(-1, "from 0: with 1 added to each"), (1, "from 1: with 1 less, all")]
+)
+def test_categories_that_would_be_listed_one_on_are_said_to_be(odd, tmp_path, step, says):
+    whole = json.loads((odd / "ann.json").read_text())
+    whole["categories"] = [{"id": c, "name": str(c)} for c in (3, 8, 13, 88)]
+    whole["annotations"] = [a for a in whole["annotations"] if a["category_id"] in (3, 8, 13, 88)]
+    (tmp_path / "ann.json").write_text(json.dumps(whole))
+    made = [{k: a[k] for k in ("image_id", "bbox", "category_id")} for a in whole["annotations"]]
+    moved = [d | {"category_id": d["category_id"] + step, "score": 0.5} for d in made]
+    (tmp_path / "moved.json").write_text(json.dumps(moved))
+    with pytest.raises(SambenchError, match=f"numbered otherwise, {says}"):
+        suite_on(tmp_path / "ann.json", tmp_path / "moved.json").check()
+
+
 def test_a_category_that_is_not_listed_is_refused_with_the_first_of_them(odd, tmp_path):
     made = json.loads((odd / "dets.json").read_text())
     (tmp_path / "strange.json").write_text(

@@ -201,6 +201,38 @@ def test_what_is_not_there_is_named(data, tmp_path):
         SginwData(tmp_path)
 
 
+def test_images_under_ids_that_would_be_taken_for_others_are_refused(root, tmp_path):
+    folder = tmp_path / "Elephants" / SPLIT
+    folder.mkdir(parents=True)
+    content = json.loads((root / "Elephants" / SPLIT / ANNOTATIONS).read_text())
+    for odd in (-1, 10_000_000):
+        content["images"][0]["id"], content["annotations"] = odd, []
+        (folder / ANNOTATIONS).write_text(json.dumps(content))
+        with pytest.raises(SambenchError, match=rf"image id {odd} \(1 such\) is not from 0 to 9999999"):
+            SginwData(tmp_path)
+
+
+def test_boxes_of_another_kind_are_said_with_their_file(copied):
+    """Written as corners; those of the other data sets are right."""
+    root, boxes = copied
+    file = boxes / "seginw-Cows_val.json"
+    made = json.loads(file.read_text())
+    corners = [(x, y, x + w, y + h) for x, y, w, h in (d["bbox"] for d in made)]
+    changed = [
+        d | {"bbox": box, "image_id": str(d["image_id"])} for d, box in zip(made, corners, strict=True)
+    ]
+    file.write_text(json.dumps({"annotations": changed}))
+    data = SginwData(root)
+    suite = Sginw.on(Setting(root, tuple(e.record.id for e in data.entries), boxes))
+    (said,) = suite.check()
+    assert said.startswith(f"{file}: ")
+    assert "fit as corners x0, y0, x1, y1" in said
+    scores = suite.score(pa.Table.from_pylist([], schema=suite.schema), PRESETS["strict"])
+    assert scores.note == said
+    assert scores.counts["detections_wrapped"] == 1
+    assert scores.counts["detections_ids_as_text"] == len(made)
+
+
 def test_other_categories_than_the_registrys_are_refused(root, tmp_path):
     folder = tmp_path / "Elephants" / SPLIT
     folder.mkdir(parents=True)

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sambench.evsam.errors import SambenchError
+from sambench.suites.data.detected.kinds import CHANGES, FAULTS
 from sambench.suites.data.detections import Detections
 
 GOOD = {"image_id": 7, "category_id": 3, "bbox": [10.5, 20.0, 30.25, 40.0], "score": 0.5}
@@ -42,6 +43,29 @@ def test_all_that_is_wrong_with_an_entry_is_said(tmp_path):
     ):
         assert what in text
     assert ": 4 faults." in text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[{"image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4], "score": "x", "more": %s}]',
+        '[{"image_id": 1, "category_id": 1, "bbox": %s, "score": 1}]',
+        '{"images": %s, "annotations": [{"image_id": 1, "category_id": 1, "bbox": "x", "score": 1}]}',
+        '{"a": %s, "b": [{"image_id": 1}]}',
+    ],
+)
+def test_lists_within_lists_however_deep_are_refused_in_our_words(tmp_path, text):
+    file = tmp_path / "boxes.json"
+    for depth in (5, 400, *range(900, 1001, 4), 100_000):
+        file.write_text(text % ("[" * depth + "]" * depth))
+        with pytest.raises(SambenchError, match=r"boxes\.json: "):
+            Detections(file)
+
+
+def test_what_can_be_changed_or_wrong_is_described():
+    for kind in (*CHANGES.values(), *FAULTS.values()):
+        assert kind.what
+        assert kind.remedy.endswith((".", "?"))
 
 
 def test_twenty_are_named_and_the_others_counted(tmp_path):

@@ -6,6 +6,7 @@ import json
 import pytest
 
 from sambench.evsam.errors import SambenchError
+from sambench.suites.data.detected.kinds import CHANGES
 from sambench.suites.data.detections import Detections
 from sambench.suites.data.ids import Known
 
@@ -58,6 +59,7 @@ def test_each_form_has_the_same_detections(tmp_path, content, changed):
     found = Detections(file)
     assert rows(found) == MADE
     assert found.findings == changed
+    assert changed.keys() <= CHANGES.keys()
 
 
 def test_an_object_of_images_gives_its_lists_their_image(tmp_path):

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sambench.evsam.errors import SambenchError
+from sambench.suites.data.detected.kinds import CHANGES
 from sambench.suites.data.detections import Detections
 from sambench.suites.data.ids import Ids, Known
 
@@ -59,6 +60,7 @@ def test_an_image_is_matched_by_id_else_by_its_file(read, files, written, want, 
     found = read(written, Known.of(files))
     assert owners(found) == want
     assert found.findings == findings
+    assert findings.keys() <= CHANGES.keys()
     assert found.unmatched == want.count(0)
     assert found.for_images(files).elsewhere == want.count(0)
 
@@ -79,7 +81,11 @@ def test_an_image_is_matched_by_id_else_by_its_file(read, files, written, want, 
         ),
         (TWO_FOLDERS, ["7"], 'image_id is "7", the file name of image 1, and the file name of image 2'),
         (TWO_FOLDERS, [8, 7], "image_id is 7, the file name of image 1, and the file name of image 2"),
-        ({1: "7.jpg", 2: "8.jpg"}, [1, 8], "image_id is 1, an image's id alone, while others are the other"),
+        (
+            {1: "7.jpg", 2: "8.jpg"},
+            [1, 8],
+            "image_id is 1, an image's id, while other numbers are only the other",
+        ),
     ],
 )
 def test_what_fits_two_images_is_refused_with_both(read, files, written, says):
@@ -114,8 +120,12 @@ def test_a_category_is_matched_by_id_else_by_name(read, written, want, findings)
     assert found.findings == findings
     with pytest.raises(SambenchError, match='category_id is "x", which is not a category'):
         read([1], known, ["x"])
-    with pytest.raises(SambenchError, match="category_id is 5, which is not a category"):
-        read([1], known, [5])
+    for number in (5, "5", 5.0):  # `check_detections` sees from all what they may be
+        assert read([1], known, [number]).category_ids == {5}
+    anew = Known.of({1: "a.jpg"}, categories=Ids.of(["c7", "c9"]), names=[(1, "cat"), (2, "dog")])
+    assert read([1, 1], anew, ["c9", "cat"]).category_ids == {1, 2}
+    with pytest.raises(SambenchError, match="category_id is 1, which is not a category"):
+        read([1], anew, [1])
 
 
 def test_a_category_by_the_number_of_one_and_the_name_of_another_is_refused(read):
