@@ -16,13 +16,13 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from sambench.evsam.errors import SambenchError
+from sambench.suites import det_box
 from sambench.suites.base import Setting, Stopwatch
 from sambench.suites.data import detections
 from sambench.suites.data.coco import CocoDataset
 from sambench.suites.data.sample import load_sample
 from sambench.suites.det_box import SCHEMA, DetBox
 from sambench.suites.protocol import PRESETS
-from sambench.suites.scoring import ground_truth
 
 STRICT = PRESETS["strict"]
 
@@ -104,9 +104,9 @@ def test_scores_say_which_library_computed_them(elephants, preset, evaluator, tm
 def test_annotations_and_boxes_are_read_once_for_the_check_and_all_scores(elephants, tmp_path, monkeypatch):
     content = json.loads(elephants.annotations.read_text())
     read = []
-    for module, name in ((ground_truth, "read_annotations"), (detections, "_read")):
+    for module, name in ((det_box, "read_whole"), (detections, "_read")):
         given = getattr(module, name)
-        note = lambda path, given=given, **more: read.append(path) or given(path, **more)  # noqa: E731
+        note = lambda path, *more, given=given: read.append(path) or given(path, *more)  # noqa: E731
         monkeypatch.setattr(module, name, note)
     suite = suite_on(elephants, boxes_of(content["annotations"], tmp_path / "d.json"))
     suite.check()

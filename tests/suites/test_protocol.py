@@ -34,11 +34,14 @@ def test_the_preset_of_the_paper_does_what_the_authors_script_does():
         "threshold": "upsample_first",
         "average": "instances",
         "score": "det",
+        "orientation": "stored",
+        "box_source": "as_given",
+        "void": "ignore",
         "gt_ids": "as_given",
     }
 
 
-def test_the_strict_preset_differs_from_it_in_the_five_marked_choices_alone():
+def test_the_strict_preset_differs_from_it_in_the_seven_marked_choices_alone():
     paper, strict = make_protocol("paper").to_json(), make_protocol("strict").to_json()
     assert {k: strict[k] for k in strict if strict[k] != paper[k]} == {
         "preset": "strict",
@@ -46,6 +49,8 @@ def test_the_strict_preset_differs_from_it_in_the_five_marked_choices_alone():
         "leave_out": "empty_raster",
         "bins": "half_open",
         "perfect": "stop",
+        "orientation": "stated_size",
+        "box_source": "ann",
         "gt_ids": "from_one",
     }
 

@@ -77,7 +77,8 @@ def test_the_data_sets_that_are_there_are_one_and_the_others_are_named(data):
     assert len(data.missing) == 21
     ids = [entry.record.id for entry in data.entries]
     assert len(set(ids)) == len(ids) == sum(len(part) for part in data.parts.values())
-    data.check_files(data.entries)
+    data.checked(data.entries)
+    data.refuse()
 
 
 @pytest.mark.parametrize("preset", ["strict", "paper"])
