@@ -48,14 +48,14 @@ class Protocol:
     score: Literal["det", "pred_iou", "product"] = "det"
     """What ranks masks for AP: the detector's score, the mask's predicted IoU, or the two multiplied."""
     orientation: Literal["stated_size", "exif", "stored"] = "stated_size"
-    """(*) Which way up an image with an EXIF orientation is: as the annotations' size says, or as the tag where
-    both fit; by the tag, as viewers and annotation tools show it; or as stored. The authors' script takes images
-    as stored."""
+    """(*) Which way up an image with an EXIF orientation is: as the annotations' size says, or as the tag
+    where both fit; by the tag, as viewers and annotation tools show it; or as stored. The authors' script
+    takes images as stored."""
     box_source: Literal["ann", "as_given", "mask"] = "ann"
     """(*) Where an object's box is from: the annotation, which is refused where it cannot be the mask's; the
     annotation, whatever it says, as the authors' script takes it; or around its mask."""
     void: Literal["ignore", "background"] = "ignore"
-    """Pixels that mask pictures call void: no prompt, no error and no part of a union, or plain background."""
+    """Pixels that mask pictures call void: no prompt, no error, no part of a union; or plain background."""
     gt_ids: Literal["as_given", "from_one"] = "from_one"
     """(*) pycocotools never matches an object of id 0: ``as_given`` leaves it so, ``from_one`` renumbers."""
 

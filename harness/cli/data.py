@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -121,38 +120,49 @@ def verify(
 ) -> None:
     """Find everything that is wrong with a data set, in one pass.
 
-    An **error** would make a run fail or some of its numbers false, a **warning** is worth knowing, and what is
-    **mended** is read as it was meant; docs/data.md explains each. A run asks the same. The exit code is 2
-    where there are errors.
+    An **error** would make a run fail or some of its numbers false, a **warning** is worth knowing, and what
+    is **mended** is read as it was meant; docs/data.md explains each. A run asks the same. The exit code is
+    2 where there are errors.
 
     **Example**: sambench data verify annotations/instances_val2017.json --images val2017
     """
     from sambench.suites.data.checks.verify import verify as check
     from sambench.suites.data.named import read_match
+    from sambench.suites.data.pictures.listing import verify_pictures
 
     if fix is not None and limit is not None:
         raise SambenchError("--fix writes all images; leave out --limit.")
+    if fix is not None and fix.exists():
+        raise SambenchError(f"--fix {fix}: is there already. Give a new name.")
     if masks := _pictures(what):
-        _verify_pictures(*masks, limit, seed, fast, fix, as_json)
-        return
-    annotations, folder, lvis, named_match = _named(what)
-    with bar("Checking") as advance:
-        report = check(
-            annotations,
-            images or folder,
-            match=read_match(match or named_match, "command line"),
-            lvis=lvis,
-            limit=limit,
-            seed=seed,
-            thorough=not fast,
-            on_image=advance,
-        )
-    if as_json:
-        console.print_json(_as_json(report, annotations, images or folder))
+        folder, pictures = masks
+        with bar("Checking") as advance:
+            report = verify_pictures(
+                folder, pictures, limit=limit, seed=seed, thorough=not fast, on_image=advance
+            )
+        annotations = pictures.folder
     else:
-        _show(report, annotations, images or folder)
+        annotations, named, lvis, named_match = _named(what)
+        folder = images or named
+        with bar("Checking") as advance:
+            report = check(
+                annotations,
+                folder,
+                match=read_match(match or named_match, "command line"),
+                lvis=lvis,
+                limit=limit,
+                seed=seed,
+                thorough=not fast,
+                on_image=advance,
+            )
+    if as_json:
+        console.print_json(_as_json(report, annotations, folder))
+    else:
+        _show(report, annotations, folder)
     if fix is not None:
         _fix(report, annotations, fix)
+        if masks and masks[1].void:
+            console.warn("void pixels are background in the file: COCO's format has none that count nowhere")
     elif report.errors:
         raise typer.Exit(2)
 
@@ -166,68 +176,28 @@ def _pictures(what: str) -> tuple[Path, Masks] | None:
     return None if file is None or masks is None else (file.paths()[0], masks)
 
 
-def _verify_pictures(
-    images: Path, masks: Masks, limit: int | None, seed: int, fast: bool, fix: Path | None, as_json: bool
-) -> None:
-    """Check masks as pictures, and write the COCO file of them where it is asked for."""
-    from sambench.suites.data.pictures.listing import verify_pictures
-
-    with bar("Checking") as advance:
-        report = verify_pictures(images, masks, limit=limit, seed=seed, thorough=not fast, on_image=advance)
-    if as_json:
-        console.print_json(_as_json(report, masks.folder, images))
-    else:
-        _show(report, masks.folder, images)
-    if fix is not None:
-        _fix_pictures(report, masks.folder, fix)
-    elif report.errors:
-        raise typer.Exit(2)
-
-
-def _fix_pictures(report: Report, masks: Path, out: Path) -> None:
-    """Write the COCO file of masks.
-
-    Raises:
-        SambenchError: something is wrong with them, or the file is there already.
-    """
-    from sambench.adapters.files import write_atomic
-    from sambench.suites.data.pictures.listing import as_coco
-
-    if report.errors:
-        kinds = ", ".join(f"{problem.kind.what} ({problem.count:,})" for problem in report.errors)
-        raise SambenchError(f"{masks}: cannot be mended: {kinds}. Nothing was written.")
-    if out.exists():
-        raise SambenchError(f"--fix {out}: is there already. Give a new name.")
-    content = as_coco(report.entries)
-    write_atomic(out, json.dumps(content).encode())
-    console.out.print(f"{out}: written, {len(content['annotations']):,} annotations", soft_wrap=True)
-
-
 def _fix(report: Report, annotations: Path, out: Path) -> None:
-    """Write the normalised annotations.
+    """Write the normalised annotations, or mask pictures as such.
 
     Raises:
-        SambenchError: something is wrong that only the user can put right, or the file is the very one.
+        SambenchError: something is wrong that only the user can put right.
     """
     from sambench.adapters.files import write_atomic
     from sambench.suites.data.checks.problems import MENDABLE
-    from sambench.suites.data.fix import normalised
 
     left = [problem for problem in report.errors if problem.name not in MENDABLE]
-    if left or report.dataset is None:
+    if left or report.normalised is None:
         kinds = ", ".join(f"{problem.kind.what} ({problem.count:,})" for problem in left)
         raise SambenchError(f"{annotations}: cannot be mended: {kinds}. Nothing was written.")
-    if out.exists():
-        raise SambenchError(f"--fix {out}: is there already. Give a new name.")
-    write_atomic(out, normalised(report.dataset, report.entries))
-    done = [p for p in report.problems if p.severity == "mended" or p.name in MENDABLE]
-    for problem in done:
-        console.say(f"mended: {problem.kind.what} ({problem.count:,})")
-    console.out.print(f"{out}: written, {report.annotations:,} annotations", soft_wrap=True)
+    write_atomic(out, report.normalised())
+    for problem in report.problems:
+        if problem.severity == "mended" or problem.name in MENDABLE:
+            console.say(f"mended: {problem.kind.what} ({problem.count:,})")
+    console.out.print(f"{out}: written", soft_wrap=True)
 
 
 def _named(what: str) -> tuple[Path, Path | None, bool | None, str | None]:
-    """Return annotations, images, whether LVIS's fields are expected (``None``: if the file has some), match."""
+    """Return annotations, images, whether LVIS's fields are expected (``None``: if it has some), match."""
     from sambench.suites.data.named import find, is_known
 
     path = Path(what).expanduser()

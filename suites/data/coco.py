@@ -52,7 +52,7 @@ class Entry:
     picture: MaskPicture | None = None
     """What its annotations are read from when they are asked for, where that is a picture."""
     unscored: tuple[str, ...] = ()
-    """Why further annotations of the file are none of these, a reason each (a key of ``CellResult.counts``)."""
+    """Why further annotations of the file are none of these, a reason each (in ``CellResult.counts``)."""
 
     @property
     def stated(self) -> Size | None:
@@ -80,8 +80,8 @@ class Entry:
 class CocoDataset:
     """Images by rising id, each with its annotations.
 
-    What is wrong is collected: `checked` looks at the files and masks of some images, `refuse` raises what was
-    found until then, all of it at once.
+    What is wrong is collected: `checked` looks at the files and masks of some images, `refuse` raises what
+    was found until then, all of it at once.
 
     Args:
         images: folder of the image files; ``None`` looks at the annotations alone.

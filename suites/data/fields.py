@@ -1,4 +1,4 @@
-"""The fields of an annotation file's entries, as tools write them: what each value is meant as, or why it is none.
+"""The fields of an annotation file's entries, as tools write them, and what each value is meant as.
 
 Each function returns what is meant and notes what was odd; of what cannot be meant it notes the fault.
 """

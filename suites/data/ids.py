@@ -1,8 +1,9 @@
 """Ids as files have them, and the whole numbers that stand for them inside.
 
-Tools write the id 7 as 7, 7.0 or "7"; others take hashes, names, negative numbers. All that is asked of an id is
-that it is the same wherever it is meant. Whole numbers of 64 bits stand for themselves; where a file has another
-kind among its ids, all of that kind are numbered anew, and records give back what the file has.
+Tools write the id 7 as 7, 7.0 or "7"; others take hashes, names, negative numbers. All that is asked of an id
+is that it is the same wherever it is meant. Whole numbers of 64 bits stand for themselves; where a file has
+others among the ids of its images, say, all of these are numbered anew, and records give back what the file
+has.
 """
 
 from __future__ import annotations

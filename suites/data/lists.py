@@ -89,7 +89,7 @@ def _other(document: bytes) -> str:
     start = document.lstrip()[:1]
     if start == b"[":
         return (
-            "a list, such as a detector's results, not annotations in COCO's format. A detector's boxes are given "
-            "with --detections; annotations are a mapping with images, annotations and categories."
+            "a list, such as a detector's results, not annotations in COCO's format. A detector's boxes are "
+            "given with --detections; annotations are a mapping with images, annotations and categories."
         )
     return f"not in COCO's format but {quoted(document)}."

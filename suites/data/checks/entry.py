@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from sambench.suites.data.coco import Entry
 
 MOST_BITS = 16
-"""A channel, beyond which values may be none that can be seen: NaN, negative, or of no known range. Such an image is
-read at once to know."""
+"""A channel, beyond which values may be none that can be seen: NaN, negative, or of no known range. Such an
+image is read at once to know."""
 
 Texts = Mapping[str, Mapping[int, str]]
 """By column of records, what the file has for numbers that stand for its ids."""

@@ -178,8 +178,8 @@ KINDS: dict[str, Kind] = {
     ),
     "no_masks": _error(
         "no annotation has a mask",
-        "There is nothing to compare masks with. Boxes alone are good for 'sambench throughput' (prompts) and "
-        "'sambench detect' (categories); to measure masks, annotate them.",
+        "There is nothing to compare masks with. Boxes alone are good for 'sambench throughput' (prompts) "
+        "and 'sambench detect' (categories); to measure masks, annotate them.",
     ),
     "bad_polygon": _error(
         "a polygon that cannot be drawn",

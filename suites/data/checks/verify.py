@@ -1,13 +1,15 @@
 """Everything that is odd about a data set, found before a run and not during it.
 
-A run asks the same questions of the images that it evaluates (`suites.data.coco`), and refuses what is an error
-here; that files are whole and masks have pixels is seen here alone, for it takes the time of reading all.
+A run asks the same questions of the images that it evaluates (`suites.data.coco`), and refuses what is an
+error here; that files are whole and masks have pixels is seen here alone, for it takes the time of reading
+all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -15,7 +17,8 @@ import msgspec
 from sambench.evsam.errors import SambenchError
 from sambench.suites.data.annotations import Annotations, CategoryRecord, ImageRecord
 from sambench.suites.data.checks.problems import Finding, Problem, Problems
-from sambench.suites.data.coco import CocoDataset, Entry
+from sambench.suites.data.coco import CocoDataset
+from sambench.suites.data.fix import normalised
 from sambench.suites.data.ids import as_id
 from sambench.suites.data.locate import Match
 from sambench.suites.data.sample import draw
@@ -36,9 +39,8 @@ class Report:
     """Images whose masks, and whose file if there is a folder, were checked."""
     problems: tuple[Problem, ...]
     """One a kind, errors first."""
-    dataset: CocoDataset | None = None
-    entries: Sequence[Entry] = ()
-    """The images that were looked at, completed."""
+    normalised: Callable[[], bytes] | None = None
+    """Makes the JSON of `suites.data.fix`, where all images were looked at and only boxes are wrong."""
 
     @property
     def errors(self) -> tuple[Problem, ...]:
@@ -85,7 +87,8 @@ def verify(
     chosen = draw(dataset.entries, limit, seed)
     entries = dataset.checked(chosen, thorough=thorough, on_image=on_image)
     counts = len(content.images), len(content.annotations), len(content.categories or ())
-    return Report(*counts, len(chosen), dataset.problems.listed(), dataset, entries)
+    fixed = partial(normalised, dataset, entries)
+    return Report(*counts, len(chosen), dataset.problems.listed(), fixed)
 
 
 def _looks_like_lvis(content: Annotations) -> bool:
@@ -94,7 +97,7 @@ def _looks_like_lvis(content: Annotations) -> bool:
 
 
 def _lvis_fields(content: Annotations) -> Iterable[Finding]:
-    """Yield what lacks of that which LVIS adds: classes known to be absent or not all annotated, frequencies."""
+    """Yield what lacks of what LVIS adds: classes known to be absent or not all annotated, frequencies."""
     known = {category.id for category in content.categories or ()}
     for image in content.images:
         for key in LVIS_LISTS:

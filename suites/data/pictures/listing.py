@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,11 @@ def verify_pictures(
     chosen = draw(dataset.entries, limit, seed)
     entries = dataset.checked(chosen, thorough=thorough, on_image=on_image)
     counts = len(dataset), len(dataset), len(dataset.categories)
-    return Report(*counts, len(chosen), problems.listed(), entries=entries)
+    return Report(*counts, len(chosen), problems.listed(), partial(_as_json, entries))
+
+
+def _as_json(entries: Sequence[Entry]) -> bytes:
+    return json.dumps(as_coco(entries)).encode()
 
 
 def as_coco(entries: Sequence[Entry]) -> dict[str, Any]:

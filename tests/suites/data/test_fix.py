@@ -12,7 +12,6 @@ from pycocotools.coco import COCO
 from sambench.suites.data.checks.problems import MENDABLE
 from sambench.suites.data.checks.verify import verify
 from sambench.suites.data.coco import CocoDataset
-from sambench.suites.data.fix import normalised
 from sambench.suites.data.sample import load_sample
 
 POLYGON = [5, 10, 25, 10, 25, 22, 5, 22]
@@ -77,7 +76,7 @@ def mended(tmp_path):
     file, content = odd(tmp_path)
     report = verify(file, tmp_path)
     out = tmp_path / "fixed.json"
-    out.write_bytes(normalised(report.dataset, report.entries))
+    out.write_bytes(report.normalised())
     return tmp_path, file, content, out, report
 
 

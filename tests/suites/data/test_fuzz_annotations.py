@@ -17,7 +17,6 @@ from PIL import Image
 from sambench.evsam.errors import SambenchError
 from sambench.suites.data.checks.verify import verify
 from sambench.suites.data.coco import CocoDataset
-from sambench.suites.data.fix import normalised
 from sambench.suites.data.sample import load_sample
 from tests.conftest import fuzz
 
@@ -139,9 +138,9 @@ def test_a_changed_file_is_read_or_refused_in_our_words_and_verify_says_the_same
     if why is not None:
         assert not PYTHON.search(why), why
         return
-    assert report.dataset is not None
+    assert report.normalised is not None
     fixed = folder.parent / "fixed.json"
-    fixed.write_bytes(normalised(report.dataset, report.entries))
+    fixed.write_bytes(report.normalised())
     left = {p.name for p in verify(fixed, folder, thorough=False).problems if p.severity != "warning"}
     assert not left & {"id_form", "size_form", "crowd_form", "box_form", "area_from_mask", "box_from_mask"}
     assert refusal(folder, fixed) is None

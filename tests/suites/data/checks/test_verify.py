@@ -162,6 +162,10 @@ def deep(data):
     data.images[0]["file_name"] = "1.png"
 
 
+def blank(data):
+    Image.new("RGB", (WIDTH, HEIGHT), 90).save(data.folder / "1.jpg")
+
+
 def frames(data):
     noise = np.random.default_rng(0).integers(0, 256, (2, HEIGHT, WIDTH), np.uint8)
     first, second = map(Image.fromarray, noise)
@@ -187,7 +191,7 @@ BROKEN = {
     "image_is_turned": ("turned", turned((HEIGHT, WIDTH), 6)),
     "image_of_16_bits": ("deep_pixels", deep),
     "image_of_two_frames": ("several_frames", frames),
-    "image_is_blank": ("low_contrast", lambda d: Image.new("RGB", (WIDTH, HEIGHT), 90).save(d.folder / "1.jpg")),
+    "image_is_blank": ("low_contrast", blank),
     "annotations_are_none": ("nothing", lambda d: d.annotations.clear()),
     "annotation_is_text": ("malformed", lambda d: d.annotations.append("x")),
     "image_is_null": ("malformed", lambda d: d.images.append(None)),
