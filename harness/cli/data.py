@@ -134,16 +134,17 @@ def verify(
         raise SambenchError("--fix writes all images; leave out --limit.")
     if fix is not None and fix.exists():
         raise SambenchError(f"--fix {fix}: is there already. Give a new name.")
+    folder: Path | None
     if masks := _pictures(what):
         folder, pictures = masks
         with bar("Checking") as advance:
             report = verify_pictures(
-                folder, pictures, limit=limit, seed=seed, thorough=not fast, on_image=advance
+                masks[0], pictures, limit=limit, seed=seed, thorough=not fast, on_image=advance
             )
         annotations = pictures.folder
     else:
-        annotations, named, lvis, named_match = _named(what)
-        folder = images or named
+        annotations, beside, lvis, named_match = _named(what)
+        folder = images or beside
         with bar("Checking") as advance:
             report = check(
                 annotations,

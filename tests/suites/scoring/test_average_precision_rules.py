@@ -391,7 +391,7 @@ def test_all_three_encodings_of_a_mask_are_the_same_object(toy, kind, evaluator)
 @pytest.mark.parametrize("content", [b"", b"{", b'{"images": [', b"\xff\xfe"])
 def test_a_damaged_annotation_file_is_refused(tmp_path, content):
     (tmp_path / "a.json").write_bytes(content)
-    with pytest.raises(SambenchError, match="JSON|is empty"):
+    with pytest.raises(SambenchError, match=r"JSON|is empty"):
         GroundTruth.open(tmp_path / "a.json")
     with pytest.raises(SambenchError, match="no such annotation file"):
         GroundTruth.open(tmp_path / "b.json")

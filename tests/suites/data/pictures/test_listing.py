@@ -51,7 +51,7 @@ def test_what_cannot_be_opened_is_a_finding_too(tmp_path, spoil, kinds):
     spoil(tmp_path)
     found = verify_pictures(tmp_path / "images", Masks(tmp_path / "masks"))
     assert {problem.name for problem in found.errors} == kinds
-    assert found.entries == ()
+    assert found.normalised is None
 
 
 def test_the_coco_file_says_what_the_masks_say(tmp_path):
