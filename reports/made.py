@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
@@ -144,7 +144,8 @@ def _data(entries: Sequence[Entry]) -> Grid:
                 _checksum(annotations.get("sha256")),
                 Text(f"{cell.n_images:,}", number=True),
                 Text(f"{cell.n_instances:,}", number=True),
-                Text(", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in cell.counts.items())),
+                _counted(cell.counts),
+                _counted(annotations.get("read") or {}),
             )
         )
     head = (
@@ -156,8 +157,13 @@ def _data(entries: Sequence[Entry]) -> Grid:
         "Images",
         "Objects",
         "Of these, or left out",
+        "Odd, and read as data verify says",
     )
     return Grid("Data", head, _distinct(rows))
+
+
+def _counted(counts: Mapping[str, int]) -> Text:
+    return Text(", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in counts.items()))
 
 
 def _environment(entries: Sequence[Entry]) -> Grid:

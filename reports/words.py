@@ -99,6 +99,35 @@ AXES = {
             "product": ("score times predicted IoU", "the detector's score times the predicted IoU"),
         },
     ),
+    "orientation": Axis(
+        "Turned images",
+        "Which way up an image is whose EXIF data say that it is stored turned.",
+        {
+            "stated_size": (
+                "turned to the stated size",
+                "as the annotations' size says, else as it is shown",
+            ),
+            "exif": ("turned by EXIF", "as viewers show it, always"),
+            "stored": ("images as stored", "as stored, never turned"),
+        },
+    ),
+    "box_source": Axis(
+        "Boxes of objects",
+        "Where the box of an annotated object is from.",
+        {
+            "ann": ("annotated boxes", "the annotation's, which has to be its mask's"),
+            "as_given": ("boxes as given", "the annotation's, whatever it says"),
+            "mask": ("boxes of masks", "around the mask"),
+        },
+    ),
+    "void": Axis(
+        "Void pixels",
+        "What pixels are that mask pictures call void.",
+        {
+            "ignore": ("void pixels ignored", "no prompt, no error and no part of a union"),
+            "background": ("void as background", "plain background"),
+        },
+    ),
     "gt_ids": Axis(
         "Objects of id 0",
         "The reference scorer of COCO never matches an object whose annotation id is 0.",

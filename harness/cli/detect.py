@@ -20,6 +20,7 @@ from sambench.harness.cli.ending import interruptible
 if TYPE_CHECKING:
     from sambench.adapters.detectors.base import Detector
     from sambench.harness.detect.result import Result
+    from sambench.harness.shards import TextIds
     from sambench.suites.data.coco import Entry
 
 
@@ -44,6 +45,7 @@ def detect(
             metavar="NAME=VALUE", help="Of the detector; repeatable. 'sambench detectors' has them."
         ),
     ] = None,
+    match: options.Match = None,
     device: options.OneDevice = "cpu",
     limit: Annotated[int | None, typer.Option(min=1, help="Take a seeded sample of so many images.")] = None,
     seed: Annotated[int, typer.Option(help="Of that sample.")] = 0,
@@ -62,11 +64,14 @@ def detect(
     from sambench.harness.detect.result import Result, describe, provenance_file
     from sambench.suites.data.coco import CocoDataset
     from sambench.suites.data.fingerprints import with_digests
+    from sambench.suites.data.named import read_match
     from sambench.suites.data.sample import draw
 
     provenance_file(out)  # refused before anything is read
     options = parse_options(detector, option or [])
-    dataset = CocoDataset(images, annotations, masks=False, lenient=True)
+    dataset = CocoDataset(
+        images, annotations, match=read_match(match, "command line"), masks=False, lenient=True
+    )
     entries = draw(dataset.entries, limit, seed)
     if not entries:
         raise SambenchError(f"{annotations}: lists no image.")
@@ -83,13 +88,13 @@ def detect(
         with interruptible(), locked(out):
             boxes = result.boxes()  # which another command has made while this one waited
             if boxes is None:
-                made = _make(its, entries, result)
+                made = _make(its, entries, result, dataset.texts())
                 console.out.print(f"{out}: {made} boxes in {len(entries)} images", soft_wrap=True)
                 return
     console.out.print(f"{out}: is there already, {boxes} boxes", soft_wrap=True)
 
 
-def _make(detector: Detector, entries: Sequence[Entry], result: Result) -> int:
+def _make(detector: Detector, entries: Sequence[Entry], result: Result, texts: TextIds) -> int:
     """Detect what no earlier command has, and put the result together; return its number of boxes."""
     from sambench.adapters.files import remove_leftovers
     from sambench.harness.cli.progress import RunProgress
@@ -99,5 +104,5 @@ def _make(detector: Detector, entries: Sequence[Entry], result: Result) -> int:
     shards = result.shards()
     with RunProgress(console.err) as progress:
         progress.group_started(detector.name, len(entries), shards.images())
-        detect_missing(detector, entries, shards, progress.images_done)
+        detect_missing(detector, entries, shards, progress.images_done, texts)
     return result.assemble(shards)

@@ -16,6 +16,7 @@ from sambench.adapters.detectors.base import Detector, ImageBoxes
 from sambench.adapters.files import write_atomic
 from sambench.adapters.images import read_image
 from sambench.evsam.errors import SambenchError
+from sambench.harness.shards import TextIds
 from sambench.suites.data.coco import Entry
 from sambench.suites.data.prefetch import prefetch
 
@@ -83,7 +84,11 @@ def _read_rows(file: Path) -> tuple[bytes, int]:
 
 
 def detect_missing(
-    detector: Detector, entries: Sequence[Entry], shards: Shards, on_image: Callable[[int], object]
+    detector: Detector,
+    entries: Sequence[Entry],
+    shards: Shards,
+    on_image: Callable[[int], object],
+    texts: TextIds | None = None,
 ) -> None:
     """Detect in the images that no shard has, and write one after the other.
 
@@ -92,6 +97,7 @@ def detect_missing(
         entries: all images of the result, by rising id.
         shards: what is there, and grows.
         on_image: called with 1 after each image.
+        texts: what the annotation file has for numbers that stand for its ids, by key of a row.
 
     Raises:
         SambenchError: an image is damaged, or a shard cannot be written; those before are kept.
@@ -101,7 +107,7 @@ def detect_missing(
     began = time.monotonic()
     for end, (image_id, image) in enumerate(prefetch(_read, entries[first:]), start=first + 1):
         (found,) = detector.detect([image])
-        rows += rows_of(image_id, found)
+        rows += [_as_given(row, texts or {}) for row in rows_of(image_id, found)]
         late = time.monotonic() - began >= SHARD_SECONDS
         if late or end == first + SHARD_IMAGES or end == len(entries):
             shards.write(first, end, rows)
@@ -112,6 +118,10 @@ def detect_missing(
 def _read(entry: Entry) -> tuple[int, np.ndarray]:
     image = read_image(entry.file, entry.stated, sha256=entry.sha256, orientation=entry.orientation)
     return entry.record.id, image
+
+
+def _as_given(row: Row, texts: TextIds) -> Row:
+    return row | {key: names[row[key]] for key, names in texts.items() if key in row}
 
 
 def rows_of(image_id: int, found: ImageBoxes) -> list[Row]:

@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 from sambench.evsam.errors import SambenchError, did_you_mean
 from sambench.evsam.train.recipe import Distill, Finetune, Optimiser
+from sambench.suites.data.locate import Match
 from sambench.suites.data.pictures.settings import Ids
 from sambench.suites.files import expanded, read_mapping
 
@@ -31,6 +32,8 @@ class Data:
     """coco, masks: the folder of the images."""
     annotations: Path | None = None
     """coco: the JSON file."""
+    match: Match = "name"
+    """coco: how image files are found, as in a data set's file."""
     masks: Path | None = None
     """masks: the folder of the masks, as in a data set's file (docs/data.md); the next three likewise."""
     mask_ids: Ids | None = None

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from command import call
 from PIL import Image
+
 from tests.docs.pages import ROOT
 
 

@@ -15,6 +15,7 @@ from sambench.harness.train.config import Data
 from sambench.harness.train.sources.base import Annotated, Source
 from sambench.suites.data.annotations import AnnotationRecord
 from sambench.suites.data.coco import CocoDataset, Entry
+from sambench.suites.data.reading import Reading
 
 LOOKED_FOR = 100
 """Images of which at least one must be there when the data set is opened. What else is missing is skipped."""
@@ -45,7 +46,8 @@ class Coco(Source):
     """
 
     def __init__(self, data: Data) -> None:
-        dataset = CocoDataset(*_paths(data), lenient=True)
+        tolerated = (*Reading().tolerated(box_prompts=False), "unknown_category")
+        dataset = CocoDataset(*_paths(data), match=data.match, tolerated=tolerated, lenient=True)
         entries = dataset.checked(dataset.entries[: data.limit], files=False)
         head = entries[:LOOKED_FOR]
         if not any(entry.file.is_file() for entry in head):
