@@ -96,7 +96,7 @@ def test_bf16_masks_are_those_of_fp32(created, features):
 
 @pytest.mark.slow
 def test_another_networks_encoder_and_decoder(monkeypatch, tmp_path):
-    """EfficientSAM has a plain ViT, here of two blocks, with position embeddings; its decoder fills six slots."""
+    """EfficientSAM has a plain ViT (here two blocks) with position embeddings, and six slots for points."""
     monkeypatch.setattr(efficient_sam, "DEPTH", 2)
     monkeypatch.setenv("SAMBENCH_CACHE", str(tmp_path))
     plain, engine = (
