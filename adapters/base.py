@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -167,6 +167,11 @@ class Weights:
         """Which parameters they are: ``file`` and its checksum wherever it lies, ``random`` and the seed."""
         parts = (self.source, self.sha256, self.seed)
         return " ".join(str(part) for part in parts if part is not None)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return them as results have them; `taken` where there is something to say."""
+        facts = asdict(self)
+        return {key: value for key, value in facts.items() if key != "taken" or value is not None}
 
 
 def described(pixels: Tensor) -> str:

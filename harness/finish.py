@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from sambench.adapters.version import version
@@ -143,7 +143,7 @@ def _provenance(state: CellState, group: Group, plan: Plan, command: str) -> dic
     cell, data, model = state.cell, group.data, group.model
     weights = group.variant.weights
     found = {
-        "weights": asdict(weights) if weights else {},
+        "weights": weights.to_json() if weights else {},
         "annotations": {
             "path": data.config.annotations.as_posix(),
             "sha256": data.annotations_sha256,

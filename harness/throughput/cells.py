@@ -89,7 +89,7 @@ def _blank(plan: Plan, variant: Variant, scope: Scope, mode: str, batch: int, ba
         "annotations": {"path": str(config.annotations)},
         "images": {"path": str(config.images), "sha256": plan.inputs_sha256},
     }
-    weights = {"weights": asdict(variant.weights)} if variant.weights else {}
+    weights = {"weights": variant.weights.to_json()} if variant.weights else {}
     weights["loaded"] = variant.loaded.key()
     adapter = model_spec(variant, config).adapter
     own = {"adapter": adapter.to_json()} if adapter else {}

@@ -169,7 +169,7 @@ def _batch_refusals(segmenter: Segmenter, job: Job) -> Iterator[tuple[str, str]]
 
 
 def _weights(segmenter: Segmenter) -> dict[str, Any]:
-    return dataclasses.asdict(plain(segmenter.weights))
+    return plain(segmenter.weights).to_json()
 
 
 def _measure(job: Job, device: torch.device, tables: _Tables) -> Result:

@@ -44,9 +44,7 @@ def other(state: State) -> State:
 FORMS = {
     "module._orig_mod.": lambda s: before("module._orig_mod.", s),
     "state_dict": lambda s: {"state_dict": before("model.", s), "epoch": 3, "hyper_parameters": {"lr": 0.1}},
-    "model": lambda s: {"model": s, "optimizer": {"state": {0: {"step": 1}}, "param_groups": [{"lr": 0.1}]}},
     "ema": lambda s: {"model": other(s), "ema": before("module.", s), "epoch": 3},
-    "model_state_dict": lambda s: {"model_state_dict": s, "loss": 0.5},
 }
 
 

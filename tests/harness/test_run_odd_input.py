@@ -114,6 +114,7 @@ def test_a_checkpoint_loads_from_either_form_and_is_named_by_its_checksum(
             "path": str(file),
             "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
             "seed": None,
+            **({"taken": "'state_dict'"} if file.suffix == ".pt" else {}),
         }
         assert cell["partial"] == {"limit": 1, "of": 4, "seed": 0}
         rows.append(rows_of(out, cell))

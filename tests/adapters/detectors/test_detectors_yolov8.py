@@ -51,10 +51,14 @@ def detector(onnx_file, dataset):
     return registry.create("yolov8n", categories=categories, weights=str(onnx_file))
 
 
+LOOKED_AT = 60
+"""Images that are detected on again."""
+
+
 @pytest.fixture(scope="module")
 def found(detector, dataset):
     rows = []
-    for entry in dataset.entries:
+    for entry in dataset.entries[:LOOKED_AT]:
         (one,) = detector.detect([read_image(entry.file)])
         rows.append(rows_of(entry.record.id, one))
     return np.concatenate(rows)
@@ -73,9 +77,9 @@ def recorded(data_root):
 def test_the_recorded_boxes_of_real_weights_are_found_again(found, recorded, dataset):
     """To the record's last digit, but for images that the resize had to round: there the record undid the
     letterbox by one scale for both axes, which is up to half a pixel off at the far edge."""
-    assert len(found) == len(recorded) == 24_069
+    assert len(recorded) == 24_069
     exact = strangers = 0
-    for entry in dataset.entries:
+    for entry in dataset.entries[:LOOKED_AT]:
         height, width = entry.record.height, entry.record.width
         ours, theirs = (rows[rows[:, 0] == entry.record.id] for rows in (found, recorded))
         assert len(ours) == len(theirs)
@@ -85,25 +89,32 @@ def test_the_recorded_boxes_of_real_weights_are_found_again(found, recorded, dat
         limit = np.array([0, 1e-6, *[0.001 if unrounded else 0.45] * 4])
         for row in theirs:
             strangers += not (np.abs(ours[:, 1:] - row[1:]) <= limit).all(axis=1).any()
-    assert exact > 20_000
+    assert exact > 0.8 * len(found) > 5_000
     assert strangers <= 5  # an overlap of 0.7 within rounding
 
 
 @pytest.mark.slow
-def test_box_ap_of_real_weights_is_the_recorded_one(found, coco_mini):
+def test_box_ap_of_real_weights_is_the_recorded_one(found, recorded, coco_mini):
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
     truth = COCO(str(coco_mini.annotations))
-    result = [
-        {"image_id": int(r[0]), "category_id": int(r[1]), "score": r[2], "bbox": list(r[3:])} for r in found
-    ]
-    evaluation = COCOeval(truth, truth.loadRes(result), "bbox")
-    evaluation.evaluate()
-    evaluation.accumulate()
-    evaluation.summarize()
-    assert evaluation.stats[0] == pytest.approx(0.400, abs=0.002)
-    assert evaluation.stats[1] == pytest.approx(0.567, abs=0.002)
+
+    def stats(rows, image_ids):
+        result = [
+            {"image_id": int(r[0]), "category_id": int(r[1]), "score": r[2], "bbox": list(r[3:])}
+            for r in rows
+        ]
+        evaluation = COCOeval(truth, truth.loadRes(result), "bbox")
+        evaluation.params.imgIds = sorted(map(int, image_ids))
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+        return evaluation.stats[:2]
+
+    assert stats(recorded, truth.getImgIds()) == pytest.approx([0.400, 0.567], abs=0.002)
+    again = set(found[:, 0])
+    assert stats(found, again) == pytest.approx(stats(recorded, again), abs=0.002)
 
 
 def test_scores_are_not_rounded_and_categories_are_the_data_sets(detector, dataset):

@@ -12,7 +12,10 @@ import torch
 from sambench.adapters import registry
 from sambench.adapters.families.sam import SamSegmenter
 
-SMALL = "efficientvit_sam_l0"
+SMALL = "efficientvit_sam_nano"
+"""Its decoder has SAM's layers, in a quarter of the channels."""
+DIM, SIDE = 64, 256
+"""Channels of its embeddings, and the side of its input."""
 
 
 @pytest.fixture(scope="module")
@@ -39,5 +42,5 @@ def noise(*shape: int) -> torch.Tensor:
 def prompts(n: int, t: int) -> tuple[torch.Tensor, torch.Tensor]:
     """N prompts of T points each, of all kinds."""
     generator = np.random.default_rng(n * 100 + t)
-    xy = torch.from_numpy(generator.uniform(0, 1024, (n, t, 2)).astype(np.float32))
+    xy = torch.from_numpy(generator.uniform(0, SIDE, (n, t, 2)).astype(np.float32))
     return xy, torch.from_numpy(generator.integers(-1, 4, (n, t)))

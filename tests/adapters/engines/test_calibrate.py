@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import noise
+from conftest import DIM, noise
 
 from sambench.adapters.engines import calibrate
 from sambench.evsam.errors import SambenchError
@@ -45,8 +45,8 @@ def test_an_int8_encoder_is_near_float32_and_not_equal(created, two_images):
 @pytest.mark.slow
 def test_the_decoder_beside_it_is_float32(created, two_images):
     plain, low = created(), created(engine="openvino", precision="int8")
-    features = noise(1, 256, 64, 64) / 4
-    xy, labels = torch.full((1, 2, 2), 300.0), torch.tensor([[2, 3]])
+    features = noise(1, DIM, 64, 64) / 4
+    xy, labels = torch.full((1, 2, 2), 75.0), torch.tensor([[2, 3]])
     with torch.inference_mode():
         want, got = (p.decode_best(p.project(features), xy, labels) for p in (plain.parts, low.parts))
     torch.testing.assert_close(got[0], want[0], rtol=1e-4, atol=2e-4)

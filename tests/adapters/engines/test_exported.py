@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from conftest import noise, prompts
+from conftest import DIM, SIDE, SMALL, noise, prompts
 
 from sambench.adapters import registry
 from sambench.adapters.engines import artifacts, export, exported
 from sambench.adapters.engines.exported import ExportedParts
+from sambench.adapters.families import efficient_sam
 from sambench.evsam.errors import SambenchError
 
 ENGINES = (pytest.param("openvino", marks=pytest.mark.slow), "onnxruntime")
@@ -23,7 +24,7 @@ def pair(request, created):
 
 @pytest.fixture(scope="module")
 def features():
-    return noise(1, 256, 64, 64) / 4
+    return noise(1, DIM, 64, 64) / 4
 
 
 @torch.inference_mode()
@@ -36,7 +37,7 @@ def decoded(segmenter, features, call, *arguments, masks=None):
 @pytest.mark.parametrize("batch", [1, 3])
 def test_encoder(pair, batch):
     plain, engine = pair
-    pixels = noise(batch, 3, 512, 512)
+    pixels = noise(batch, 3, SIDE, SIDE)
     torch.testing.assert_close(engine.run_encoder(pixels), plain.run_encoder(pixels), **CLOSE)
 
 
@@ -94,14 +95,17 @@ def test_bf16_masks_are_those_of_fp32(created, features):
 
 
 @pytest.mark.slow
-def test_another_networks_encoder_and_decoder(created):
-    """EfficientSAM's is a plain ViT with position embeddings; its decoder fills six slots."""
-    name = "efficient_sam_ti"
-    plain, engine = created(name), created(name, "openvino")
+def test_another_networks_encoder_and_decoder(monkeypatch, tmp_path):
+    """EfficientSAM has a plain ViT (here two blocks) with position embeddings, and six slots for points."""
+    monkeypatch.setattr(efficient_sam, "DEPTH", 2)
+    monkeypatch.setenv("SAMBENCH_CACHE", str(tmp_path))
+    plain, engine = (
+        registry.create("efficient_sam_ti", weights="random", engine=one) for one in ("eager", "openvino")
+    )
     pixels = noise(1, 3, 1024, 1024)
     want, got = plain.run_encoder(pixels), engine.run_encoder(pixels)
     torch.testing.assert_close(got, want, **CLOSE)
-    for t in (1, 2, 6):
+    for t in (2, 6):
         xy, labels = prompts(3, t)
         labels = labels.clamp(min=1)
         pair = [decoded(one, want, "decode_best", xy, labels)[:2] for one in (engine, plain)]
@@ -115,7 +119,7 @@ def test_what_is_built_is_kept(created, features, monkeypatch):
         raise AssertionError("exported again")
 
     monkeypatch.setattr(artifacts, "export", never)
-    again = registry.create("efficientvit_sam_l0", weights="random", engine="onnxruntime")
+    again = registry.create(SMALL, weights="random", engine="onnxruntime")
     got = decoded(again, features, "decode_best", *prompts(2, 2))
     assert torch.equal(got[0], want[0])
 
@@ -128,7 +132,7 @@ def test_what_is_damaged_is_built_again(created, engine_cache, features):
     assert file.is_relative_to(engine_cache)
     content = file.read_bytes()
     file.write_bytes(content[: len(content) // 2])
-    again = registry.create("efficientvit_sam_l0", weights="random", engine="onnxruntime")
+    again = registry.create(SMALL, weights="random", engine="onnxruntime")
     got = decoded(again, features, "decode_best", *prompts(2, 2))
     assert torch.equal(got[0], want[0])
 
@@ -153,13 +157,13 @@ def test_other_weights_precisions_and_graphs_are_other_entries(created):
 def test_a_missing_library_is_named(created, monkeypatch, engine, module, extra):
     monkeypatch.setitem(__import__("sys").modules, module, None)
     with pytest.raises(SambenchError, match=rf"pip install 'sambench\[{extra}\]'"):
-        registry.create("efficientvit_sam_l0", weights="random", engine=engine)
+        registry.create(SMALL, weights="random", engine=engine)
 
 
 def test_sessions_open_when_first_used(created):
     parts = created(engine="openvino", precision="fp32").parts
     assert isinstance(parts, ExportedParts)
-    fresh = registry.create("efficientvit_sam_l0", weights="random", engine="openvino").parts
+    fresh = registry.create(SMALL, weights="random", engine="openvino").parts
     assert isinstance(fresh, exported.ExportedParts)
     assert not fresh._encoders
     assert not fresh._decoders
@@ -192,6 +196,6 @@ def test_a_damaged_compiled_graph_is_compiled_again(created, engine_cache, featu
         content = blob.read_bytes()
         blob.chmod(0o600)
         blob.write_bytes(content[: len(content) // 2])
-    again = registry.create("efficientvit_sam_l0", weights="random", engine="openvino")
+    again = registry.create(SMALL, weights="random", engine="openvino")
     got = decoded(again, features, "decode_best", *prompts(2, 2))
     torch.testing.assert_close(got[0], want[0], **CLOSE)

@@ -12,6 +12,7 @@ from command import ROOT, call
 from PIL import Image
 
 SMALL = "efficientvit_sam_l0"
+SMALLER = "efficientvit_sam_nano"
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +87,7 @@ def test_openvino_decoder_as_one_file_replaced_when_asked(tmp_path):
     file.parent.mkdir()
     file.write_text("old")
     arguments = ["--format", "openvino", "--precision", "bf16", "--parts", "decoder", "--masks", "single"]
-    done = call("export", SMALL, "--weights", "random", "--out", file, *arguments, "--force")
+    done = call("export", SMALLER, "--weights", "random", "--out", file, *arguments, "--force")
     assert done.code == 0, done.err
     assert files(file.parent) == ["d.bin", "d.xml"]
     assert "compile_model" in done.out
@@ -137,7 +138,7 @@ def test_boxes_and_clicks_through_an_engine(coco_mini, tmp_path, engine_cache):
     def rows(engine) -> list[dict]:
         out: Path = tmp_path / engine
         done = call(
-            "run", "--dataset", "coco", "--models", SMALL, "--weights", f"{SMALL}=random",
+            "run", "--dataset", "coco", "--models", SMALLER, "--weights", f"{SMALLER}=random",
             "--suites", "gt_box,click",
             "--images", coco_mini.images, "--annotations", coco_mini.annotations, "--limit", 2,
             "--engine", engine, "--out", out,

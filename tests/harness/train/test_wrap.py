@@ -44,9 +44,7 @@ SHALLOW = replace(TINY, stages=STAGES, neck_depth=0)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("backend", "again"), [("aot_eager", False), ("aot_eager", True), ("inductor", False)]
-)
+@pytest.mark.parametrize(("backend", "again"), [("aot_eager", True), ("inductor", False)])
 def test_compiled_or_not_the_losses_are_the_same(
     tmp_path: Path, backend: str, again: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
