@@ -66,12 +66,12 @@ class Data:
     """Over ids, names and contents of the image files."""
     reading: dict[str, str] = field(default_factory=dict)
     """The choices of reading that the data know more than one answer to."""
-    contents: dict[str, Annotations] = field(default_factory=dict)
+    contents: dict[str, Annotations] = field(default_factory=dict, compare=False)
     known: Known | None = None
     """Of these and the one above see `suites.base.Setting`."""
     ids: TextIds = field(default_factory=dict)
     """What records have for ids that are no whole numbers of 64 bits."""
-    found: Problems = field(default_factory=Problems)
+    found: Problems = field(default_factory=Problems, compare=False)
     """What was odd in them, and how it was read."""
 
     def completed(self) -> dict[str, int]:
@@ -183,10 +183,7 @@ def _check(cells: list[Cell]) -> list[str]:
 
 def _open(dataset: DatasetConfig, config: RunConfig) -> Data:
     reading = Reading.of(config.protocol)
-    suites = [suite_class(name) for name in config.suites]
-    tolerated = reading.tolerated(box_prompts=any(suite.box_prompts for suite in suites))
-    if not any(suite.needs_detections for suite in suites):  # nothing is found or missed by category
-        tolerated += ("unknown_category",)
+    tolerated = reading.tolerated(box_prompts=any(suite_class(s).box_prompts for s in config.suites))
     coco: CocoDataset | SginwData | MaskFolder
     if dataset.name == "sginw":
         coco = SginwData(dataset.images, reading, tolerated)
@@ -224,7 +221,7 @@ def _deciding(reading: Reading, found: Problems) -> dict[str, str]:
     axes: dict[str, str] = {}
     if "turned" in found:
         axes["orientation"] = reading.orientation
-    if reading.box_source != "ann":
+    if reading.box_source == "mask":
         axes["box_source"] = reading.box_source
     return axes
 

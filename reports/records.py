@@ -57,7 +57,9 @@ def read_scored(entry: Entry) -> Scored | None:
 
 
 def _of_images(ids: pa.ChunkedArray) -> np.ndarray:
-    """Tell which rows are of one image, (n,) int64; ids may be text."""
+    """Return the ids of images, (n,) int64; where they are text, numbers that tell them apart."""
+    if not pa.types.is_string(ids.type):
+        return _numbers(ids).astype(np.int64)
     _, number = np.unique(ids.to_numpy(zero_copy_only=False), return_inverse=True)
     return number.astype(np.int64)
 

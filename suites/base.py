@@ -85,7 +85,7 @@ class Setting:
     """Which library computes it."""
     annotations_sha256: str | None = None
     """Of the annotations that the run was planned with; others are refused."""
-    contents: Mapping[str, Annotations] = field(default_factory=dict)
+    contents: Mapping[str, Annotations] = field(default_factory=dict, compare=False)
     """What the annotation files say, as a run reads them: by the name of the data set where one is several,
     else by "". It stays where it was read: a worker, which scores nothing, goes without."""
     known: Known | None = None

@@ -135,22 +135,25 @@ def read_annotations(
     problems.extend(content.findings)
     lists = lists_of(content, problems)
     images, image_ids = _images(lists["images"], problems)
-    categories, category_ids = _categories(lists.get("categories", ()), problems)
+    entries = _decoded(lists["annotations"], _Annotation, "annotations", problems)
+    categories = _categories(lists.get("categories", ()), problems)
+    named = (as_id(entry.category_id) for entry in entries if entry is not None)
+    category_ids = Ids.of([*categories, *(given for given in named if given is not None)])
     reader = _Reader(
         problems,
         image_ids,
         frozenset(image.id for image in images),
         category_ids,
-        frozenset(category.id for category in categories),
+        frozenset(record.id for record in _numbered(categories, category_ids)),
         boxes=reading is None or reading.box_source != "mask",
     )
-    annotations, annotation_ids = reader.read(lists["annotations"])
+    annotations, annotation_ids = reader.read(entries)
     return Annotations(
         path,
         content.sha256,
         images,
         annotations,
-        categories if "categories" in lists else None,
+        list(categories.values()) if "categories" in lists else None,
         problems,
         image_ids,
         annotation_ids,
@@ -203,7 +206,8 @@ def _images(entries: Sequence[msgspec.Raw], problems: Problems) -> tuple[list[Im
     return _numbered(records, ids), ids
 
 
-def _categories(entries: Sequence[msgspec.Raw], problems: Problems) -> tuple[list[CategoryRecord], Ids]:
+def _categories(entries: Sequence[msgspec.Raw], problems: Problems) -> dict[Given, CategoryRecord]:
+    """Return categories by their ids, which are not numbered yet."""
     if not entries:
         problems.add("no_categories", "categories is empty or missing")
     records: dict[Given, CategoryRecord] = {}
@@ -223,8 +227,7 @@ def _categories(entries: Sequence[msgspec.Raw], problems: Problems) -> tuple[lis
             )
         frequency = entry.frequency if isinstance(entry.frequency, str) else None
         records[given] = CategoryRecord(0, name, frequency)
-    ids = Ids.of(records)
-    return _numbered(records, ids), ids
+    return records
 
 
 def _id(value: object, what: str, place: str, problems: Problems) -> Given | None:
@@ -251,14 +254,12 @@ class _Reader:
     boxes: bool
     """Whether boxes are read, or taken from the masks."""
 
-    def read(self, entries: Sequence[msgspec.Raw]) -> tuple[list[AnnotationRecord], Ids]:
-        decoded = _decoded(entries, _Annotation, "annotations", self.problems)
-        if not self.known:
-            named = (as_id(entry.category_id) for entry in decoded if entry is not None)
-            self.categories = Ids.of(given for given in named if given is not None)
+    def read(self, entries: Sequence[_Annotation | None]) -> tuple[list[AnnotationRecord], Ids]:
         records: dict[Given, AnnotationRecord] = {}
-        for i, entry in enumerate(decoded):
-            given = entry and _id(entry.id, "annotation", f"annotations[{i}]", self.problems)
+        for i, entry in enumerate(entries):
+            if entry is None:
+                continue
+            given = _id(entry.id, "annotation", f"annotations[{i}]", self.problems)
             if given is None:
                 continue
             if given in records:

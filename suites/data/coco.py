@@ -128,9 +128,10 @@ class CocoDataset:
         lvis = bool(categories) and all(c.frequency for c in categories)
         self.style: Literal["coco", "lvis"] = "lvis" if lvis else "coco"
         self.entries = self._index()
-        for key, there in (("images", self.content.images), ("annotations", self.content.annotations)):
-            if not there and (masks or key == "images"):
-                self.problems.add("nothing", f"{key} is empty")
+        if not self.content.images:
+            self.problems.add("nothing", "images is empty")
+        if masks and not self.content.annotations:
+            self.problems.add("nothing_annotated", "annotations is empty")
         if not lenient:
             self.refuse()
 

@@ -31,8 +31,8 @@ Style = Literal["coco", "lvis"]
 Ids = Literal["as_given", "from_one"]
 
 
-NO_MATTER = ("no_file_name", "nothing", "unknown_category")
-"""Faults of annotations that evaluators do not mind: they read no image and pass over unlisted categories."""
+NO_MATTER = ("no_file_name", "nothing")
+"""Faults of annotations that evaluators do not mind."""
 
 
 class _Image(msgspec.Struct, gc=False, omit_defaults=True):

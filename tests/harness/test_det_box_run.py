@@ -6,7 +6,7 @@ import random
 import pytest
 from command import call, cell_of, cells_of, rows_of, shards_of
 
-from sambench.suites.scoring import ground_truth
+from sambench.suites.data import coco
 
 DETECTORS = ("vitdet", "yolov8")
 
@@ -40,9 +40,9 @@ def plain(command, tmp_path_factory):
 
 
 def test_a_run_reads_the_annotations_once_for_its_scores(command, boxes, tmp_path, monkeypatch):
-    given, read = ground_truth.read_annotations, []
-    note = lambda path, **more: read.append(path) or given(path, **more)  # noqa: E731
-    monkeypatch.setattr(ground_truth, "read_annotations", note)
+    given, read = coco.read_annotations, []
+    note = lambda path, *more: read.append(path) or given(path, *more)  # noqa: E731
+    monkeypatch.setattr(coco, "read_annotations", note)
     assert command(tmp_path, detections={"vitdet": boxes["vitdet"]}, limit=2).code == 0
     assert len(read) == 1
 

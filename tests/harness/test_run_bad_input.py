@@ -67,17 +67,17 @@ def test_a_truncated_annotation_file(tiny: TinyCoco, part: float) -> None:
     tiny.annotations.write_bytes(content[: int(len(content) * part)])
     message = refused(tiny)
     assert str(tiny.annotations) in message
-    assert "cut off" in message
+    assert "cut off" in message or (part == 0 and "is empty" in message)
 
 
 @pytest.mark.parametrize(
     ("content", "part"),
     [
-        ([], "not in COCO's format"),
+        ([], "not annotations in COCO's format"),
         ({}, "not in COCO's format"),
-        ({"images": [], "annotations": []}, "lists no image"),
-        ({"images": [{"id": "one"}], "annotations": []}, "$.images[0].id"),
-        ({"images": [{"id": 1}], "annotations": []}, "neither file_name nor coco_url"),
+        ({"images": [], "annotations": []}, "there is no image"),
+        ({"images": [{"id": 1.5}], "annotations": []}, "images[0]: id is 1.5"),
+        ({"images": [{"id": 1}], "annotations": []}, "image 1: file_name is null, and coco_url no better"),
     ],
     ids=["list", "empty", "no_image", "id", "no_name"],
 )
@@ -89,33 +89,36 @@ def test_json_that_is_not_coco(tiny: TinyCoco, content: object, part: str) -> No
 
 
 def test_an_annotation_without_a_field(tiny: TinyCoco) -> None:
-    del tiny.content["annotations"][1]["bbox"]
+    del tiny.content["annotations"][1]["image_id"]
     tiny.save()
-    message = refused(tiny)
-    assert "`bbox`" in message
-    assert "$.annotations[1]" in message
+    assert "annotation 102: image_id is null" in refused(tiny)
 
 
 def test_an_annotation_without_its_image(tiny: TinyCoco) -> None:
     tiny.content["annotations"][2]["image_id"] = 77
     tiny.save()
     message = refused(tiny)
-    assert f"{tiny.annotations}: annotation 103 belongs to image 77" in message
-    assert "Add the image or remove the annotation" in message
+    assert f"{tiny.annotations}, images in {tiny.images}: 1 fault" in message
+    assert "annotation 103: image_id is 77" in message
+    assert "Add the image, or remove its annotations" in message
 
 
 @pytest.mark.parametrize(("kind", "number"), [("image", 1), ("annotation", 101)])
 def test_an_id_that_is_there_twice(tiny: TinyCoco, kind: str, number: int) -> None:
     tiny.content[f"{kind}s"].append(tiny.content[f"{kind}s"][0])
     tiny.save()
-    assert f"{kind} id {number} is there twice" in refused(tiny)
+    message = refused(tiny)
+    assert f"{kind} id is there twice (1)" in message
+    assert f"{kind} {number} (the second is {kind}s[4])" in message
 
 
-def test_missing_image_files_are_counted_and_the_first_is_named(tiny: TinyCoco) -> None:
+def test_missing_image_files_are_counted_and_named(tiny: TinyCoco) -> None:
     tiny.file(2).unlink()
     tiny.file(4).unlink()
     message = refused(tiny)
-    assert f"{tiny.file(2)}: no such image; 2 of 4 images" in message
+    assert "an image file is missing (2)" in message
+    assert str(tiny.file(2)) in message
+    assert str(tiny.file(4)) in message
     assert "--images" in message
 
 
@@ -130,12 +133,12 @@ def test_a_jpeg_cut_off_in_the_middle_among_good_ones(tiny: TinyCoco) -> None:
 @pytest.mark.parametrize("content", [b"", b"not an image"], ids=["empty", "text"])
 def test_a_file_that_is_no_image(tiny: TinyCoco, content: bytes) -> None:
     tiny.file(1).write_bytes(content)
-    assert f"{tiny.file(1)}: not an image" in stopped(tiny)
+    assert f"{tiny.file(1)}: not an image" in refused(tiny)
 
 
 def test_an_image_of_another_size_than_annotated(tiny: TinyCoco) -> None:
     Image.fromarray(noise((HEIGHT + 2, WIDTH))).save(tiny.file(2))
-    message = stopped(tiny)
+    message = refused(tiny)
     assert str(tiny.file(2)) in message
     assert f"{WIDTH} x {HEIGHT + 2}" in message
     assert f"{WIDTH} x {HEIGHT}." in message
@@ -144,20 +147,20 @@ def test_an_image_of_another_size_than_annotated(tiny: TinyCoco) -> None:
 
 @pytest.mark.parametrize(
     "segmentation",
-    [[[1.0, 2.0]], {"size": [9, 9], "counts": "0"}, {"size": [HEIGHT, WIDTH], "counts": [3]}, 5, {}],
-    ids=["two_numbers", "size", "runs", "number", "empty"],
+    [[[1.0, 2.0]], {"size": [9, 9], "counts": "0"}, {"size": [HEIGHT, WIDTH], "counts": [3]}, 5],
+    ids=["two_numbers", "size", "runs", "number"],
 )
 def test_a_segmentation_that_cannot_be_decoded(tiny: TinyCoco, segmentation: object) -> None:
     tiny.content["annotations"][3]["segmentation"] = segmentation
     tiny.save()
-    assert "annotation 104 of image 4: its segmentation cannot be decoded" in stopped(tiny)
+    assert "annotation 104 of image 4: " in refused(tiny)
 
 
 def test_a_wrong_image_met_late_keeps_the_shards_before_it(
     tiny: TinyCoco, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sambench.harness.plan.SHARD_IMAGES", 1)
-    Image.fromarray(noise((8, 8))).save(tiny.file(4))
+    tiny.file(4).write_bytes(tiny.file(4).read_bytes()[:-200])  # its header is whole
     assert str(tiny.file(4)) in stopped(tiny)
     kept = [file.name for file in (tmp_path / "out").rglob("*.parquet")]
     assert sorted(kept) == sorted([f"{i:05d}-of-00004.parquet" for i in range(3)] * 2)

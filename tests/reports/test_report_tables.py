@@ -315,8 +315,10 @@ def test_how_it_was_made(tmp_path):
     assert list(grids) == ["Protocol", "Models", "Data", "Environment", "Time"]
     assert grids["Protocol"].head == ("Choice", "strict", "paper")
     marked = {row[0].text for row in grids["Protocol"].rows if row[1].marked}
-    paper = {"Crowd regions", "Objects left out", "Size bins", "After a perfect mask", "Objects of id 0"}
-    assert marked == paper
+    assert marked == {
+        *("Crowd regions", "Objects left out", "Size bins", "After a perfect mask", "Objects of id 0"),
+        *("Turned images", "Boxes of objects"),
+    }
     assert not any(row[2].marked for row in grids["Protocol"].rows)
     assert [row[1].text for row in grids["Models"].rows] == [
         "random, seed 0",

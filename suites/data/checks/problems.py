@@ -59,7 +59,10 @@ KINDS: dict[str, Kind] = {
     "lines": _mended("JSON in lines", "They were put together."),
     "keyed": _mended("a mapping where a list belongs", "Its values were taken, in their order."),
     "unreadable": _error("the annotation file cannot be read", "Get or export the file again."),
-    "nothing": _error("there is nothing to evaluate", "Is it the right file, and the export complete?"),
+    "nothing": _error("there is no image", "Is it the right file, and the export complete?"),
+    "nothing_annotated": _warning(
+        "there is no object to score", "Is it the right file, and the export complete?"
+    ),
     "malformed": _error(
         "a field is missing or of the wrong type", "Export again, or write the value as COCO's format has it."
     ),
@@ -94,9 +97,9 @@ KINDS: dict[str, Kind] = {
     "unknown_image": _error(
         "an image_id that the file does not list", "Add the image, or remove its annotations."
     ),
-    "unknown_category": _error(
+    "unknown_category": _warning(
         "a category that the file does not list",
-        "Add the category, or remove its annotations: COCOeval would pass over them silently.",
+        "Add the category, or remove its annotations: AP passes over them, as COCOeval does.",
     ),
     # categories
     "category_name": _mended(

@@ -201,7 +201,7 @@ def test_wrong_input_is_an_error_with_a_remedy_and_leaves_nothing(
     elif why == "weights":
         command[-1], message = "gone.pt", "no weights at gone.pt"
     elif why == "image":
-        tiny.file(3).write_bytes(tiny.file(3).read_bytes()[:200])
+        tiny.file(3).write_bytes(tiny.file(3).read_bytes()[:-200])
         message = "003.jpg: damaged"
     else:
         tiny.content["images"], tiny.content["annotations"] = [], []
@@ -278,7 +278,7 @@ def test_an_image_that_is_damaged_keeps_the_shards_before_it(
     tiny: TinyCoco, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shards, "SHARD_IMAGES", 1)
-    tiny.file(3).write_bytes(tiny.file(3).read_bytes()[:200])
+    tiny.file(3).write_bytes(tiny.file(3).read_bytes()[:-200])
     assert call(*flags(tiny, out)).code == 2
     assert Told.calls == 2
     assert call(*flags(tiny, out)).code == 2

@@ -211,10 +211,11 @@ def test_json_of_another_kind_is_refused(refused, content, words):
     assert words in message
 
 
-def test_nothing_to_evaluate_is_refused_but_where_annotations_are_not_needed(refused, tmp_path):
-    assert "annotations is empty" in refused({"images": [IMAGE], "annotations": []})
+def test_no_image_is_refused_and_no_annotation_is_said_where_masks_are_needed(refused, read, tmp_path):
     assert "images is empty" in refused({"images": [], "annotations": []})
-    assert len(CocoDataset(tmp_path, tmp_path / "instances.json", masks=False, lenient=True)) == 0
+    assert read([IMAGE], []).problems.counts() == {"no_categories": 1}
+    data = CocoDataset(tmp_path, tmp_path / "instances.json")
+    assert data.problems.counts() == {"nothing_annotated": 1, "no_categories": 1}
 
 
 def test_missing_image_files_are_counted_and_named(read, tmp_path):

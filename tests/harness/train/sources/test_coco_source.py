@@ -86,7 +86,7 @@ def test_an_image_of_another_size_or_none_is_named_when_it_is_read(tiny: TinyCoc
 def test_a_folder_of_other_images_is_refused_at_once(tiny: TinyCoco, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     message = refusal(replace(settings(tiny), images=tmp_path / "other"))
-    assert "4 of 4 images" in message
+    assert "an image file is missing (4)" in message
     assert str(tmp_path / "other") in message
 
 
