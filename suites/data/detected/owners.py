@@ -53,7 +53,7 @@ class Images:
 
     A text fits by either, and has to fit one image. Whole numbers are ids, or file names without their zeros,
     as ultralytics writes them of one's own data: all numbers of a file are the one or the other, whichever
-    explains them. Where both do, and differently, they are not taken.
+    explains them. Where both do, they are what COCO's format says, ids; a mixture is not taken.
     """
 
     def __init__(self, known: Known) -> None:
@@ -163,11 +163,9 @@ def _given(ids: Ids, number: int) -> Given:
 
 
 def _explains(fits: Sequence[tuple[frozenset[int], frozenset[int]]]) -> str:
-    """Say what the whole numbers of a file are: ``id``, ``name``, ``mixed``, or ``either``."""
+    """Say what the whole numbers of a file are: ``id``, ``name`` or ``mixed``."""
     ids_alone = any(own and not named for own, named in fits)
     names_alone = any(named and not own for own, named in fits)
     if ids_alone and names_alone:
         return "mixed"
-    if ids_alone:
-        return "id"
-    return "name" if names_alone else "either"
+    return "name" if names_alone else "id"
