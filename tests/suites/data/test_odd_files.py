@@ -1,4 +1,4 @@
-"""Files after public reports, as the field's tools wrote them: the same masks and boxes as of the plain file."""
+"""Files after public reports, as tools wrote them: the same masks and boxes as of the plain file."""
 
 from __future__ import annotations
 
