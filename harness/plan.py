@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import cast
+from typing import cast, get_args
 
 from sambench.adapters.spec import ModelSpec
 from sambench.evsam.errors import SambenchError
@@ -29,7 +29,7 @@ from sambench.suites.data.coco import CocoDataset, Entry
 from sambench.suites.data.fingerprints import images_sha256, with_digests
 from sambench.suites.data.ids import Known
 from sambench.suites.data.pictures.folder import MaskFolder
-from sambench.suites.data.reading import Reading
+from sambench.suites.data.reading import BoxUse, Reading
 from sambench.suites.data.sample import draw
 from sambench.suites.protocol import Protocol, for_suite
 from sambench.suites.registry import suite_class
@@ -183,7 +183,8 @@ def _check(cells: list[Cell]) -> list[str]:
 
 def _open(dataset: DatasetConfig, config: RunConfig) -> Data:
     reading = Reading.of(config.protocol)
-    tolerated = reading.tolerated(box_prompts=any(suite_class(s).box_prompts for s in config.suites))
+    uses = {suite_class(name).boxes for name in config.suites}
+    tolerated = reading.tolerated(next(use for use in get_args(BoxUse) if use in uses))
     coco: CocoDataset | SginwData | MaskFolder
     if dataset.name == "sginw":
         coco = SginwData(dataset.images, reading, tolerated)

@@ -17,6 +17,7 @@ import pyarrow as pa
 from sambench.adapters.devices import wait_for
 from sambench.suites.data.annotations import Annotations
 from sambench.suites.data.ids import Known
+from sambench.suites.data.reading import BoxUse
 from sambench.suites.metrics.sizes import size_of
 from sambench.suites.protocol import Protocol
 from sambench.suites.scoring.average_precision import Evaluator
@@ -107,8 +108,8 @@ class Suite(ABC):
     """Of its records."""
     needs_detections: ClassVar[bool] = False
     """Whether it prompts with a detector's boxes."""
-    box_prompts: ClassVar[bool] = True
-    """Whether it prompts with annotated boxes, which then have to be those of the masks."""
+    boxes: ClassVar[BoxUse] = "prompts"
+    """What it uses annotated boxes for; as prompts they have to be those of the masks."""
     record_axes: ClassVar[tuple[str, ...]] = tuple(f.name for f in fields(Protocol) if f.name != "preset")
     """The axes of a protocol that `evaluate` and `left_out` read; the others are choices of scoring, and
     presets that differ in them alone share their records."""

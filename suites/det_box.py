@@ -20,6 +20,7 @@ import torch
 from sambench.adapters.base import Capabilities, Embedding, Prompts, Segmenter
 from sambench.suites.base import IMAGE_COLUMNS, Record, Setting, Stopwatch, Suite, describe_image
 from sambench.suites.data.detections import Detections, ImageDetections, detections_sha256
+from sambench.suites.data.reading import BoxUse
 from sambench.suites.data.rle import encode_text
 from sambench.suites.data.sample import Sample
 from sambench.suites.metrics.sizes import SIZES, sized
@@ -75,7 +76,7 @@ class DetectedSuite(Suite):
         *("segmentation", "pred_iou"),
     )
     needs_detections: ClassVar[bool] = True
-    box_prompts: ClassVar[bool] = False
+    boxes: ClassVar[BoxUse] = "scored"
 
     @abstractmethod
     def found(self, image_id: int) -> ImageDetections:

@@ -184,7 +184,7 @@ def _fix(report: Report, annotations: Path, out: Path) -> None:
         SambenchError: something is wrong that only the user can put right.
     """
     from sambench.adapters.files import write_atomic
-    from sambench.suites.data.checks.problems import MENDABLE
+    from sambench.suites.data.checks.kinds import MENDABLE
 
     left = [problem for problem in report.errors if problem.name not in MENDABLE]
     if left or report.normalised is None:
@@ -194,6 +194,11 @@ def _fix(report: Report, annotations: Path, out: Path) -> None:
     for problem in report.problems:
         if problem.severity == "mended" or problem.name in MENDABLE:
             console.say(f"mended: {problem.kind.what} ({problem.count:,})")
+    for column in report.renumbered:
+        console.warn(
+            f"each {column} is a new number in {out.name}, and the old one its given_id: give files of "
+            "detections that name them the new ones too, or keep to the file as it was"
+        )
     console.out.print(f"{out}: written", soft_wrap=True)
 
 

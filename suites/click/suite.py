@@ -23,6 +23,7 @@ from sambench.suites.base import (
 )
 from sambench.suites.click.clicker import Clicker
 from sambench.suites.data.masks import WindowMask
+from sambench.suites.data.reading import BoxUse
 from sambench.suites.data.rle import encode_text
 from sambench.suites.data.sample import Sample, Target
 from sambench.suites.further import averages, boundaries, calibration, calibrations
@@ -78,7 +79,7 @@ class Click(InstanceSuite):
     """
 
     name: ClassVar[str] = "click"
-    box_prompts: ClassVar[bool] = False
+    boxes: ClassVar[BoxUse] = "unused"
     schema: ClassVar[pa.Schema] = SCHEMA
     record_axes: ClassVar[tuple[str, ...]] = (
         *("crowd", "leave_out", "select", "threshold"),

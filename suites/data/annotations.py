@@ -7,6 +7,11 @@ read so and counted; what cannot be right is noted, and nothing here stops at th
 
 from __future__ import annotations
 
+import json
+import math
+import posixpath
+import re
+import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,14 +22,20 @@ import msgspec
 from sambench.suites.data.checks.problems import Problems, quoted
 from sambench.suites.data.content import read_content
 from sambench.suites.data.fields import UNKNOWN_BOX, area_of, box_of, crowd_of, name_of, size_of
-from sambench.suites.data.ids import Given, Ids, as_id
+from sambench.suites.data.ids import MARKS, Given, Ids, as_id
 from sambench.suites.data.lists import lists_of
 from sambench.suites.data.reading import Reading
 
 R = TypeVar("R", "ImageRecord", "AnnotationRecord", "CategoryRecord")
+R2 = TypeVar("R2", bound=msgspec.Struct)
 
-NO_MASK = (b"", b"null", b"[]", b"[[]]", b'""', b"{}")
-"""JSON of a segmentation that is none, without spaces."""
+RAW = frozenset(["segmentation", "neg_category_ids", "not_exhaustive_category_ids"])
+"""Fields that stay the bytes they are."""
+
+NO_MASK = re.compile(rb'[\[\],\s]*|\s*(null|""|\{\s*\})\s*')
+"""JSON of a segmentation that is none: nothing, null, or lists without a number."""
+LONGEST_NONE = 1000
+"""Characters of it."""
 
 
 class ImageRecord(msgspec.Struct, gc=False):
@@ -168,11 +179,30 @@ def _decoded(entries: Sequence[msgspec.Raw], kind: type[Any], key: str, problems
     for i, raw in enumerate(entries):
         try:
             found.append(decoder.decode(raw))
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            reason = "" if memoryview(raw)[:1] != b"{" else f" ({error})"
-            problems.add("malformed", f"{key}[{i}] is {quoted(bytes(raw))}, not an entry{reason}")
-            found.append(None)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            found.append(slow := _with_large_numbers(raw, kind))
+            if slow is None:
+                problems.add("malformed", f"{key}[{i}] is {quoted(bytes(raw))}, not an entry")
     return found
+
+
+def _with_large_numbers(raw: msgspec.Raw, kind: type[R2]) -> R2 | None:
+    """Decode an entry that has numbers which no float holds: they are infinite. ``None`` of anything else."""
+    if memoryview(raw)[:1] != b"{":
+        return None
+    entry = json.loads(bytes(raw).decode(errors="replace"), parse_int=_whole, parse_float=_fraction)
+    fields = {key: entry[key] for key in kind.__struct_fields__ if key in entry}
+    raws = {key: msgspec.Raw(msgspec.json.encode(fields[key])) for key in RAW & fields.keys()}
+    return kind(**(fields | raws))
+
+
+def _whole(digits: str) -> float | str:
+    return int(digits) if len(digits) <= sys.float_info.max_10_exp else _fraction(digits)
+
+
+def _fraction(digits: str) -> float | str:
+    value = float(digits)
+    return value if math.isfinite(value) else "-Infinity" if value < 0 else "Infinity"
 
 
 def _images(entries: Sequence[msgspec.Raw], problems: Problems) -> tuple[list[ImageRecord], Ids]:
@@ -186,12 +216,12 @@ def _images(entries: Sequence[msgspec.Raw], problems: Problems) -> tuple[list[Im
             problems.add("duplicate_image_id", f"image {quoted(given)} (the second is images[{i}])")
             continue
         height, width = size_of(entry.height, entry.width, f"image {quoted(given)}", problems)
-        names = [one if isinstance(one, str) and one else None for one in (entry.file_name, entry.coco_url)]
+        names = [_name(one) for one in (entry.file_name, entry.coco_url)]
         name = names[0] or names[1]
         if name is None:
             what = f"image {quoted(given)}: file_name is {quoted(entry.file_name)}"
             problems.add("no_file_name", f"{what}, and coco_url no better")
-        elif (owner := owners.setdefault(name, given)) != given:
+        elif (owner := owners.setdefault(posixpath.normpath(name.replace("\\", "/")), given)) != given:
             problems.add("duplicate_file", f"{name}: images {quoted(owner)} and {quoted(given)}")
         records[given] = ImageRecord(
             0,
@@ -317,6 +347,10 @@ def _numbered(records: Mapping[Given, R], ids: Ids) -> list[R]:
     return list(records.values())
 
 
+def _name(value: object) -> str | None:
+    return value if isinstance(value, str) and value and value not in MARKS else None
+
+
 def _is_none(segmentation: msgspec.Raw) -> bool:
     raw = memoryview(segmentation)
-    return len(raw) < 12 and b"".join(bytes(raw).split()) in NO_MASK
+    return len(raw) < LONGEST_NONE and NO_MASK.fullmatch(raw) is not None

@@ -21,6 +21,9 @@ from sambench.suites.data.annotations import (
     read_annotations,
 )
 from sambench.suites.data.checks.entry import check_entry
+from sambench.suites.data.checks.kinds import BOXES
+from sambench.suites.data.checks.kinds_of_boxes import other_kind
+from sambench.suites.data.checks.lvis import unlisted
 from sambench.suites.data.drawn import how_to_get
 from sambench.suites.data.ids import Known
 from sambench.suites.data.locate import ImageFolder, Match
@@ -120,6 +123,8 @@ class CocoDataset:
             raise SambenchError(f"{images}: no such image folder. {how_to_get(images)}")
         self._folder = None if images is None else ImageFolder(images, match)
         self._reading, self._masks = reading or Reading(), masks
+        if not masks:
+            tolerated = (*tolerated, *BOXES)
         self.content = read_annotations(annotations, self._reading, tolerated)
         self.problems = self.content.problems
         self.annotations_sha256 = self.content.sha256
@@ -130,6 +135,7 @@ class CocoDataset:
         self.entries = self._index()
         if not self.content.images:
             self.problems.add("nothing", "images is empty")
+        self.problems.extend(unlisted(self.content))
         if masks and not self.content.annotations:
             self.problems.add("nothing_annotated", "annotations is empty")
         if not lenient:
@@ -190,12 +196,21 @@ class CocoDataset:
             The entries with their files and sizes, and annotations with a box and an area each; those with
             a fault are left out of them. Faults are in ``problems``.
         """
-        check = partial(check_entry, folder=self._folder, texts=self.texts(), thorough=thorough, files=files)
+        check = partial(
+            check_entry,
+            folder=self._folder,
+            texts=self.texts(),
+            thorough=thorough,
+            files=files,
+            masks=self._masks,
+        )
         found = []
         for done, (entry, findings) in enumerate(prefetch(check, entries, WORKERS), 1):
             self.problems.extend(findings)
             found.append(entry)
             on_image(done, len(entries))
+        if self._masks and (kind := other_kind(found)):
+            self.problems.add("boxes_of_another_kind", kind)
         return found
 
     def refuse(self) -> None:

@@ -130,6 +130,8 @@ def _documents(content: bytes, path: Path, findings: list[Finding], what: str) -
     if len(lines) > 1 and all(_wrong(line) is None for line in lines):
         findings.append(("lines", f"{path.name}: {len(lines):,} lines, each JSON of its own"))
         return tuple(lines)
+    if len(lines) > 1 and all(_wrong(line) is None for line in lines[:-1]):
+        raise SambenchError(f"{path}: its last line is cut off. Copy or export it again.")
     raise SambenchError(f"{path}: {_explain(marked, wrong or '', what)}")
 
 

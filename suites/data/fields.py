@@ -9,8 +9,8 @@ import math
 import sys
 from typing import Any
 
-from sambench.suites.data.checks.problems import MARKS, Problems, quoted
-from sambench.suites.data.ids import Given, as_id
+from sambench.suites.data.checks.problems import Problems, quoted
+from sambench.suites.data.ids import MARKS, Given, as_id
 
 Box = tuple[float, float, float, float]
 """x, y, width, height in pixels."""
@@ -27,6 +27,11 @@ MOST_PIXELS = 2**32 - 1
 def is_number(value: object) -> bool:
     """Tell whether a JSON value is a finite number; an integer of hundreds of digits is none that fits."""
     return type(value) in (int, float) and abs(value) <= sys.float_info.max  # type: ignore[arg-type]
+
+
+def is_place(value: object) -> bool:
+    """Tell whether a JSON value is a number of pixels that could be of an image."""
+    return is_number(value) and abs(value) <= MOST_PIXELS  # type: ignore[arg-type]
 
 
 def is_no_number(value: object) -> bool:
@@ -104,7 +109,7 @@ def box_of(value: Any, who: str, problems: Problems) -> Box:
         problems.add("box_form", f"{who}: bbox is {quoted(value)}")
     if not isinstance(numbers, list) or len(numbers) != 4:
         problems.add("box_unusable", f"{who}: bbox is {quoted(value)}, not 4 numbers")
-    elif all(map(is_number, numbers)):
+    elif all(map(is_place, numbers)):
         return (float(numbers[0]), float(numbers[1]), float(numbers[2]), float(numbers[3]))
     else:
         problems.add("box_unusable", f"{who}: bbox is {quoted(value)}")

@@ -9,14 +9,18 @@ from typing import Any
 import msgspec
 
 from sambench.suites.data.annotations import AnnotationRecord
+from sambench.suites.data.checks import lvis
 from sambench.suites.data.checks.entry import has_mask
+from sambench.suites.data.checks.kinds import MENDABLE
 from sambench.suites.data.checks.masks import check_box
-from sambench.suites.data.checks.problems import MENDABLE, Problems
+from sambench.suites.data.checks.problems import Problems
 from sambench.suites.data.coco import CocoDataset, Entry
 from sambench.suites.data.content import read_content
+from sambench.suites.data.ids import MARKS, Ids
 from sambench.suites.data.lists import LISTS, beside_lists, lists_of
 from sambench.suites.data.segmentation import examine
 
+NAMES = ("name", "supercategory", "file_name", "coco_url", "flickr_url")
 GIVEN = "given_id"
 """Key under which an entry keeps the id that it had, where another number stands for it now."""
 
@@ -33,14 +37,19 @@ def normalised(dataset: CocoDataset, entries: Sequence[Entry]) -> bytes:
     said = dataset.content
     content = read_content(said.path, "no such file.", "annotation file")
     lists = lists_of(content, Problems())
-    olds = {key: [msgspec.json.decode(raw) for raw in lists.get(key, ())] for key in LISTS}
+    olds = {key: [_without_marks(msgspec.json.decode(raw)) for raw in lists.get(key, ())] for key in LISTS}
     images = {entry.record.id: entry for entry in entries}
     completed = {one.id: one for entry in entries for one in entry.annotations}
     return msgspec.json.encode(
         {
             **beside_lists(content),
             "images": [
-                old | _image(images[new.id], dataset.images) | _id(old, new.id, said.image_ids.texts)
+                {
+                    **old,
+                    **_image(images[new.id], dataset.images),
+                    **_lvis(old, said.category_ids),
+                    **_id(old, new.id, said.image_ids.texts),
+                }
                 for old, new in zip(olds["images"], said.images, strict=True)
             ],
             "annotations": [
@@ -57,6 +66,25 @@ def normalised(dataset: CocoDataset, entries: Sequence[Entry]) -> bytes:
 
 def _id(old: Mapping[str, Any], number: int, texts: Mapping[int, str]) -> dict[str, Any]:
     return {"id": number, GIVEN: old["id"]} if texts else {"id": number}
+
+
+def _without_marks(value: Any) -> Any:
+    """Put null in place of numbers that JSON has not; names are left, whatever they are."""
+    if isinstance(value, list):
+        return [_without_marks(one) for one in value]
+    if isinstance(value, dict):
+        return {key: one if key in NAMES else _without_marks(one) for key, one in value.items()}
+    return None if isinstance(value, str) and value in MARKS else value
+
+
+def _lvis(old: Mapping[str, Any], ids: Ids) -> dict[str, Any]:
+    """Return LVIS's lists of an image's categories by their numbers; what is none stays."""
+    found = {}
+    for key in lvis.LISTS:
+        if isinstance(old.get(key), list):
+            numbers = ((one, lvis.number_of(one, ids)) for one in old[key])
+            found[key] = [one if number is None else number for one, number in numbers]
+    return found
 
 
 def _image(entry: Entry, folder: Path | None) -> dict[str, Any]:

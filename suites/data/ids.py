@@ -17,6 +17,9 @@ from pathlib import PurePosixPath
 Given = int | str
 """An id as it is meant: 7.0 and "7" are 7, "0007" too; what is no whole number is its text."""
 
+MARKS = ("NaN", "Infinity", "-Infinity")
+"""Strings that stand for numbers that JSON has not (see `content.Content`)."""
+
 WHOLE = re.compile(r"[+-]?[0-9]{1,1000}(\.0*)?")
 LEAST, MOST = -(2**63), 2**63 - 1
 
@@ -27,7 +30,7 @@ def as_id(value: object) -> Given | None:
         return value
     if isinstance(value, float) and value.is_integer():
         return int(value)
-    if not isinstance(value, str) or not (text := value.strip()):
+    if not isinstance(value, str) or not (text := value.strip()) or text in MARKS:
         return None
     return int(text.partition(".")[0]) if WHOLE.fullmatch(text) else text
 

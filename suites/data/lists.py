@@ -26,11 +26,12 @@ def lists_of(content: Content, problems: Problems) -> dict[str, list[msgspec.Raw
             top = msgspec.json.decode(document, type=dict[str, msgspec.Raw])
         except (msgspec.ValidationError, UnicodeDecodeError):
             raise SambenchError(f"{content.path}: {_other(document)}") from None
-        if not any(key in top for key in LISTS) and len(content.documents) > 1:
-            found.setdefault(_list_of(top), []).append(msgspec.Raw(document))
+        if len(content.documents) > 1 and (line := _line(top, document)) is not None:
+            for key, entries in line.items():
+                found.setdefault(key, []).extend(entries)
             continue
         for key in LISTS:
-            if key in top:
+            if key in top and bytes(top[key]) != b"null":
                 found.setdefault(key, []).extend(_entries(top[key], key, content.path, problems))
     if len(content.documents) > 1:  # each line may bring the categories with it
         found["categories"] = list({bytes(one): one for one in found.get("categories", ())}.values())
@@ -54,11 +55,25 @@ def beside_lists(content: Content) -> dict[str, Any]:
     return found
 
 
-def _list_of(entry: dict[str, msgspec.Raw]) -> str:
-    """Tell which list a line of its own belongs to."""
+def _line(entry: dict[str, msgspec.Raw], document: bytes) -> dict[str, list[msgspec.Raw]] | None:
+    """Return what a line has for which list; ``None`` of one that has the lists themselves."""
+    own = msgspec.Raw(document)
     if "image_id" in entry:
-        return "annotations"
-    return "images" if "file_name" in entry or "coco_url" in entry else "categories"
+        return {"annotations": [own]}
+    if "file_name" in entry or "coco_url" in entry:  # an image, perhaps with its annotations in it
+        return {"images": [own], "annotations": _of_image(entry)}
+    if any(key in entry for key in LISTS):
+        return None
+    return {"categories": [own]} if "name" in entry else {}
+
+
+def _of_image(image: dict[str, msgspec.Raw]) -> list[msgspec.Raw]:
+    """Return the annotations that lie in an image's line, each with its image."""
+    if bytes(memoryview(image.get("annotations", msgspec.Raw()))[:1]) != b"[":
+        return []
+    inside = msgspec.json.decode(image["annotations"], type=list[dict[str, msgspec.Raw]])
+    own = {"image_id": image["id"]} if "id" in image else {}
+    return [msgspec.Raw(msgspec.json.encode(own | one)) for one in inside]
 
 
 def _entries(raw: msgspec.Raw, key: str, path: Path, problems: Problems) -> list[msgspec.Raw]:

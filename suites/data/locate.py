@@ -48,28 +48,28 @@ class ImageFolder:
         # http://images.cocodataset.org/train2017/000000123456.jpg
         *_, split, name = ("", *str(coco_url).split("/"))
         beside = self.folder / name
-        return beside if beside.exists() else self.folder / split / name
+        return beside if split in ("", ".", "..") or _is_file(beside) else self.folder / split / name
 
     def find(self, file_name: str | None, coco_url: str | None) -> Located:
         """Find an image's file."""
         plain = self.named(file_name, coco_url)
         if not file_name:
-            return Located(plain) if plain.is_file() else Located(plain, "missing_image", str(plain))
+            return Located(plain) if _is_file(plain) else Located(plain, "missing_image", str(plain))
         if self._match == "basename":
             return self._by_basename(file_name)
         name = file_name.replace("\\", "/")
-        decoded = unquote(name.rpartition(LOCAL)[2])
+        decoded = unquote(name.rpartition(LOCAL)[2]).replace("\\", "/")
         kinds = {decoded: "name_decoded", name: "name_slashes" if name != file_name else None}
         inside = {own: kinds[way] for way in (name, decoded) if (own := self._inside(way)) is not None}
         for own, kind in inside.items():
-            if (self.folder / own).is_file():
+            if _is_file(self.folder / own):
                 return Located(self.folder / own, kind, f"{file_name!r} is {own}")
         for own in inside:
             if there := self._by_relative.get(nfc(own)):
                 return Located(there, "name_unicode", f"{file_name!r} is written otherwise there")
-        base = _base(file_name)
-        if self._by_base.get(nfc(base)):
-            return Located(plain, "name_elsewhere", f"{file_name!r}, but the folder has {base}")
+        for base in dict.fromkeys((_base(name), _base(decoded))):
+            if self._by_base.get(nfc(base)):
+                return Located(plain, "name_elsewhere", f"{file_name!r}, but the folder has {base}")
         kind = "missing_image" if inside else "outside_image"
         return Located(plain, kind, str(plain) if inside else repr(file_name))
 
@@ -109,6 +109,13 @@ class ImageFolder:
         for file in self._by_relative.values():
             found[nfc(file.name)].append(file)
         return dict(found)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that no system takes
+        return False
 
 
 def _base(name: str) -> str:

@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from sambench.suites.data.checks.kinds import BOXES
 from sambench.suites.protocol import Protocol
+
+BoxUse = Literal["prompts", "scored", "unused"]
+"""What annotated boxes are for: prompts, a detector's own AP, or nothing."""
 
 
 @dataclass(frozen=True)
@@ -21,13 +25,15 @@ class Reading:
         """Return those of a protocol."""
         return cls(protocol.orientation, protocol.box_source, protocol.void)
 
-    def tolerated(self, *, box_prompts: bool) -> tuple[str, ...]:
+    def tolerated(self, boxes: BoxUse) -> tuple[str, ...]:
         """Return the kinds of odd boxes that are no errors (`suites.data.checks.problems`).
 
         Args:
-            box_prompts: whether annotated boxes are prompts. Where they are not, one beside its mask moves
-                nothing but a detector's own AP; LVIS 0.5 has some, of images that were turned.
+            boxes: what annotated boxes are used for. Where a detector's AP is all, one beside its mask is
+                one of many; LVIS 0.5 has some, of images that were turned.
         """
+        if boxes == "unused":
+            return BOXES
         if self.box_source == "as_given":
-            return ("box_corners", "box_elsewhere")
-        return () if box_prompts else ("box_elsewhere",)
+            return ("box_corners", "box_elsewhere", "boxes_of_another_kind")
+        return () if boxes == "prompts" else ("box_elsewhere",)

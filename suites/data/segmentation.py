@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
+from operator import mul
 from typing import Any
 
 import msgspec
@@ -61,6 +62,12 @@ class Examined:
         return isinstance(self.drawable, Mapping)
 
     @property
+    def enclosed(self) -> int:
+        """Square pixels that its polygons enclose together, at least 1: about those that are drawn."""
+        assert not isinstance(self.drawable, Mapping)
+        return max(1, round(sum(map(_enclosed, self.drawable))))
+
+    @property
     def json(self) -> bytes | None:
         """What should be in place of the file's JSON; ``None`` where that is as it should be."""
         return msgspec.json.encode(self.drawable) if self.changes else None
@@ -95,7 +102,7 @@ def examine(raw: bytes | msgspec.Raw, size: Size | None) -> Examined:
         return _examine_polygons(text, size)
     if text[:1] == b"{":
         return _examine_rle(text, size)
-    shown = shorten(text.decode(errors="replace"))
+    shown = text[:60].decode(errors="replace")
     raise UnfitError("damaged_rle", f"segmentation is {shown}, neither polygons nor RLE")
 
 
@@ -122,6 +129,12 @@ def _examine_polygons(text: bytes, size: Size | None) -> Examined:
     if size is not None:
         _check_extent(parts, box, size)
     return Examined(parts, box, changes)
+
+
+def _enclosed(part: list[float]) -> float:
+    """Return the area of a polygon by the shoelace formula."""
+    xs, ys = part[::2], part[1::2]
+    return abs(sum(map(mul, xs, [*ys[1:], ys[0]])) - sum(map(mul, [*xs[1:], xs[0]], ys))) / 2
 
 
 def _around(parts: Polygons) -> Box:
@@ -309,11 +322,13 @@ def box_of_code(code: Mapping[str, Any]) -> Box | None:
     """Return the box around the pixels of a compressed RLE; ``None`` where it has none."""
     from pycocotools import mask as rle
 
+    if not rle.area(code):  # where runs are of no pixels, toBbox gives nonsense
+        return None
     x, y, width, height = rle.toBbox(code).tolist()
-    return (x, y, width, height) if width and height else None
+    return x, y, width, height
 
 
 def shorten(value: object) -> str:
     """Return a JSON value as messages quote it."""
-    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    text = msgspec.json.encode(value).decode()
     return text if len(text) <= 60 else text[:57] + "..."

@@ -25,6 +25,7 @@ from sambench.suites.base import (
     describe_image,
     kept,
 )
+from sambench.suites.data.reading import BoxUse
 from sambench.suites.data.rle import as_text
 from sambench.suites.data.sample import Sample
 from sambench.suites.everything.generator import GeneratedMask, GeneratorSettings, generate
@@ -72,7 +73,7 @@ class Everything(InstanceSuite):
     """All masks of an image; metrics ``masks_per_image``, ``ar_1000``, ``ar_1000_small``, ``..._large``."""
 
     name: ClassVar[str] = "everything"
-    box_prompts: ClassVar[bool] = False
+    boxes: ClassVar[BoxUse] = "unused"
     schema: ClassVar[pa.Schema] = SCHEMA
     record_axes: ClassVar[tuple[str, ...]] = ("crowd", "leave_out", "bins", "area_source", "threshold")
     scored: ClassVar[tuple[str, ...]] = (

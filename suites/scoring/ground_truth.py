@@ -22,6 +22,7 @@ from sambench.suites.data.annotations import (
     ImageRecord,
 )
 from sambench.suites.data.checks.entry import has_mask
+from sambench.suites.data.checks.lvis import number_of
 from sambench.suites.data.checks.problems import quoted
 from sambench.suites.data.coco import CocoDataset
 from sambench.suites.data.ids import as_id
@@ -251,7 +252,7 @@ def read_whole(path: Path, sha256: str | None = None) -> Annotations:
     Raises:
         SambenchError: the file is missing, has faults, or is another than was planned with.
     """
-    tolerated = (*Reading().tolerated(box_prompts=False), *NO_MATTER)
+    tolerated = (*Reading().tolerated("scored"), *NO_MATTER)
     data = CocoDataset(None, path, tolerated=tolerated, lenient=True)
     refuse_changed(path, data.annotations_sha256, sha256)
     entries = data.checked(data.entries)
@@ -301,10 +302,9 @@ def _listed(raw: msgspec.Raw, ids: data_ids.Ids, what: str) -> list[int] | None:
     given = msgspec.json.decode(raw) if memoryview(raw) else None
     if given is not None and not isinstance(given, list):
         raise SambenchError(f"{what} is {quoted(given)}, no list of category ids.")
-    meant = [as_id(one) for one in given or ()]
-    if None in meant:
+    if None in [as_id(one) for one in given or ()]:
         raise SambenchError(f"{what} has {quoted(given)}, which are no category ids.")
-    numbers = [ids.number(one) for one in meant if one is not None]
+    numbers = [number_of(one, ids) for one in given or ()]
     return None if given is None else [number for number in numbers if number is not None]
 
 

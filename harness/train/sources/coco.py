@@ -46,7 +46,7 @@ class Coco(Source):
     """
 
     def __init__(self, data: Data) -> None:
-        tolerated = Reading().tolerated(box_prompts=False)
+        tolerated = Reading().tolerated("scored")
         dataset = CocoDataset(*_paths(data), match=data.match, tolerated=tolerated, lenient=True)
         entries = dataset.checked(dataset.entries[: data.limit], files=False)
         head = entries[:LOOKED_FOR]

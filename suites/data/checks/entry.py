@@ -17,24 +17,27 @@ from sambench.adapters.images.orientation import UPRIGHT
 from sambench.evsam.errors import SambenchError
 from sambench.evsam.size import Size
 from sambench.suites.data.annotations import AnnotationRecord
+from sambench.suites.data.checks.kinds import KINDS
 from sambench.suites.data.checks.masks import area_of, check_area, check_box, check_mask, leaves
-from sambench.suites.data.checks.problems import KINDS, Finding
+from sambench.suites.data.checks.problems import Finding
 from sambench.suites.data.locate import ImageFolder
 from sambench.suites.data.segmentation import Examined, UnfitError, examine
 
 if TYPE_CHECKING:
     from sambench.suites.data.coco import Entry
 
-MOST_BITS = 16
-"""A channel, beyond which values may be none that can be seen: NaN, negative, or of no known range. Such an
-image is read at once to know."""
-
 Texts = Mapping[str, Mapping[int, str]]
 """By column of records, what the file has for numbers that stand for its ids."""
 
 
 def check_entry(
-    entry: Entry, *, folder: ImageFolder | None, texts: Texts, thorough: bool = False, files: bool = True
+    entry: Entry,
+    *,
+    folder: ImageFolder | None,
+    texts: Texts,
+    thorough: bool = False,
+    files: bool = True,
+    masks: bool = True,
 ) -> tuple[Entry, list[Finding]]:
     """Look at an image's file and masks, and complete what the annotations leave open.
 
@@ -44,6 +47,7 @@ def check_entry(
         texts: for messages.
         thorough: read the file to its end, which finds those cut off, and count every mask's pixels.
         files: look into the file at all, and not just for where it is.
+        masks: look at annotations at all.
 
     Returns:
         The entry with its file and size, and annotations with a box and an area each, as far as they can be
@@ -59,6 +63,8 @@ def check_entry(
     else:
         entry, found = _with_file(entry, folder, f"image {name}", thorough)
         findings += found
+    if not masks:
+        return entry, findings
     records = []
     for annotation in entry.annotations:
         who = f"annotation {texts.get('ann_id', {}).get(annotation.id, annotation.id)} of image {name}"
@@ -90,7 +96,8 @@ def _with_file(entry: Entry, folder: ImageFolder, who: str, thorough: bool) -> t
         if why := seen.refusal(stated, way):
             return entry, [*found, ("image_size", f"{who}: {located.file} {why}")]
         found += [(kind, f"{who}: {located.file} {detail}") for kind, detail in _unusual(seen, entry)]
-        if thorough or seen.bits > MOST_BITS:
+        # Deep pixels, and those of TIFF, may be none that can be seen: NaN, negative, of no known range.
+        if thorough or seen.deep or seen.format == "TIFF":
             pixels = read_image(located.file, stated, orientation=way)
             if thorough and low_contrast(pixels):
                 found.append(("low_contrast", f"{who}: {located.file}"))
@@ -142,8 +149,9 @@ def _oddities(
         yield from check_mask(mask, size, bool(annotation.iscrowd))
     if not math.isnan(annotation.bbox[0]):
         yield from check_box(annotation.bbox, mask, size)
-    if mask and size and (thorough or mask.is_rle):
-        yield from check_area(annotation.area, area_of(mask, size), bool(annotation.iscrowd))
+    if mask and size:
+        pixels = area_of(mask, size) if thorough or mask.is_rle else mask.enclosed
+        yield from check_area(annotation.area, pixels, bool(annotation.iscrowd))
 
 
 def _completed(annotation: AnnotationRecord, mask: Examined | None, size: Size | None) -> AnnotationRecord:

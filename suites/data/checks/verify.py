@@ -7,24 +7,18 @@ all.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import msgspec
-
 from sambench.evsam.errors import SambenchError
-from sambench.suites.data.annotations import Annotations, CategoryRecord, ImageRecord
-from sambench.suites.data.checks.problems import Finding, Problem, Problems
+from sambench.suites.data.checks.lvis import lacking, looks_like_lvis
+from sambench.suites.data.checks.problems import Problem, Problems
 from sambench.suites.data.coco import CocoDataset
 from sambench.suites.data.fix import normalised
-from sambench.suites.data.ids import as_id
 from sambench.suites.data.locate import Match
 from sambench.suites.data.sample import draw
-
-LVIS_LISTS = ("neg_category_ids", "not_exhaustive_category_ids")
-FREQUENCIES = ("r", "c", "f")
 
 
 @dataclass(frozen=True)
@@ -41,6 +35,8 @@ class Report:
     """One a kind, errors first."""
     normalised: Callable[[], bytes] | None = None
     """Makes the JSON of `suites.data.fix`, where all images were looked at and only boxes are wrong."""
+    renumbered: tuple[str, ...] = ()
+    """Columns of records whose ids are numbered anew there."""
 
     @property
     def errors(self) -> tuple[Problem, ...]:
@@ -82,42 +78,10 @@ def verify(
     if images is not None and folder is None:
         dataset.problems.add("missing_image", f"{images}: no such folder")
     content = dataset.content
-    if _looks_like_lvis(content) if lvis is None else lvis:
-        dataset.problems.extend(_lvis_fields(content))
+    if looks_like_lvis(content) if lvis is None else lvis:
+        dataset.problems.extend(lacking(content))
     chosen = draw(dataset.entries, limit, seed)
     entries = dataset.checked(chosen, thorough=thorough, on_image=on_image)
     counts = len(content.images), len(content.annotations), len(content.categories or ())
     fixed = partial(normalised, dataset, entries)
-    return Report(*counts, len(chosen), dataset.problems.listed(), fixed)
-
-
-def _looks_like_lvis(content: Annotations) -> bool:
-    some = any(memoryview(getattr(image, key)) for image in content.images for key in LVIS_LISTS)
-    return some or any(category.frequency is not None for category in content.categories or ())
-
-
-def _lvis_fields(content: Annotations) -> Iterable[Finding]:
-    """Yield what lacks of what LVIS adds: classes known to be absent or not all annotated, frequencies."""
-    known = {category.id for category in content.categories or ()}
-    for image in content.images:
-        for key in LVIS_LISTS:
-            yield from _lvis_list(image, key, content, known)
-    for category in content.categories or ():
-        yield from _frequency(category)
-
-
-def _lvis_list(image: ImageRecord, key: str, content: Annotations, known: set[int]) -> Iterable[Finding]:
-    raw = getattr(image, key)
-    value = msgspec.json.decode(raw) if memoryview(raw) else None
-    if not isinstance(value, list):
-        yield "lvis_fields", f"image {image.id}: {key} is {value!r}"
-        return
-    numbers = [None if (given := as_id(one)) is None else content.category_ids.number(given) for one in value]
-    strange = [one for one, number in zip(value, numbers, strict=True) if number not in known]
-    if strange:
-        yield "unknown_category", f"image {image.id}: {key} has {strange[0]!r}"
-
-
-def _frequency(category: CategoryRecord) -> Iterable[Finding]:
-    if category.frequency not in FREQUENCIES:
-        yield "lvis_fields", f"category {category.id}: frequency is {category.frequency!r}"
+    return Report(*counts, len(chosen), dataset.problems.listed(), fixed, tuple(dataset.texts()))

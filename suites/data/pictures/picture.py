@@ -11,7 +11,7 @@ import numpy as np
 from sambench.evsam.errors import SambenchError
 from sambench.evsam.size import Size
 from sambench.suites.data.annotations import AnnotationRecord
-from sambench.suites.data.checks.problems import KINDS
+from sambench.suites.data.checks.kinds import KINDS
 from sambench.suites.data.masks import WindowMask, to_window
 from sambench.suites.data.pictures.objects import objects_of
 from sambench.suites.data.pictures.settings import Ids

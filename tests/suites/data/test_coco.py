@@ -159,7 +159,7 @@ def test_a_file_that_was_cut_off_is_refused_as_such(refused, share):
         ([{"id": 1}], [], "image 1: file_name is null"),
         ([image(), 5], [], "images[1] is 5, not an entry"),
         ([image()], [annotation(bbox=[1, 2, 3])], "annotation 10 of image 1: bbox is [1, 2, 3]"),
-        ([image()], [annotation(bbox=[1, float("inf"), 3, 4])], 'bbox is [1, "Infinity", 3, 4]'),
+        ([image()], [annotation(bbox=[1, float("inf"), 3, 4])], "bbox is [1, Infinity, 3, 4]"),
         ([image()], [annotation(bbox="none")], 'annotation 10 of image 1: bbox is "none"'),
         ([image()], [annotation(category_id=1.5)], "annotation 10 of image 1: category_id is 1.5"),
         ([image()], [annotation(iscrowd=2)], "annotation 10 of image 1: iscrowd is 2, not 0 or 1"),

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from pycocotools.coco import COCO
 
-from sambench.suites.data.checks.problems import MENDABLE
+from sambench.suites.data.checks.kinds import MENDABLE
 from sambench.suites.data.checks.verify import verify
 from sambench.suites.data.coco import CocoDataset
 from sambench.suites.data.sample import load_sample

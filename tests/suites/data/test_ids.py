@@ -21,7 +21,7 @@ from sambench.suites.data.ids import Ids, as_id
         ("0000001_02999_d", "0000001_02999_d"),
         ("7.5", "7.5"),
         ("1e3", "1e3"),
-        ("NaN", "NaN"),
+        ("NaN", None),
         ("\u0667", "\u0667"),
         (7.5, None),
         (float("nan"), None),

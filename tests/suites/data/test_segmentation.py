@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pycocotools import mask as rle
 from pycocotools.coco import COCO
 
-from sambench.suites.data.checks.problems import KINDS
+from sambench.suites.data.checks.kinds import KINDS
 from sambench.suites.data.segmentation import UnfitError, compress, examine, most_outline, outline
 
 SIZE = (40, 60)
@@ -71,8 +71,8 @@ def test_what_was_changed_is_counted_and_comes_out_as_it_should_be(segmentation,
         ([SQUARE, [1, 2, 3]], "bad_polygon", "3 numbers, which are no pairs"),
         ([[[1, 2], [3, 4], [5, 6]]], "bad_polygon", "points are lists of their own"),
         ([[["1"]]], "bad_polygon", "points are lists of their own"),
-        ([["1", "2", *SQUARE]], "bad_polygon", "1 for a coordinate"),
-        (["1", *SQUARE], "bad_polygon", "1 for a coordinate"),
+        ([["1", "2", *SQUARE]], "bad_polygon", '"1" for a coordinate'),
+        (["1", *SQUARE], "bad_polygon", '"1" for a coordinate'),
         ([[None, *SQUARE]], "bad_polygon", "null for a coordinate"),
         ([[True, *SQUARE]], "bad_polygon", "true for a coordinate"),
         ([SQUARE, 5], "bad_polygon", "5 beside polygons"),
@@ -88,7 +88,7 @@ def test_what_was_changed_is_counted_and_comes_out_as_it_should_be(segmentation,
         ({"size": [40, 60], "counts": None}, "damaged_rle", "counts of its RLE is null"),
         ({"counts": [2400]}, "damaged_rle", "size of its RLE is missing"),
         ({"size": [40], "counts": [2400]}, "damaged_rle", "size of its RLE is [40], not its height"),
-        ({"size": "40x60", "counts": [2400]}, "damaged_rle", "size of its RLE is 40x60"),
+        ({"size": "40x60", "counts": [2400]}, "damaged_rle", 'size of its RLE is "40x60"'),
         ({"size": [40, 60], "counts": 2400}, "damaged_rle", "counts of its RLE is 2400, neither"),
         ({"size": [40, 60], "counts": [["a"]]}, "damaged_rle", 'counts of its RLE is [["a"]], neither'),
         ({"size": [40, 60], "counts": [2399.5, 0.5]}, "damaged_rle", "neither text nor whole numbers"),

@@ -353,7 +353,7 @@ def broken(**changes):
             "neg_category_ids is .*no list",
         ),
         (broken(categories=lambda v: [v[0] | {"frequency": "x"}]), {}, "frequency of category 1 is 'x'"),
-        (broken(categories=lambda v: None), {}, "categories is null, not a list"),
+        (broken(categories=lambda v: None), {}, "has no categories, over which"),
         (broken(annotations=lambda v: [{"id": 1}]), {}, "annotation 1: image_id is null"),
         ([], {}, "not annotations in COCO's format"),
         (broken(), {"image_ids": [1, 5]}, "lists no image 5"),

@@ -6,8 +6,8 @@ import msgspec
 import pytest
 from pycocotools.coco import COCO
 
+from sambench.suites.data.checks.kinds import KINDS
 from sambench.suites.data.checks.masks import BOX_EDGE, area_of, check_box, check_mask
-from sambench.suites.data.checks.problems import KINDS
 from sambench.suites.data.segmentation import examine
 
 SIZE = (200, 300)
