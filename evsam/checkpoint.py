@@ -6,6 +6,7 @@ import argparse
 import pathlib
 import pickle
 import re
+import warnings
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,8 @@ def load_checkpoint(model: nn.Module, path: Path) -> str | None:
     """
     own = {key: tuple(value.shape) for key, value in model.state_dict().items()}
     found = find_state(path, own)
+    floating = [key for key, value in model.state_dict().items() if value.is_floating_point()]
+    _refuse_quantised(path, found, floating)
     model.load_state_dict(dict(found.state), strict=True)
     return found.taken
 
@@ -68,13 +71,18 @@ def find_state(path: Path, wanted: Shapes, *, spare: Collection[str] = (), whole
             f"{path}: a checkpoint of another model. {_difference(near, wanted, whole)}",
             {key: shape for key, value in near.items() if (shape := shape_of(value)) is not None},
         )
-    for key, value in found.state.items():
-        if not value.is_floating_point() and key.endswith((".weight", ".bias")):
+    _refuse_quantised(path, found, [key for key in found.state if key.endswith((".weight", ".bias"))])
+    return found
+
+
+def _refuse_quantised(path: Path, found: Found, floating: Collection[str]) -> None:
+    for key in floating:
+        value = found.state[key]
+        if not value.is_floating_point():
             raise SambenchError(
                 f"{path}: {key} is {str(value.dtype).removeprefix('torch.')}, a quantised checkpoint. "
                 "Give the one that it was made of."
             )
-    return found
 
 
 def _difference(found: Mapping[str, Any], wanted: Shapes, whole: bool) -> str:
@@ -112,12 +120,14 @@ def read_state(path: Path) -> Mapping[str, Any]:
         raise SambenchError(
             f"{path}: no such checkpoint. Give a .pt, .pth or .safetensors file, or 'random'."
         )
+    _refuse_by_beginning(path)
     try:
         if _is_safetensors(path):
             from safetensors.torch import load_file
 
             return load_file(path)
-        with torch.serialization.safe_globals(INERT):
+        with torch.serialization.safe_globals(INERT), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Validating sparse tensor invariants")  # they are refused
             state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:  # torch's own text advises to load it all the same
         holds = re.search(r"GLOBAL ([\w.]+)", str(error))
@@ -132,11 +142,35 @@ def read_state(path: Path) -> Mapping[str, Any]:
                 f"{path}: is TorchScript, a program. Give the checkpoint that it was exported from."
             ) from None
         raise SambenchError(
-            f"{path}: not a readable checkpoint ({_short(error)}). Get the file again."
+            f"{path}: not a readable checkpoint: it is cut short, damaged, or of another kind. "
+            "Get the file again."
         ) from None
     if not isinstance(state, Mapping):
         raise SambenchError(f"{path}: holds a {type(state).__name__}, not a state dict.")
     return state
+
+
+BEGINNINGS = {
+    b"version https://git-lfs": "a pointer of Git LFS in place of the file. Fetch it with 'git lfs pull'",
+    **dict.fromkeys(
+        (b"<!doctype", b"<html", b"<?xml"),
+        "a web page in place of the file. Download the checkpoint itself",
+    ),
+}
+"""What downloads that failed leave under the name of a checkpoint. None of its formats begins so."""
+
+
+def _refuse_by_beginning(path: Path) -> None:
+    try:
+        with path.open("rb") as file:
+            head = file.read(64)
+    except OSError:
+        raise SambenchError(f"{path}: cannot be read. Look at its permissions and its disk.") from None
+    if not head:
+        raise SambenchError(f"{path}: an empty file. Get the checkpoint again.")
+    for beginning, what in BEGINNINGS.items():
+        if head.lstrip().lower().startswith(beginning):
+            raise SambenchError(f"{path}: {what}.")
 
 
 def _is_safetensors(path: Path) -> bool:
@@ -148,8 +182,3 @@ def _is_safetensors(path: Path) -> bool:
 
 def _first(kind: str, keys: list[str]) -> str:
     return f"{len(keys)} {kind} keys" + (f", first {keys[0]}" if keys else "")
-
-
-def _short(error: Exception) -> str:
-    text = str(error).strip().splitlines()
-    return text[0][:200] if text else type(error).__name__

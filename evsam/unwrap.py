@@ -22,9 +22,11 @@ DEEPEST = 3
 """Mappings within mappings that are looked into, such as ``{"model": {"ema": {"module": ...}}}``."""
 NAMED = ("state_dict", "model_state_dict", "model", "network", "net", "params", "module", "weights")
 """Names of the trained parameters, the surest first; others come after them."""
-AVERAGED = re.compile(r"(^|_)ema(_|$)|averaged?(_|$)|shadow", re.IGNORECASE)
+AVERAGED = re.compile(r"(^|[^a-z])ema([^a-z]|$)|(?<!un)(?<!non)averaged?([^a-z]|$)|shadow", re.IGNORECASE)
 """Names of a running average of them. The trainers that keep one evaluate it: timm, ultralytics, BasicSR,
 torchvision's references, efficientvit, and ours."""
+UNAVERAGED = re.compile(r"(^|[^a-z])(no|non|not|un|without|wo|raw|pre|before)([^a-z]|$)", re.IGNORECASE)
+"""Names that say the opposite, as ``non_ema`` does."""
 WRAPPERS = ("_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.")
 """What torch puts in the middle of names: of ``torch.compile``, FSDP and activation checkpointing."""
 COUNTERS = ("n_averaged",)
@@ -53,7 +55,7 @@ class _Candidate:
         """What is taken before what: an average, then by name, then what lies less deep."""
         last = self.path[-1] if self.path else ""
         named = NAMED.index(last) if last in NAMED else len(NAMED)
-        return not any(map(AVERAGED.search, self.path)), named, len(self.path)
+        return not _is_average(self.path), named, len(self.path)
 
 
 def find(
@@ -71,19 +73,24 @@ def find(
         ``None`` where nothing in it fits.
 
     Raises:
-        SambenchError: two that differ fit, and none of them comes before the other.
+        SambenchError: two that differ fit, and none of them comes before the other; or what fits has values
+            that are not stored one by one, or are no real numbers.
     """
     fitting = [c for c in _candidates(content, wanted) if _fits(c.state, wanted, spare, whole)]
     if not fitting:
         return None
     first, *others = sorted(fitting, key=lambda c: c.rank)
     states = [{key: c.state[key] for key in wanted} for c in (first, *others)]
+    refuse_unreal(states[0])
     for other, state in zip(others, states[1:], strict=True):
         if other.rank == first.rank and not _equal(states[0], state):
             raise SambenchError(
                 f"it holds two of this model, {_shown(first)} and {_shown(other)}. Save the one you mean."
             )
-    return Found(states[0], _describe(first, others, wanted))
+    said = _describe(first, others, wanted)
+    if first.rank[0] and (unfit := list(_averages(content))):
+        said.append(f"{', '.join(unfit)}, by name an average, does not fit this model")
+    return Found(states[0], "; ".join(said) or None)
 
 
 def nearest(content: Mapping[str, Any], wanted: Shapes) -> Mapping[str, Any]:
@@ -94,6 +101,27 @@ def nearest(content: Mapping[str, Any], wanted: Shapes) -> Mapping[str, Any]:
         return shared, sum(isinstance(value, Tensor) for value in one.state.values())
 
     return max(_candidates(content, wanted), key=likeness).state
+
+
+def refuse_unreal(state: Mapping[str, Any]) -> None:
+    """Refuse tensors that no parameter can be filled from as they are.
+
+    Raises:
+        SambenchError: one is sparse, without values, or complex; the message names its key.
+    """
+    for key, value in state.items():
+        if isinstance(value, Tensor) and (what := _unreal(value)):
+            raise SambenchError(f"{key} is {what}. Save the state dict with dense, real tensors.")
+
+
+def _unreal(value: Tensor) -> str | None:
+    if value.is_meta:
+        return "on the device 'meta': a shape without values"
+    if value.layout != torch.strided:
+        return f"stored as {str(value.layout).removeprefix('torch.')}, not dense"
+    if value.is_complex():
+        return f"{str(value.dtype).removeprefix('torch.')}, no real numbers"
+    return None
 
 
 def shape_of(value: Any) -> tuple[int, ...] | None:
@@ -152,10 +180,48 @@ def _fits(state: Mapping[str, Any], wanted: Shapes, spare: Collection[str], whol
 
 
 def _equal(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> bool:
-    return all(a[key] is b[key] or torch.equal(a[key], b[key]) for key in a)
+    return all(a[key] is b[key] or _same(a[key], b[key]) for key in a)
 
 
-def _describe(taken: _Candidate, others: list[_Candidate], wanted: Shapes) -> str | None:
+def _same(a: Tensor, b: Tensor) -> bool:
+    if a.dtype != b.dtype or _unreal(a) or _unreal(b):
+        return False
+    if a.is_floating_point():  # torch compares no float8
+        a, b = a.double(), b.double()
+    return torch.equal(a, b)
+
+
+def _is_average(path: tuple[str, ...]) -> bool:
+    """Tell by the innermost name that says anything about it."""
+    for name in reversed(path):
+        if UNAVERAGED.search(name):
+            return False
+        if AVERAGED.search(name):
+            return True
+    return False
+
+
+def _averages(content: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the outermost names of averages, whatever form they have, as long as tensors are in them."""
+    seen: list[tuple[str, ...]] = []
+    for path, mapping in _mappings(content, ()):
+        for name, value in mapping.items():
+            inner = (*path, str(name))
+            within = any(inner[: len(outer)] == outer for outer in seen)
+            if _is_average(inner) and not within and _holds_tensors(value, DEEPEST):
+                seen.append(inner)
+                yield repr(".".join(inner))
+
+
+def _holds_tensors(value: Any, deep: int) -> bool:
+    """Tell whether tensors lie in a mapping or list: a lone one is as likely an averaged loss."""
+    if not isinstance(value, Mapping | list | tuple):
+        return False
+    inside = list(value.values() if isinstance(value, Mapping) else value)
+    return any(isinstance(one, Tensor) or (deep > 0 and _holds_tensors(one, deep - 1)) for one in inside)
+
+
+def _describe(taken: _Candidate, others: list[_Candidate], wanted: Shapes) -> list[str]:
     said = []
     if taken.path:
         beside = [_shown(other) for other in others]
@@ -164,10 +230,10 @@ def _describe(taken: _Candidate, others: list[_Candidate], wanted: Shapes) -> st
         said.append(f"{_shown(taken)}{before}")
     if taken.off:
         said.append("without " + " ".join(repr(off) for off in taken.off))
-    types = {str(taken.state[key].dtype).removeprefix("torch.") for key in wanted}
-    if narrow := sorted(types & {"float16", "bfloat16", "float64"}):
-        said.append(f"{' and '.join(narrow)} as float32")
-    return "; ".join(said) or None
+    types = {taken.state[key].dtype for key in wanted if taken.state[key].is_floating_point()}
+    if unlike := sorted(str(one).removeprefix("torch.") for one in types - {torch.float32}):
+        said.append(f"{' and '.join(unlike)} as float32")
+    return said
 
 
 def _shown(one: _Candidate) -> str:

@@ -3,6 +3,7 @@
 import argparse
 import collections
 import pathlib
+import re
 
 import numpy as np
 import pytest
@@ -116,7 +117,85 @@ def test_two_of_which_none_comes_first_are_refused_unless_they_are_equal(tmp_pat
     assert same(loaded({"student": STATE, "teacher": small(1).state_dict()}, tmp_path)[0], STATE)
 
 
-@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
+def test_two_are_compared_whatever_their_types_are(tmp_path):
+    half = {key: value.half() if value.is_floating_point() else value for key, value in STATE.items()}
+    eight = {k: v.to(torch.float8_e5m2) if v.is_floating_point() else v for k, v in STATE.items()}
+    with pytest.raises(SambenchError, match=r"a\.pt: it holds two .*'student' and 'teacher'"):
+        loaded({"student": STATE, "teacher": half}, tmp_path)
+    again = {key: value.clone() for key, value in eight.items()}
+    assert loaded({"student": eight, "teacher": again}, tmp_path)[1].endswith("float8_e5m2 as float32")
+    other = {**again, "encoder.bias": torch.ones(4).to(torch.float8_e5m2)}
+    with pytest.raises(SambenchError, match="it holds two"):
+        loaded({"student": eight, "teacher": other}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name", ["non_ema", "no_ema", "model_without_ema", "raw_ema", "non-ema", "unaveraged", "not_averaged"]
+)
+def test_a_name_that_says_it_is_no_average_is_none(name, tmp_path):
+    state, taken = loaded({name: OTHER, "model": STATE}, tmp_path)
+    assert same(state, STATE)
+    assert taken == f"'model', not '{name}'"
+
+
+def test_what_is_said_innermost_counts(tmp_path):
+    state, taken = loaded({"ema": {"raw": OTHER, "shadow": STATE}, "model": OTHER}, tmp_path)
+    assert same(state, STATE)
+    assert taken.startswith("'ema.shadow', not 'model', 'ema.raw' (the average")
+
+
+WITHOUT_BUFFERS = {key: value for key, value in OTHER.items() if "running" not in key}
+
+
+@pytest.mark.parametrize(
+    "average",
+    [
+        WITHOUT_BUFFERS,
+        list(OTHER.values()),
+        {"decay": 0.9, "shadow_params": list(OTHER.values())},
+        {"state_dict": WITHOUT_BUFFERS},
+    ],
+)
+def test_an_average_that_does_not_fit_is_said(average, tmp_path):
+    state, taken = loaded({"model": STATE, "ema": average}, tmp_path)
+    assert same(state, STATE)
+    assert taken == "'model'; 'ema', by name an average, does not fit this model"
+
+
+@pytest.mark.parametrize("value", [None, 0.99, True, [0.3, 0.2], torch.tensor(0.3), {"decay": 0.9}])
+def test_what_holds_no_parameters_is_no_average_that_does_not_fit(value, tmp_path):
+    assert loaded({"model": STATE, "loss_ema": value}, tmp_path)[1] == "'model'"
+
+
+def test_an_average_that_does_not_fit_is_not_said_beside_one_that_does(tmp_path):
+    taken = loaded({"model": OTHER, "ema": STATE, "ema_slow": WITHOUT_BUFFERS}, tmp_path)[1]
+    assert taken == "'ema', not 'model' (the average, as its training evaluates it)"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda weight: weight.to_sparse(), "stored as sparse_coo, not dense"),
+        (lambda weight: weight.to("meta"), "'meta': a shape without values"),
+        (lambda weight: weight.to(torch.complex64), "complex64, no real numbers"),
+    ],
+)
+def test_tensors_that_are_not_dense_and_real_are_refused(change, words, tmp_path):
+    odd = {**STATE, "encoder.weight": change(STATE["encoder.weight"])}
+    with pytest.raises(SambenchError, match=rf"a\.pt: encoder\.weight is .*{words}"):
+        loaded({"model": odd}, tmp_path)
+    assert same(loaded({"model": STATE, "best": odd}, tmp_path)[0], STATE)
+
+
+def test_nothing_of_torch_is_printed_on_the_way(tmp_path, recwarn):
+    with pytest.raises(SambenchError):
+        loaded({**STATE, "encoder.weight": STATE["encoder.weight"].to_sparse()}, tmp_path)
+    assert not [one for one in recwarn if "sparse" in str(one.message)]
+
+
+@pytest.mark.parametrize(
+    "kind", [torch.float16, torch.bfloat16, torch.float64, torch.float8_e4m3fn, torch.float8_e5m2]
+)
 def test_another_precision_is_said(kind, tmp_path):
     given = {key: value.to(kind) if value.is_floating_point() else value for key, value in STATE.items()}
     state, taken = loaded(given, tmp_path)
@@ -127,6 +206,13 @@ def test_another_precision_is_said(kind, tmp_path):
 def test_whole_numbers_in_place_of_parameters_are_refused(tmp_path):
     with pytest.raises(SambenchError, match=r"encoder\.weight is int8, a quantised checkpoint"):
         loaded({**STATE, "encoder.weight": STATE["encoder.weight"].to(torch.int8)}, tmp_path)
+
+
+def test_whole_numbers_are_refused_whatever_a_parameter_is_called(tmp_path):
+    model, path = nn.ParameterDict({"pos_embed": torch.ones(3)}), tmp_path / "a.pt"
+    torch.save({"pos_embed": torch.ones(3, dtype=torch.int8)}, path)
+    with pytest.raises(SambenchError, match="pos_embed is int8, a quantised checkpoint"):
+        load_checkpoint(model, path)
 
 
 PARTIAL = dict(list(before("module.").items())[:-1])
@@ -194,3 +280,39 @@ def test_torchscript_is_named(tmp_path):
     torch.jit.trace(nn.Linear(2, 2), torch.zeros(1, 2)).save(tmp_path / "a.pt")
     with pytest.raises(SambenchError, match=r"a\.pt: is TorchScript"):
         read_state(tmp_path / "a.pt")
+
+
+def _cut(tmp_path, kind):
+    path = tmp_path / "whole"
+    save_file(STATE, path) if kind == "safetensors" else torch.save(STATE, path)
+    return path.read_bytes()[:-40]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "an empty file"),
+        (b"PK\x03\x04abc", "cut short, damaged"),
+        (b"\x80\x02", "cut short, damaged"),
+        ("torch", "cut short, damaged"),
+        ("safetensors", "cut short, damaged"),
+        (b"\xff" * 8 + b"{}", "cut short, damaged"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "pointer of Git LFS"),
+        (b"\n<!DOCTYPE html><html>", "a web page"),
+        (b"<html>", "a web page"),
+    ],
+)
+def test_files_that_are_none_are_refused_in_words_of_ours(content, words, tmp_path):
+    path = tmp_path / "a.pt"
+    path.write_bytes(_cut(tmp_path, content) if isinstance(content, str) else content)
+    with pytest.raises(SambenchError, match=rf"a\.pt: .*{words}") as caught:
+        read_state(path)
+    assert not re.search("EOF|miniz|Pytorch|deserializ|Error", str(caught.value))
+
+
+def test_a_header_whose_length_begins_as_a_web_page_does_is_read(tmp_path):
+    header = b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'.ljust(ord("<"))
+    content = len(header).to_bytes(8, "little") + header + np.float32(0.5).tobytes()
+    assert content.startswith(b"<")
+    (tmp_path / "a.pt").write_bytes(content)
+    assert read_state(tmp_path / "a.pt")["a"].tolist() == [0.5]
