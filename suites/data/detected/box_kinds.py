@@ -23,6 +23,8 @@ FEWEST = 3
 """Objects that have to be met before anything is said."""
 ENOUGH, TIMES = 0.4, 2.0
 """Share of the objects that another kind has to meet, and how many times as many as COCO's kind."""
+SURE = 0.8
+"""Share met from which the kind is named as a fact; below, as the best of those tried."""
 MARGIN = 0.05
 """Of the image's side, by which a box may stick out: detectors that do not clip go as far."""
 MOST, MANY, FEW = 0.5, 0.2, 0.02
@@ -143,7 +145,7 @@ def looks_like(seen: Sequence[Seen]) -> str | None:
         best, met = _best(seen, TIMES * own)
         if best is not None and met >= max(FEWEST, ENOUGH * most):
             return (
-                f"{start} as {best.what}: so they meet {met / most:.0%} of the annotated boxes, as "
+                f"{start}{'' if met >= SURE * most else ' best'} as {best.what}: so they meet {met / most:.0%} of the annotated boxes, as "
                 f"{COCOS.what} in pixels {own / most:.0%}"
             )
     if _are_shares(seen):

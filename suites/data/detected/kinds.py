@@ -57,6 +57,7 @@ FAULTS = {
         "of negative width or height",
         "COCO's boxes are [x, y, width, height]; were corners written as x1, y1?",
     ),
+    "huge": Fault("a thousand million pixels away", "Remove the detection or mend the detector."),
     "two_images": Fault(
         "fits two images",
         "Write the images' ids as the annotation file has them, or their whole file names, "
