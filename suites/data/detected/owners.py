@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from sambench.suites.data.detected.entries import Column, Written
 from sambench.suites.data.detected.faults import Wrong, quote
 from sambench.suites.data.detected.kinds import FAULTS
-from sambench.suites.data.ids import LEAST, MOST, Given, Ids, Known, as_id, nfc, stem_of
+from sambench.suites.data.ids import LEAST, MOST, Given, Known, as_id, nfc, stem_of
 
 _None = frozenset[int]()
 
@@ -100,7 +101,7 @@ class Images:
 
     def _two(self, written: Written, own: frozenset[int], named: frozenset[int]) -> str:
         first = min(own or named)
-        fits = f"the id of an image, whose file is {self._stem(first)}"
+        fits = f"the id of an image, whose file is {self._stems.get(first, 'not named')}"
         if not own:
             fits = f"the file name of {self._image(first)}"
         return (
@@ -108,10 +109,16 @@ class Images:
         )
 
     def _image(self, number: int) -> str:
-        return f"image {quote(_given(self._known.images, number))}"
+        return f"image {quote(self._given.get(number, number))}"
 
-    def _stem(self, number: int) -> str:
-        return next((stem for stem, n in self._known.stems.items() if n == number), "not named")
+    @cached_property
+    def _given(self) -> dict[int, Given]:
+        return {number: given for given, number in self._known.images.numbers.items()}
+
+    @cached_property
+    def _stems(self) -> dict[int, str]:
+        shared = {number: stem for stem, numbers in self._known.twice.items() for number in numbers}
+        return shared | {number: stem for stem, number in self._known.stems.items()}
 
 
 class Categories:
@@ -156,10 +163,6 @@ def renamed(column: Column, texts: Mapping[Given, str]) -> Column:
     """Return a column with the names that its file gives its ids, in place of those that have one."""
     named = [texts.get(given, w) if (given := as_id(w)) is not None else w for w in column.written]
     return Column(named, column.places, column.odd)
-
-
-def _given(ids: Ids, number: int) -> Given:
-    return next((given for given, n in ids.numbers.items() if n == number), number)
 
 
 def _explains(fits: Sequence[tuple[frozenset[int], frozenset[int]]]) -> str:
