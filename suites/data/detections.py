@@ -13,7 +13,8 @@ from sambench.adapters.files import refuse_changed
 from sambench.suites.data.content import Content, read_bytes, read_content
 from sambench.suites.data.detected.entries import Entries, read_entries
 from sambench.suites.data.detected.faults import quote, refusal
-from sambench.suites.data.detected.owners import Categories, Images, Owners, renamed, whole_numbers
+from sambench.suites.data.detected.own import match_own, name_of
+from sambench.suites.data.detected.owners import Categories, Images, Owners, whole_numbers
 from sambench.suites.data.ids import Known
 
 _MISSING = "no such file of detections. Give it with --detections."
@@ -162,19 +163,14 @@ def _read(path: Path) -> Content:
 
 
 def _matched(entries: Entries, known: Known) -> tuple[Owners, Owners]:
-    """Match ids with an annotation file's; by names where the file has those and numbers by itself."""
+    """Match ids with an annotation file's, by the names that their own file gives them (see `own`)."""
     found = []
     for column, kind, own in (
         (entries.images, Images(known), entries.own.files),
         (entries.categories, Categories(known), entries.own.names),
     ):
-        owners = kind.match(column)
-        if own:
-            named = kind.match(renamed(column, own))
-            others = named.there & ~(owners.there & (owners.numbers == named.numbers))
-            if not named.wrong and others.any():
-                owners = named
-                _count(entries.findings, "own_ids", others[column.places])
+        owners, others = match_own(kind, column, own)
+        _count(entries.findings, "own_ids", others[column.places])
         found.append(owners)
     images, categories = found
     for name, owners, column in (
@@ -187,7 +183,7 @@ def _matched(entries: Entries, known: Known) -> tuple[Owners, Owners]:
 
 def _first_strange(entries: Entries, images: Owners) -> str | None:
     places = np.flatnonzero(~images.there)
-    return quote(entries.images.written[places[0]]) if len(places) else None
+    return quote(name_of(entries.images.written[places[0]], entries.own.files)) if len(places) else None
 
 
 def _count(findings: dict[str, int], name: str, entries: np.ndarray) -> None:

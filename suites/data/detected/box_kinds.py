@@ -144,8 +144,9 @@ def looks_like(seen: Sequence[Seen]) -> str | None:
     if TIMES * max(own, FEWEST / TIMES) <= most:  # else no other can be so much better
         best, met = _best(seen, TIMES * own)
         if best is not None and met >= max(FEWEST, ENOUGH * most):
+            fit = "" if met >= SURE * most else " best"
             return (
-                f"{start}{'' if met >= SURE * most else ' best'} as {best.what}: so they meet {met / most:.0%} of the annotated boxes, as "
+                f"{start}{fit} as {best.what}: so they meet {met / most:.0%} of the annotated boxes, as "
                 f"{COCOS.what} in pixels {own / most:.0%}"
             )
     if _are_shares(seen):

@@ -63,6 +63,10 @@ FAULTS = {
         "Write the images' ids as the annotation file has them, or their whole file names, "
         'such as "000139.jpg".',
     ),
+    "not_own": Fault(
+        "which its own list lacks, while that list numbers otherwise than the annotations",
+        "List it with its name, or remove the list if ids are the annotations'.",
+    ),
     "two_categories": Fault("fits two categories", "Write the categories' ids."),
     "no_category": Fault(
         "is not a category of the annotation file, by id or by name",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -57,8 +57,12 @@ class Images:
     explains them. Where both do, they are what COCO's format says, ids; a mixture is not taken.
     """
 
+    key, fits_two = "image_id", "two_images"
+
     def __init__(self, known: Known) -> None:
         self._known = known
+        self.names_are_sure = bool(known.stems or known.twice)
+        """Whether an image of another name is another image."""
         self._by_stem: dict[Written, frozenset[int]] = {s: frozenset([n]) for s, n in known.stems.items()}
         self._by_stem |= {stem: frozenset(both) for stem, both in known.twice.items()}
         for stem, numbers in list(self._by_stem.items()):
@@ -68,7 +72,7 @@ class Images:
 
     def match(self, column: Column) -> Owners:
         """Match the images of detections; those that fit none are of images elsewhere."""
-        fits = [(self._by_id(w), self._by_name(w)) for w in column.written]
+        fits = [(self.by_id(w), self.by_name(w)) for w in column.written]
         only = _explains([pair for w, pair in zip(column.written, fits, strict=True) if type(w) is int])
         rows, wrong = [], []
         for place, (written, (own, named)) in enumerate(zip(column.written, fits, strict=True)):
@@ -85,12 +89,14 @@ class Images:
             rows.append((number, bool(taken), bool(taken) and number not in own))
         return Owners.of(rows, wrong)
 
-    def _by_id(self, written: Written) -> frozenset[int]:
+    def by_id(self, written: Written) -> frozenset[int]:
+        """Return the image of an id."""
         given = as_id(written)
         number = None if given is None else self._known.images.number(given)
         return frozenset([number]) & self._known.listed if number is not None else _None
 
-    def _by_name(self, written: Written) -> frozenset[int]:
+    def by_name(self, written: Written) -> frozenset[int]:
+        """Return the images whose file has a name."""
         if type(written) is int:
             return self._by_stem.get(written, _None)
         text = nfc(str(written).strip())
@@ -124,6 +130,10 @@ class Images:
 class Categories:
     """The categories of an annotation file, by id and by name."""
 
+    key, fits_two = "category_id", "two_categories"
+    names_are_sure = False
+    """Tools spell the name of a category otherwise."""
+
     def __init__(self, known: Known) -> None:
         self._known = known
 
@@ -135,8 +145,8 @@ class Categories:
         """
         rows, wrong = [], []
         for place, written in enumerate(column.written):
-            number, named = self._number(written), self._by_name(written)
-            own = number if self._is_listed(number) else _None
+            number, named = self._number(written), self.by_name(written)
+            own = self.by_id(written)
             taken = own | named or number
             if len(taken) != 1:
                 kind = "two_categories" if taken else "no_category"
@@ -150,19 +160,15 @@ class Categories:
         number = None if given is None else self._known.categories.number(given)
         return _None if number is None or not LEAST <= number <= MOST else frozenset([number])
 
-    def _is_listed(self, number: frozenset[int]) -> bool:
-        listed = self._known.listed_categories
-        return listed is None or number <= listed
+    def by_id(self, written: Written) -> frozenset[int]:
+        """Return the category of an id, if it is listed."""
+        number, listed = self._number(written), self._known.listed_categories
+        return number if listed is None or number <= listed else _None
 
-    def _by_name(self, written: Written) -> frozenset[int]:
+    def by_name(self, written: Written) -> frozenset[int]:
+        """Return the category of a name."""
         number = self._known.names.get(nfc(written.strip())) if isinstance(written, str) else None
         return _None if number is None else frozenset([number])
-
-
-def renamed(column: Column, texts: Mapping[Given, str]) -> Column:
-    """Return a column with the names that its file gives its ids, in place of those that have one."""
-    named = [texts.get(given, w) if (given := as_id(w)) is not None else w for w in column.written]
-    return Column(named, column.places, column.odd)
 
 
 def _explains(fits: Sequence[tuple[frozenset[int], frozenset[int]]]) -> str:
