@@ -70,7 +70,10 @@ class Detections:
         category_ids: those found at least once.
         findings: what was changed, by its name in `detected.kinds.CHANGES`, with how often.
         unmatched: detections on images that ``known`` has not; they are left out of all else.
-        strange: the image of one of those, as written.
+        strange: the image of one of those, as written, or its name where the file lists that.
+        other_images: whose the boxes of an image would be, were whole numbers read the other way, by id or
+            by the name of a file; empty where these are the same.
+        read_by_name: whether they were read as names.
 
     Raises:
         SambenchError: the file is missing, damaged, of another format or another than was planned with, an
@@ -86,6 +89,7 @@ class Detections:
         del content
         images, categories = self._match(entries, known)
         self.findings = entries.findings
+        self.other_images, self.read_by_name = images.other, images.read_by_name
         self.strange = _first_strange(entries, images)
         columns = [
             images.numbers[entries.images.places],

@@ -137,7 +137,7 @@ def looks_like(seen: Sequence[Seen]) -> str | None:
     seen = [one for one in seen if len(one.boxes)]
     if not seen:
         return None
-    own, most = _met(seen, COCOS), sum(min(len(one.boxes), len(one.objects)) for one in seen)
+    own, most = count_met(seen, COCOS), most_met(seen)
     outside = _outside(seen, COCOS)
     leave = f"{outside:.0%} of the boxes leave their image"
     start = f"{leave}; they fit" if outside else "the boxes fit"
@@ -165,13 +165,13 @@ def _best(seen: Sequence[Seen], least: float) -> tuple[Kind | None, int]:
     """Return the kind as which boxes meet most objects, where there are more than so many."""
     best, most = None, int(least)
     for kind in OTHERS:
-        met = _met(seen, kind)
+        met = count_met(seen, kind)
         if met > most:
             best, most = kind, met
     return best, most
 
 
-def _met(seen: Sequence[Seen], kind: Kind) -> int:
+def count_met(seen: Sequence[Seen], kind: Kind) -> int:
     """Count the objects that boxes of a kind meet, each box one at most."""
     total = 0
     for one in seen:
@@ -179,6 +179,11 @@ def _met(seen: Sequence[Seen], kind: Kind) -> int:
         meets = iou(kind.corners(first, one.size), from_size(one.objects)) >= MEETS
         total += min(int(meets.any(axis=0).sum()), int(meets.any(axis=1).sum()))
     return total
+
+
+def most_met(seen: Sequence[Seen]) -> int:
+    """Count the objects that could be met, each box being one at most."""
+    return sum(min(len(one.boxes), len(one.objects)) for one in seen)
 
 
 def iou(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:

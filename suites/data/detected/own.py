@@ -34,6 +34,8 @@ def match_own(
     Returns:
         What they stand for, and (U,) bool: whether that is another than the same id of the annotations.
     """
+    if not texts:
+        return kind.match(column), np.zeros(len(column.written), bool)
     fits = [(kind.by_id(w), _by_own_name(kind, w, texts)) for w in column.written]
     if any(named and not (own and own <= named) for own, named in fits):
         return _renumbered(kind, column, fits, texts)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -28,6 +28,11 @@ class Owners:
     """(U,) bool: whether a name told it, not an id."""
     wrong: tuple[Wrong, ...] = ()
     """Ids that fit none or two, with the first entry of each."""
+    other: Mapping[int, int] = field(default_factory=dict)
+    """What the numbers would be if whole numbers were read the other way, by id or by name; none where it is
+    all the same."""
+    read_by_name: bool = False
+    """Whether whole numbers were read as names."""
 
     @classmethod
     def of(cls, rows: Sequence[tuple[int, bool, bool]], wrong: Sequence[Wrong] = ()) -> Owners:
@@ -87,7 +92,16 @@ class Images:
                 wrong.append(Wrong(column.entry_of(place), "two_images", self._two(written, own, named)))
             number = min(own & taken or taken, default=0)
             rows.append((number, bool(taken), bool(taken) and number not in own))
-        return Owners.of(rows, wrong)
+        both = [
+            (min(own), min(named))
+            for written, (own, named) in zip(column.written, fits, strict=True)
+            if type(written) is int and len(own) == len(named) == 1
+        ]
+        by_name = only == "name"
+        other = {named: own for own, named in both} if by_name else dict(both)
+        if all(taken == also for taken, also in other.items()):
+            other = {}
+        return replace(Owners.of(rows, wrong), other=other, read_by_name=by_name)
 
     def by_id(self, written: Written) -> frozenset[int]:
         """Return the image of an id."""

@@ -71,6 +71,23 @@ def test_an_image_is_matched_by_id_else_by_its_file(read, files, written, want, 
 
 
 @pytest.mark.parametrize(
+    ("files", "written", "other", "by_name"),
+    [
+        ({0: "1.jpg", 1: "2.jpg", 2: "3.jpg"}, [1, 2], {1: 0, 2: 1}, False),
+        ({0: "1.jpg", 1: "2.jpg", 2: "3.jpg"}, [1, 2, 3], {0: 1, 1: 2}, True),  # 3 is no id
+        ({0: "1.jpg", 1: "2.jpg", 2: "3.jpg"}, [0, 1, 2], {1: 0, 2: 1}, False),  # 0 is no name
+        ({0: "1.jpg", 1: "2.jpg", 2: "3.jpg"}, ["1.jpg"], {}, False),
+        (COCO, [139, 285], {}, False),  # the same either way
+        (OWN, [1, 2], {}, False),
+        ({1: "a/2.jpg", 2: "b/2.jpg"}, [2], {}, False),
+    ],
+)
+def test_what_whole_numbers_would_be_otherwise_is_kept(read, files, written, other, by_name):
+    found = read(written, Known.of(files))
+    assert (found.other_images, found.read_by_name) == (other, by_name)
+
+
+@pytest.mark.parametrize(
     ("files", "written", "says"),
     [
         (
