@@ -13,7 +13,8 @@ from sambench.adapters.files import refuse_changed
 from sambench.suites.data.content import Content, read_bytes, read_content
 from sambench.suites.data.detected.entries import Entries, read_entries
 from sambench.suites.data.detected.faults import quote, refusal
-from sambench.suites.data.detected.owners import Categories, Images, Owners, renamed, whole_numbers
+from sambench.suites.data.detected.own import match_own, name_of
+from sambench.suites.data.detected.owners import Categories, Images, Owners, whole_numbers
 from sambench.suites.data.ids import Known
 
 _MISSING = "no such file of detections. Give it with --detections."
@@ -69,7 +70,10 @@ class Detections:
         category_ids: those found at least once.
         findings: what was changed, by its name in `detected.kinds.CHANGES`, with how often.
         unmatched: detections on images that ``known`` has not; they are left out of all else.
-        strange: the image of one of those, as written.
+        strange: the image of one of those, as written, or its name where the file lists that.
+        other_images: whose the boxes of an image would be, were whole numbers read the other way, by id or
+            by the name of a file; empty where these are the same.
+        read_by_name: whether they were read as names.
 
     Raises:
         SambenchError: the file is missing, damaged, of another format or another than was planned with, an
@@ -85,6 +89,7 @@ class Detections:
         del content
         images, categories = self._match(entries, known)
         self.findings = entries.findings
+        self.other_images, self.read_by_name = images.other, images.read_by_name
         self.strange = _first_strange(entries, images)
         columns = [
             images.numbers[entries.images.places],
@@ -162,19 +167,14 @@ def _read(path: Path) -> Content:
 
 
 def _matched(entries: Entries, known: Known) -> tuple[Owners, Owners]:
-    """Match ids with an annotation file's; by names where the file has those and numbers by itself."""
+    """Match ids with an annotation file's, by the names that their own file gives them (see `own`)."""
     found = []
     for column, kind, own in (
         (entries.images, Images(known), entries.own.files),
         (entries.categories, Categories(known), entries.own.names),
     ):
-        owners = kind.match(column)
-        if own:
-            named = kind.match(renamed(column, own))
-            others = named.there & ~(owners.there & (owners.numbers == named.numbers))
-            if not named.wrong and others.any():
-                owners = named
-                _count(entries.findings, "own_ids", others[column.places])
+        owners, others = match_own(kind, column, own)
+        _count(entries.findings, "own_ids", others[column.places])
         found.append(owners)
     images, categories = found
     for name, owners, column in (
@@ -187,7 +187,7 @@ def _matched(entries: Entries, known: Known) -> tuple[Owners, Owners]:
 
 def _first_strange(entries: Entries, images: Owners) -> str | None:
     places = np.flatnonzero(~images.there)
-    return quote(entries.images.written[places[0]]) if len(places) else None
+    return quote(name_of(entries.images.written[places[0]], entries.own.files)) if len(places) else None
 
 
 def _count(findings: dict[str, int], name: str, entries: np.ndarray) -> None:

@@ -14,6 +14,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
+from sambench.suites.data.endings import image_endings
+
 Given = int | str
 """An id as it is meant: 7.0 and "7" are 7, "0007" too; what is no whole number is its text."""
 
@@ -77,8 +79,8 @@ class Known:
     stems: Mapping[str, int] = field(default_factory=dict)
     """Name of an image's file without folder and ending to its number; those of two images are left out."""
     categories: Ids = field(default_factory=Ids)
-    twice: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    """The names that two images share, with the first two."""
+    twice: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """The names that several images share, with their numbers."""
     names: Mapping[str, int] = field(default_factory=dict)
     """Name of a category to its number; those of two categories are left out."""
     listed_categories: frozenset[int] | None = None
@@ -100,14 +102,10 @@ class Known:
             categories: what those of the categories stand for.
             names: each category's number and name.
         """
-        stems: dict[str, int] = {}
-        twice: dict[str, tuple[int, int]] = {}
+        by_stem: dict[str, list[int]] = {}
         for number, file in files.items():
-            if not (stem := stem_of(file)):
-                continue
-            first = stems.setdefault(stem, number)
-            if first != number:
-                twice.setdefault(stem, (first, number))
+            if stem := stem_of(file):
+                by_stem.setdefault(stem, []).append(number)
         by_name: dict[str, int | None] = {}
         listed = list(names)
         for number, given in listed:
@@ -116,17 +114,22 @@ class Known:
         return cls(
             frozenset(files),
             images or Ids(),
-            {stem: number for stem, number in stems.items() if stem not in twice},
+            {stem: numbers[0] for stem, numbers in by_stem.items() if len(numbers) == 1},
             categories or Ids(),
-            twice,
+            {stem: tuple(numbers) for stem, numbers in by_stem.items() if len(numbers) > 1},
             {name: number for name, number in by_name.items() if number is not None},
             frozenset(number for number, _ in listed) if listed else None,
         )
 
 
 def stem_of(file: str) -> str:
-    """Return a file's name without folder and ending, however its system writes it (see `nfc`)."""
-    return PurePosixPath(nfc(file).replace("\\", "/")).stem
+    """Return a file's name without folder and ending, however its system writes it (see `nfc`).
+
+    An ending is that of a kind of image: ``a.v2`` is a name as it is. What an address has behind it, from a
+    question mark on, goes with it.
+    """
+    path = PurePosixPath(nfc(file).replace("\\", "/"))
+    return path.stem if path.suffix.partition("?")[0].lower() in image_endings() else path.name
 
 
 def nfc(text: str) -> str:

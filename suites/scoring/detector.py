@@ -5,6 +5,7 @@ from __future__ import annotations
 from sambench.evsam.errors import SambenchError
 from sambench.suites.data.detected.box_kinds import Seen, looks_like
 from sambench.suites.data.detected.numbering import Named, numbered_otherwise
+from sambench.suites.data.detected.readings import read_otherwise
 from sambench.suites.data.detections import Detections
 from sambench.suites.scoring.average_precision import Evaluator, used_evaluator
 from sambench.suites.scoring.ground_truth import GroundTruth
@@ -53,6 +54,9 @@ def doubts(truth: GroundTruth, detections: Detections) -> list[str]:
     Returns:
         Sentences, each naming the file.
     """
+    reading = _other_reading(truth, detections)
+    if reading:
+        return [f"{detections.path}: {reading}. Write the names with their endings, or the annotations' ids."]
     ids = [i for i in detections.image_ids.tolist() if i in truth.sizes]
     ids = ids[:: max(1, len(ids) // MOST_IMAGES)]
     found, annotated = [detections.of(i) for i in ids], [truth.boxes_of(i) for i in ids]
@@ -67,6 +71,19 @@ def doubts(truth: GroundTruth, detections: Detections) -> list[str]:
     named = [Named(f.xywh, f.category_ids, *a) for f, a in zip(found, annotated, strict=True)]
     numbering = numbered_otherwise(named, sorted(truth.category_ids))
     return [f"{detections.path}: {numbering}? Then the numbers are false."] if numbering else []
+
+
+def _other_reading(truth: GroundTruth, detections: Detections) -> str | None:
+    """Say that numbers of images look like names, or the other way round, where they could be either."""
+    pairs = [(i, other) for i, other in detections.other_images.items() if {i, other} <= truth.sizes.keys()]
+    pairs = pairs[:: max(1, len(pairs) // MOST_IMAGES)]
+
+    def beside(image_id: int, boxes_of: int) -> Seen:
+        boxes = detections.of(boxes_of).xywh
+        return Seen(truth.sizes[image_id], boxes, truth.boxes_of(image_id)[0])
+
+    taken = [beside(i, i) for i, _ in pairs]
+    return read_otherwise(taken, [beside(other, i) for i, other in pairs], by_name=detections.read_by_name)
 
 
 def unusual_scores(detections: Detections) -> str | None:

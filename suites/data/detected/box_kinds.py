@@ -23,6 +23,8 @@ FEWEST = 3
 """Objects that have to be met before anything is said."""
 ENOUGH, TIMES = 0.4, 2.0
 """Share of the objects that another kind has to meet, and how many times as many as COCO's kind."""
+SURE = 0.8
+"""Share met from which the kind is named as a fact; below, as the best of those tried."""
 MARGIN = 0.05
 """Of the image's side, by which a box may stick out: detectors that do not clip go as far."""
 MOST, MANY, FEW = 0.5, 0.2, 0.02
@@ -135,15 +137,16 @@ def looks_like(seen: Sequence[Seen]) -> str | None:
     seen = [one for one in seen if len(one.boxes)]
     if not seen:
         return None
-    own, most = _met(seen, COCOS), sum(min(len(one.boxes), len(one.objects)) for one in seen)
+    own, most = count_met(seen, COCOS), most_met(seen)
     outside = _outside(seen, COCOS)
     leave = f"{outside:.0%} of the boxes leave their image"
     start = f"{leave}; they fit" if outside else "the boxes fit"
     if TIMES * max(own, FEWEST / TIMES) <= most:  # else no other can be so much better
         best, met = _best(seen, TIMES * own)
         if best is not None and met >= max(FEWEST, ENOUGH * most):
+            fit = "" if met >= SURE * most else " best"
             return (
-                f"{start} as {best.what}: so they meet {met / most:.0%} of the annotated boxes, as "
+                f"{start}{fit} as {best.what}: so they meet {met / most:.0%} of the annotated boxes, as "
                 f"{COCOS.what} in pixels {own / most:.0%}"
             )
     if _are_shares(seen):
@@ -162,13 +165,13 @@ def _best(seen: Sequence[Seen], least: float) -> tuple[Kind | None, int]:
     """Return the kind as which boxes meet most objects, where there are more than so many."""
     best, most = None, int(least)
     for kind in OTHERS:
-        met = _met(seen, kind)
+        met = count_met(seen, kind)
         if met > most:
             best, most = kind, met
     return best, most
 
 
-def _met(seen: Sequence[Seen], kind: Kind) -> int:
+def count_met(seen: Sequence[Seen], kind: Kind) -> int:
     """Count the objects that boxes of a kind meet, each box one at most."""
     total = 0
     for one in seen:
@@ -176,6 +179,11 @@ def _met(seen: Sequence[Seen], kind: Kind) -> int:
         meets = iou(kind.corners(first, one.size), from_size(one.objects)) >= MEETS
         total += min(int(meets.any(axis=0).sum()), int(meets.any(axis=1).sum()))
     return total
+
+
+def most_met(seen: Sequence[Seen]) -> int:
+    """Count the objects that could be met, each box being one at most."""
+    return sum(min(len(one.boxes), len(one.objects)) for one in seen)
 
 
 def iou(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 
 from sambench.suites.data.content import Content
-from sambench.suites.data.detected.faults import NOT_FINITE, look, refusal
+from sambench.suites.data.detected.faults import LARGEST, NOT_FINITE, look, refusal
 from sambench.suites.data.detected.lists import OwnLists, list_of
 from sambench.suites.data.ids import as_id
 
@@ -100,7 +100,7 @@ def read_entries(content: Content) -> Entries:
     scores = np.fromiter(map(attrgetter("score"), found), np.float64, n)
     boxes = chain.from_iterable(map(attrgetter("bbox"), found))
     xywh = np.fromiter(boxes, np.float64, 4 * n).reshape(n, 4)
-    if (xywh[:, 2:] < 0).any():
+    if (xywh[:, 2:] < 0).any() or (np.abs(xywh) > LARGEST).any():
         raise refusal(content.path, look(raw))
     return Entries(images, categories, xywh, scores, findings, own)
 

@@ -19,6 +19,8 @@ SHOWN = 20
 """Entries that a message names, over all kinds."""
 NOT_FINITE = ("NaN", "Infinity", "-Infinity")
 """What stands in place of these numbers (see `content.Content`)."""
+LARGEST = 1e9
+"""Pixels beyond which no image reaches; where products of such numbers overflow is not far."""
 _LENGTH = 60  # characters of a wrong value that a message quotes
 
 
@@ -92,6 +94,8 @@ def _wrong(entry: Any) -> Iterator[tuple[str, str]]:
             yield kind, f"{key} is {quote(value)}, {FAULTS[kind].what}"
         elif key == "bbox" and min(value[2:]) < 0:
             yield "negative", f"bbox is {quote(value)}, {FAULTS['negative'].what}"
+        elif key == "bbox" and max(map(abs, value)) > LARGEST:
+            yield "huge", f"bbox is {quote(value)}, {FAULTS['huge'].what}"
 
 
 def _whole(digits: str) -> float:

@@ -57,10 +57,15 @@ FAULTS = {
         "of negative width or height",
         "COCO's boxes are [x, y, width, height]; were corners written as x1, y1?",
     ),
+    "huge": Fault("a thousand million pixels away", "Remove the detection or mend the detector."),
     "two_images": Fault(
         "fits two images",
         "Write the images' ids as the annotation file has them, or their whole file names, "
         'such as "000139.jpg".',
+    ),
+    "not_own": Fault(
+        "which its own list lacks, while that list numbers otherwise than the annotations",
+        "List it with its name, or remove the list if ids are the annotations'.",
     ),
     "two_categories": Fault("fits two categories", "Write the categories' ids."),
     "no_category": Fault(

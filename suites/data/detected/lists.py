@@ -96,7 +96,7 @@ def _texts_by_id(raw: bytes, key: str) -> dict[Given, str]:
         entries = msgspec.json.decode(raw)
     except (msgspec.MsgspecError, RecursionError):
         return {}
-    named = [e for e in entries if isinstance(e, dict) and isinstance(e.get(key), str)]
+    named = [e for e in entries if isinstance(e, dict) and isinstance(e.get(key), str) and e[key].strip()]
     return {given: e[key] for e in named if (given := as_id(e.get("id"))) is not None}
 
 

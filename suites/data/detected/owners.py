@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
 from sambench.suites.data.detected.entries import Column, Written
 from sambench.suites.data.detected.faults import Wrong, quote
 from sambench.suites.data.detected.kinds import FAULTS
-from sambench.suites.data.ids import LEAST, MOST, Given, Ids, Known, as_id, nfc, stem_of
+from sambench.suites.data.ids import LEAST, MOST, Given, Known, as_id, nfc, stem_of
 
 _None = frozenset[int]()
 
@@ -27,6 +28,11 @@ class Owners:
     """(U,) bool: whether a name told it, not an id."""
     wrong: tuple[Wrong, ...] = ()
     """Ids that fit none or two, with the first entry of each."""
+    other: Mapping[int, int] = field(default_factory=dict)
+    """What the numbers would be if whole numbers were read the other way, by id or by name; none where it is
+    all the same."""
+    read_by_name: bool = False
+    """Whether whole numbers were read as names."""
 
     @classmethod
     def of(cls, rows: Sequence[tuple[int, bool, bool]], wrong: Sequence[Wrong] = ()) -> Owners:
@@ -56,8 +62,12 @@ class Images:
     explains them. Where both do, they are what COCO's format says, ids; a mixture is not taken.
     """
 
+    key, fits_two = "image_id", "two_images"
+
     def __init__(self, known: Known) -> None:
         self._known = known
+        self.names_are_sure = bool(known.stems or known.twice)
+        """Whether an image of another name is another image."""
         self._by_stem: dict[Written, frozenset[int]] = {s: frozenset([n]) for s, n in known.stems.items()}
         self._by_stem |= {stem: frozenset(both) for stem, both in known.twice.items()}
         for stem, numbers in list(self._by_stem.items()):
@@ -67,7 +77,7 @@ class Images:
 
     def match(self, column: Column) -> Owners:
         """Match the images of detections; those that fit none are of images elsewhere."""
-        fits = [(self._by_id(w), self._by_name(w)) for w in column.written]
+        fits = [(self.by_id(w), self.by_name(w)) for w in column.written]
         only = _explains([pair for w, pair in zip(column.written, fits, strict=True) if type(w) is int])
         rows, wrong = [], []
         for place, (written, (own, named)) in enumerate(zip(column.written, fits, strict=True)):
@@ -82,14 +92,25 @@ class Images:
                 wrong.append(Wrong(column.entry_of(place), "two_images", self._two(written, own, named)))
             number = min(own & taken or taken, default=0)
             rows.append((number, bool(taken), bool(taken) and number not in own))
-        return Owners.of(rows, wrong)
+        both = [
+            (min(own), min(named))
+            for written, (own, named) in zip(column.written, fits, strict=True)
+            if type(written) is int and len(own) == len(named) == 1
+        ]
+        by_name = only == "name"
+        other = {named: own for own, named in both} if by_name else dict(both)
+        if all(taken == also for taken, also in other.items()):
+            other = {}
+        return replace(Owners.of(rows, wrong), other=other, read_by_name=by_name)
 
-    def _by_id(self, written: Written) -> frozenset[int]:
+    def by_id(self, written: Written) -> frozenset[int]:
+        """Return the image of an id."""
         given = as_id(written)
         number = None if given is None else self._known.images.number(given)
         return frozenset([number]) & self._known.listed if number is not None else _None
 
-    def _by_name(self, written: Written) -> frozenset[int]:
+    def by_name(self, written: Written) -> frozenset[int]:
+        """Return the images whose file has a name."""
         if type(written) is int:
             return self._by_stem.get(written, _None)
         text = nfc(str(written).strip())
@@ -100,7 +121,7 @@ class Images:
 
     def _two(self, written: Written, own: frozenset[int], named: frozenset[int]) -> str:
         first = min(own or named)
-        fits = f"the id of an image, whose file is {self._stem(first)}"
+        fits = f"the id of an image, whose file is {self._stems.get(first, 'not named')}"
         if not own:
             fits = f"the file name of {self._image(first)}"
         return (
@@ -108,14 +129,24 @@ class Images:
         )
 
     def _image(self, number: int) -> str:
-        return f"image {quote(_given(self._known.images, number))}"
+        return f"image {quote(self._given.get(number, number))}"
 
-    def _stem(self, number: int) -> str:
-        return next((stem for stem, n in self._known.stems.items() if n == number), "not named")
+    @cached_property
+    def _given(self) -> dict[int, Given]:
+        return {number: given for given, number in self._known.images.numbers.items()}
+
+    @cached_property
+    def _stems(self) -> dict[int, str]:
+        shared = {number: stem for stem, numbers in self._known.twice.items() for number in numbers}
+        return shared | {number: stem for stem, number in self._known.stems.items()}
 
 
 class Categories:
     """The categories of an annotation file, by id and by name."""
+
+    key, fits_two = "category_id", "two_categories"
+    names_are_sure = False
+    """Tools spell the name of a category otherwise."""
 
     def __init__(self, known: Known) -> None:
         self._known = known
@@ -128,8 +159,8 @@ class Categories:
         """
         rows, wrong = [], []
         for place, written in enumerate(column.written):
-            number, named = self._number(written), self._by_name(written)
-            own = number if self._is_listed(number) else _None
+            number, named = self._number(written), self.by_name(written)
+            own = self.by_id(written)
             taken = own | named or number
             if len(taken) != 1:
                 kind = "two_categories" if taken else "no_category"
@@ -143,23 +174,15 @@ class Categories:
         number = None if given is None else self._known.categories.number(given)
         return _None if number is None or not LEAST <= number <= MOST else frozenset([number])
 
-    def _is_listed(self, number: frozenset[int]) -> bool:
-        listed = self._known.listed_categories
-        return listed is None or number <= listed
+    def by_id(self, written: Written) -> frozenset[int]:
+        """Return the category of an id, if it is listed."""
+        number, listed = self._number(written), self._known.listed_categories
+        return number if listed is None or number <= listed else _None
 
-    def _by_name(self, written: Written) -> frozenset[int]:
+    def by_name(self, written: Written) -> frozenset[int]:
+        """Return the category of a name."""
         number = self._known.names.get(nfc(written.strip())) if isinstance(written, str) else None
         return _None if number is None else frozenset([number])
-
-
-def renamed(column: Column, texts: Mapping[Given, str]) -> Column:
-    """Return a column with the names that its file gives its ids, in place of those that have one."""
-    named = [texts.get(given, w) if (given := as_id(w)) is not None else w for w in column.written]
-    return Column(named, column.places, column.odd)
-
-
-def _given(ids: Ids, number: int) -> Given:
-    return next((given for given, n in ids.numbers.items() if n == number), number)
 
 
 def _explains(fits: Sequence[tuple[frozenset[int], frozenset[int]]]) -> str:

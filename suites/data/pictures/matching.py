@@ -13,11 +13,11 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path, PurePosixPath
 
 from sambench.evsam.errors import SambenchError
 from sambench.suites.data.checks.problems import Finding
+from sambench.suites.data.endings import image_endings
 
 LOSSY = (".jpg", ".jpeg", ".jfif", ".jpe")
 """Endings that photographs have and masks should not."""
@@ -91,15 +91,6 @@ def split_pattern(masks: Path) -> tuple[Path, str]:
     return (masks.parent, masks.name) if any(sign in masks.name for sign in "*?[") else (masks, "")
 
 
-@cache
-def _endings() -> frozenset[str]:
-    """Return endings of the kinds of files that Pillow opens."""
-    from PIL import Image
-
-    Image.init()
-    return frozenset(end for end, kind in Image.registered_extensions().items() if kind in Image.OPEN)
-
-
 def _same(one: Path, other: Path) -> bool:
     return one.resolve() == other.resolve()
 
@@ -118,7 +109,7 @@ def _pictures(folder: Path, but: Path | None) -> dict[str, Path]:
             and (apart is None or (Path(where) / name).resolve() != apart)
         ]
         for name in names:
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in _endings():
+            if not name.startswith(".") and os.path.splitext(name)[1].lower() in image_endings():
                 path = Path(where) / name
                 found[path.relative_to(folder).as_posix()] = path
     return dict(sorted(found.items()))

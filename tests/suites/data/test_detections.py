@@ -139,6 +139,8 @@ def test_detections_on_images_that_are_not_evaluated_are_counted(write):
         ("bbox", None, "bbox is null, not four numbers"),
         ("bbox", "box" * 99, "boxbo..., not four numbers"),
         ("bbox", [50, 60, -1, 5], "bbox is [50, 60, -1, 5], of negative width or height"),
+        ("bbox", [1, 2, 1e308, 1e308], "bbox is [1, 2, 1e+308, 1e+308], a thousand million pixels away"),
+        ("bbox", [-2_000_000_000, 0, 5, 5], "bbox is [-2000000000, 0, 5, 5], a thousand million pixels away"),
         ("image_id", 2**70, "image_id is 1180591620717411303424"),
     ],
 )

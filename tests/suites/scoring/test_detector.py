@@ -69,6 +69,44 @@ def test_categories_off_by_one_are_said(odd):
     assert said in suite.score(nothing_of(suite), STRICT).note
 
 
+@pytest.fixture
+def numbered(odd, tmp_path):
+    """The odd files' annotations and boxes with images that are 0, 1, 2, and in files 1.jpg, 2.jpg, 3.jpg."""
+
+    def with_ids(written, without=()):
+        """Detections by the image's old id, 1 to 3, each as written; some images have none."""
+        whole = json.loads((odd / "ann.json").read_text())
+        whole["images"] = [i | {"id": i["id"] - 1, "file_name": f"{i['id']}.jpg"} for i in whole["images"]]
+        whole["annotations"] = [a | {"image_id": a["image_id"] - 1} for a in whole["annotations"]]
+        made = [d for d in json.loads((odd / "dets.json").read_text()) if d["image_id"] not in without]
+        (tmp_path / "ann.json").write_text(json.dumps(whole))
+        (tmp_path / "boxes.json").write_text(
+            json.dumps([d | {"image_id": written(d["image_id"])} for d in made])
+        )
+        known = Known.of({i["id"]: i["file_name"] for i in whole["images"]})
+        return suite_on(tmp_path / "ann.json", tmp_path / "boxes.json", known=known)
+
+    return with_ids
+
+
+def test_numbers_of_files_that_could_be_ids_are_said_to_look_like_names(numbered):
+    suite = numbered(lambda i: i, without=[3])  # 1 and 2 are ids too
+    (said,) = suite.check()
+    assert (
+        "boxes.json: image_id looks like the names of files: 100% of the annotated boxes are met so, " in said
+    )
+    assert "0% as ids. Write the names with their endings" in said
+    assert said in suite.score(nothing_of(suite), STRICT).note
+
+
+def test_ids_that_could_be_numbers_of_files_are_left_in_peace(numbered):
+    suite = numbered(lambda i: i - 1, without=[1])
+    assert suite.detections.other_images == {1: 0, 2: 1}
+    assert list(suite.check()) == []
+    assert list(numbered(lambda i: i).check()) == []  # 3 is no id: they were read as names
+    assert list(numbered(lambda i: f"{i}.jpg", without=[3]).check()) == []
+
+
 def test_scores_in_percent_are_said_and_noted_where_they_are_multiplied(odd):
     suite = suite_on(odd / "ann.json", odd / "20-det-files/percent.json")
     (said,) = suite.check()

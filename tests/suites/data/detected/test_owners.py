@@ -1,6 +1,7 @@
 """Which image and category a detection is of, however its ids are written."""
 
 import json
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -55,6 +56,9 @@ def owners(found):
         ({1: "0.jpg", 2: "1.jpg"}, ["1.jpg", "0.jpg"], [2, 1], {"by_file_name": 2}),
         ({1: "2.jpg", 2: "1.jpg"}, [1, 2], [1, 2], {}),  # numbers that fit both ways are ids
         (TWO_FOLDERS, [1, 2, 3], [1, 2, 3], {}),
+        ({1: "a.jpg", 2: "B.JPEG"}, ["a.b", "a.b.jpg", "a.v2.png", "B"], [0, 0, 0, 2], {"by_file_name": 1}),
+        ({1: "a.b", 2: "c.d.PNG"}, ["a.b", "x/a.b", "c.d", "c.d.jpg"], [1, 1, 2, 2], {"by_file_name": 4}),
+        ({1: "http://x/a.jpg?s=1"}, ["a", "a.jpg", "http://x/a.jpg?s=1"], [1, 1, 1], {"by_file_name": 3}),
     ],
 )
 def test_an_image_is_matched_by_id_else_by_its_file(read, files, written, want, findings):
@@ -67,6 +71,23 @@ def test_an_image_is_matched_by_id_else_by_its_file(read, files, written, want, 
 
 
 @pytest.mark.parametrize(
+    ("files", "written", "other", "by_name"),
+    [
+        ({0: "1.jpg", 1: "2.jpg", 2: "3.jpg"}, [1, 2], {1: 0, 2: 1}, False),
+        ({0: "1.jpg", 1: "2.jpg", 2: "3.jpg"}, [1, 2, 3], {0: 1, 1: 2}, True),  # 3 is no id
+        ({0: "1.jpg", 1: "2.jpg", 2: "3.jpg"}, [0, 1, 2], {1: 0, 2: 1}, False),  # 0 is no name
+        ({0: "1.jpg", 1: "2.jpg", 2: "3.jpg"}, ["1.jpg"], {}, False),
+        (COCO, [139, 285], {}, False),  # the same either way
+        (OWN, [1, 2], {}, False),
+        ({1: "a/2.jpg", 2: "b/2.jpg"}, [2], {}, False),
+    ],
+)
+def test_what_whole_numbers_would_be_otherwise_is_kept(read, files, written, other, by_name):
+    found = read(written, Known.of(files))
+    assert (found.other_images, found.read_by_name) == (other, by_name)
+
+
+@pytest.mark.parametrize(
     ("files", "written", "says"),
     [
         (
@@ -75,6 +96,13 @@ def test_an_image_is_matched_by_id_else_by_its_file(read, files, written, want, 
             'entry 0: image_id is "2", the id of an image, whose file is x, and ',
         ),
         ({1: "2.jpg", 2: "x.jpg"}, ["2"], "and the file name of image 1. Write the images' ids"),
+        ({1: "a/7.jpg", 7: "b/1.jpg", 8: "c/1.jpg"}, ["1"], "the id of an image, whose file is 7, and the"),
+        (
+            {1: "a/1.jpg", 2: "b/1.jpg"},
+            ["1"],
+            "the id of an image, whose file is 1, and the file name of image 2",
+        ),
+        ({5: "a/1.jpg", 6: "b/1.jpg", 1: "c/1.jpg"}, ["1"], "whose file is 1, and the file name of image 5"),
         (TWO_FOLDERS, ["7"], 'image_id is "7", the file name of image 1, and the file name of image 2'),
         (TWO_FOLDERS, [8, 7], "image_id is 7, the file name of image 1, and the file name of image 2"),
         (
@@ -88,6 +116,16 @@ def test_what_fits_two_images_is_refused_with_both(read, files, written, says):
     with pytest.raises(SambenchError, match=r"boxes\.json: ") as caught:
         read(written, Known.of(files))
     assert says in str(caught.value)
+
+
+def test_thousands_that_fit_two_images_are_refused_at_once(read):
+    n = 8000
+    ids = Ids.of([*range(n), "x"])
+    known = Known.of({i: f"{n - i}.jpg" for i in range(1, n + 2)}, images=ids)
+    begun = time.process_time()
+    with pytest.raises(SambenchError, match=r"boxes\.json: [78],\d{3} faults"):
+        read([str(i) for i in range(n)], known)
+    assert time.process_time() - begun < 1  # it took 3 s where each looked through all
 
 
 def test_ids_of_any_kind_are_found_under_their_numbers(read):
