@@ -36,7 +36,8 @@ PHOTO = frozenset(
 """What follows the names of photographs, in small letters. Any other word there names one picture: the mask
 of cat_left.jpg is not cat_right.png."""
 MASK = re.compile(
-    r"mask|label|(?:^|[_\-. ])(?:gt|ground_?truth|inst|seg|semantic|panoptic|anno|manual|target|object|ids?\b)",
+    r"mask|label|(?:^|[_\-. ])"
+    r"(?:gt|ground_?truth|inst|seg|semantic|panoptic|anno|manual|target|object|ids?\b)",
     re.IGNORECASE,
 )
 """What follows the name of a mask whose photograph has a word of its own in its place."""
