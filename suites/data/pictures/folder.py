@@ -24,7 +24,7 @@ from sambench.suites.data.pictures.objects import CATEGORIES
 from sambench.suites.data.pictures.picture import MaskPicture
 from sambench.suites.data.pictures.settings import Ids, Masks
 from sambench.suites.data.pictures.telling import tell
-from sambench.suites.data.pictures.values import LOSSY, MaskError, look_at_mask
+from sambench.suites.data.pictures.values import MaskError, look_at_mask
 from sambench.suites.data.prefetch import prefetch
 from sambench.suites.data.reading import Reading
 
@@ -34,7 +34,7 @@ MORE = "The data set's file says how masks are read: docs/data.md, 'Masks as pic
 class MaskFolder:
     """Images by rising name, each with its mask (see `suites.data.coco.CocoDataset`).
 
-    No mask is decoded but where its meaning must be told, or where its header leaves a doubt.
+    No mask is decoded before it is looked at (`checked`), but where the meaning of all must be told.
 
     Args:
         images: folder of the image files.
@@ -95,17 +95,21 @@ class MaskFolder:
         thorough: bool = False,
         on_image: Callable[[int, int], None] = lambda done, total: None,
     ) -> list[Entry]:
-        """Look at images and their masks (see `CocoDataset.checked`); masks in doubt are decoded."""
-        found = []
+        """Look at images and their masks (see `CocoDataset.checked`); all these masks are decoded."""
+        found: list[Entry] = []
+        empty = 0
         for done, (entry, findings) in enumerate(prefetch(partial(self._checked, thorough), entries), 1):
             self.problems.extend(findings)
             found.append(entry)
+            empty += any(kind == "no_object" for kind, _ in findings)
             on_image(done, len(entries))
+        if found and empty == len(found):
+            self.problems.add("nothing_annotated", f"{self.annotations}: all {empty:,} masks")
         return found
 
     def _checked(self, thorough: bool, entry: Entry) -> tuple[Entry, list[Finding]]:
         whole, found = check_entry(entry, folder=ImageFolder(self.images), texts={}, thorough=thorough)
-        own = self._check(entry, thorough)
+        own = self._check(entry)
         if any(kind == "mask_size" for kind, _ in own):  # the same, which names the mask too
             found = [finding for finding in found if finding[0] != "image_size"]
         return whole, [*found, *own]
@@ -127,15 +131,15 @@ class MaskFolder:
         return {}
 
     def _ids(self, files: Sequence[Path], masks: Masks) -> Ids:
-        try:
-            return masks.ids or tell(files, masks.void)
-        except MaskError as error:
-            self.problems.add(*error.finding)
+        told = masks.ids or tell(files, masks.void)
+        if isinstance(told, list):
+            self.problems.extend(told)
             self.refuse()
-            raise
+        assert not isinstance(told, list)
+        return told
 
-    def _check(self, entry: Entry, thorough: bool) -> list[Finding]:
-        """Return what is wrong with a mask, or worth knowing; its pixels are read if asked, or in doubt."""
+    def _check(self, entry: Entry) -> list[Finding]:
+        """Return what is wrong with a mask, or worth knowing; its pixels are read."""
         picture = entry.picture
         assert picture is not None
         seen = self._looks[picture.file]
@@ -143,22 +147,9 @@ class MaskFolder:
             return [seen.finding]
         try:
             _refuse_other_size(entry, seen.stored)
-            found = picture.parse(seen.stored) if thorough or self._in_doubt(seen) else None
+            return [(remark, str(picture.file)) for remark in picture.remarks(seen.stored)]
         except MaskError as error:
             return [error.finding]
-        return [] if found is None else [(remark, str(picture.file)) for remark in found.remarks]
-
-    def _in_doubt(self, seen: Look) -> bool:
-        """Tell whether a header leaves open if the values can be taken as they are."""
-        if seen.format in LOSSY or seen.format == "WEBP":
-            return self.masks.ids != "binary"
-        if seen.mode == "P":
-            return self.masks.void is None
-        if seen.mode == "RGB":
-            return seen.bits > 8 or self.masks.ids == "values"
-        if seen.mode.startswith("I;16"):
-            return self.masks.ids == "rgb"
-        return seen.mode not in ("1", "L")
 
     def _entry(self, number: int, pair: Pair, ids: Ids, sha256: str) -> Entry:
         seen = self._looks[pair.mask]

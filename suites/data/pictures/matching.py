@@ -1,7 +1,8 @@
 """Which mask belongs to which image: by the path below each folder, without its ending.
 
 A mask may have a suffix of its own behind the image's name (``_mask``, ``_gtFine_instanceIds``), and all
-images one that the masks lack (``_leftImg8bit``). What has no mask, or several, is named, and never guessed.
+images one that the masks lack, where it is known that data sets call their photographs so (``_leftImg8bit``).
+What has no mask, or several, is named, and never guessed.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import fnmatch
 import os
 import re
 import unicodedata
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -23,8 +24,23 @@ LOSSY = (".jpg", ".jpeg", ".jfif", ".jpe")
 """Endings that photographs have and masks should not."""
 SEPARATORS = "_-. "
 """Where a suffix begins; after a digit it may begin with a letter too."""
-COMMON = re.compile(r"[_\-. ][A-Za-z][^_\-. ]*(?=$|[_\-. ])")
-"""A part of a name that says what kind of picture it is, and not which one: it begins with a letter."""
+PHOTO = frozenset(
+    (
+        *("leftimg8bit", "blurred"),  # Cityscapes, IDD
+        *("rgb", "anon"),  # ACDC, Potsdam, CVPPP
+        *("sat", "satellite"),  # DeepGlobe
+        *("training", "test"),  # DRIVE
+        *("image", "images", "img", "photo", "orig", "original", "raw", "input"),  # labelling by hand
+    )
+)
+"""What follows the names of photographs, in small letters. Any other word there names one picture: the mask
+of cat_left.jpg is not cat_right.png."""
+MASK = re.compile(
+    r"mask|label|(?:^|[_\-. ])"
+    r"(?:gt|ground_?truth|inst|seg|semantic|panoptic|anno|manual|target|object|ids?\b)",
+    re.IGNORECASE,
+)
+"""What follows the name of a mask whose photograph has a word of its own in its place."""
 SHOWN = 3
 """Of several masks of one image."""
 
@@ -97,22 +113,50 @@ def _same(one: Path, other: Path) -> bool:
 
 def _pictures(folder: Path, but: Path | None) -> dict[str, Path]:
     """Return the pictures below a folder by name, without hidden files and what is below another folder."""
-    found: dict[str, Path] = {}
-    apart = None if but is None else but.resolve()
-    if apart is not None and folder.resolve().is_relative_to(apart):
+    root, apart = folder.resolve(), None if but is None else but.resolve()
+    if apart is not None and root.is_relative_to(apart):
         apart = None  # the other folder is around this one
-    for where, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = [
-            name
-            for name in folders
-            if not name.startswith((".", "__MACOSX"))
-            and (apart is None or (Path(where) / name).resolve() != apart)
-        ]
+    found: dict[str, Path] = {}
+    for where, names in _folders(folder, {root, *([] if apart is None else [apart])}):
         for name in names:
             if not name.startswith(".") and os.path.splitext(name)[1].lower() in image_endings():
-                path = Path(where) / name
+                path = where / name
                 found[path.relative_to(folder).as_posix()] = path
     return dict(sorted(found.items()))
+
+
+def _folders(folder: Path, known: set[Path]) -> Iterator[tuple[Path, list[str]]]:
+    """Yield a folder and those below it with the files of each, also those that links lead to.
+
+    Each is there once, by its own name before that of a link, so that no link leads round in a circle.
+
+    Args:
+        folder: where to begin.
+        known: resolved folders not to go into, and those that were; it is added to.
+    """
+    root, starts = folder.resolve(), deque([folder])
+    while starts:
+        for at, folders, names in os.walk(starts.popleft()):
+            where, inner = Path(at), []
+            for name in sorted(folders):
+                if name.startswith((".", "__MACOSX")):
+                    continue
+                if (where / name).is_symlink():
+                    starts.append(where / name)
+                elif _is_new(where / name, root, known):
+                    inner.append(name)
+            folders[:] = inner
+            yield where, names
+        while starts and not _is_new(starts[0], root, known):
+            starts.popleft()
+
+
+def _is_new(folder: Path, root: Path, known: set[Path]) -> bool:
+    """Tell whether a folder was not gone into yet, and note it; one around the first is never new."""
+    its = folder.resolve()
+    is_new = its not in known and not root.is_relative_to(its)
+    known.add(its)
+    return is_new
 
 
 def _stem(name: str) -> str:
@@ -128,7 +172,7 @@ def _matched(pictures: Mapping[str, Path], masks: Mapping[str, Path]) -> Matched
     least: dict[str, list[str]] | None = None
     for suffix in ("", *_common_suffixes(list(stems.values()))):
         wanted = {name: stem.removesuffix(suffix) for name, stem in stems.items()}
-        candidates = _candidates(wanted, by_stem)
+        candidates = _candidates(wanted, by_stem, is_stripped=bool(suffix))
         if least is None or _lacking(candidates) < _lacking(least):
             least = candidates
         if not _lacking(least):
@@ -142,26 +186,38 @@ def _lacking(candidates: Mapping[str, Sequence[str]]) -> int:
 
 
 def _common_suffixes(stems: Sequence[str]) -> list[str]:
-    """Return ends of all names that say what kind of picture they are, the shortest first."""
+    """Return ends of all names that say that these are photographs, the shortest first."""
     first = stems[0].rpartition("/")[2]
-    starts = [m.start() for m in COMMON.finditer(first)]
-    ends = [first[start:] for start in reversed(starts) if start and _is_kind(first[start:])]
+    starts = [at for at, sign in enumerate(first) if at and sign in SEPARATORS]
+    ends = [first[at:] for at in reversed(starts) if _is_of_photos(first[at:])]
     return [end for end in ends if all(s.endswith(end) and s.rpartition("/")[2] != end for s in stems)]
 
 
-def _is_kind(end: str) -> bool:
-    """Tell whether each part of an end begins with a letter: a number would name one picture."""
-    return all(part[:1].isalpha() for part in re.split(r"[_\-. ]", end)[1:])
+def _is_of_photos(end: str) -> bool:
+    """Tell whether each part of an end is a word for photographs."""
+    return PHOTO.issuperset(re.split(f"[{re.escape(SEPARATORS)}]", end[1:].lower()))
 
 
-def _candidates(wanted: Mapping[str, str], by_stem: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-    """Return the masks that an image could have: a mask goes to the longest name that begins its own."""
+def _candidates(
+    wanted: Mapping[str, str], by_stem: Mapping[str, Sequence[str]], *, is_stripped: bool
+) -> dict[str, list[str]]:
+    """Return the masks that an image could have: a mask goes to the longest name that begins its own.
+
+    Args:
+        wanted: what a mask's name begins with, by images' names.
+        by_stem: masks by what names them.
+        is_stripped: whether images have a suffix, without which they are wanted here: then a mask's must
+            be one that masks have, for the two have no more in common than how they begin.
+    """
     images: dict[str, list[str]] = defaultdict(list)
     for name, stem in wanted.items():
         images[stem].append(name)
     found: dict[str, list[str]] = {name: [] for name in wanted}
     for stem, masks in by_stem.items():
-        for name in images.get(_owner(stem, images), ()):
+        owner = _owner(stem, images)
+        if is_stripped and stem != owner and not MASK.search(stem[len(owner) :]):
+            continue
+        for name in images.get(owner, ()):
             found[name] += masks
     return found
 

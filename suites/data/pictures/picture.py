@@ -88,18 +88,32 @@ class MaskPicture:
             MaskError: the picture cannot be read, or is of another size.
             SambenchError: it is missing or was replaced.
         """
+        ids, void, remarks = self._meant(size)
+        its = (ids.shape[0], ids.shape[1])
+        annotations = tuple(objects_of(ids, self.image_id, components=self.components))
+        window = None if void is None or self.void_counts or not void.any() else to_window(void)
+        return Objects(its, annotations, window, remarks)
+
+    def remarks(self, size: Size | None = None) -> tuple[str, ...]:
+        """Return what `parse` remarks, without the cost of objects.
+
+        Raises:
+            MaskError: as of `parse`.
+            SambenchError: likewise.
+        """
+        return self._meant(size)[2]
+
+    def _meant(self, size: Size | None) -> tuple[np.ndarray, np.ndarray | None, tuple[str, ...]]:
+        """Return (H, W) of ids, 0 where no object is; which pixels are void; and remarks."""
         values = read_values(self.file, self.sha256, size)
         ids, remarks = self._ids(values)
-        its = (ids.shape[0], ids.shape[1])
         void = np.isin(ids, self.void) if self.void else None
         if void is not None:
             ids = np.where(void, 0, ids)
         if self.ids == "binary":
             remarks += _smoothing(ids, values)
             ids = (ids >= HALF if values.is_lossy else ids != 0).view(np.uint8)
-        annotations = tuple(objects_of(ids, self.image_id, components=self.components))
-        window = None if void is None or self.void_counts or not void.any() else to_window(void)
-        return Objects(its, annotations, window, remarks if annotations else (*remarks, "no_object"))
+        return ids, void, remarks if ids.any() else (*remarks, "no_object")
 
     def _ids(self, values: Values) -> tuple[np.ndarray, tuple[str, ...]]:
         """Return the picture's ids, (H, W) of whole numbers, void ones too."""

@@ -6,12 +6,13 @@ import cv2
 import numpy as np
 import pytest
 from mask_pictures import SIZE, ids, opened, pair, palette, photo, save
-from PIL import Image, ImageFile
+from PIL import Image
 from PIL.ExifTags import Base as Tag
 
 from sambench.evsam.errors import SambenchError
 from sambench.suites.data.pictures import folder as folder_module
 from sambench.suites.data.pictures import picture as picture_module
+from sambench.suites.data.pictures.values import read_values
 from sambench.suites.data.reading import Reading
 from sambench.suites.data.sample import load_sample
 
@@ -46,16 +47,45 @@ def test_images_are_numbered_by_name_and_read_one_by_one(root):
     assert (sample.categories, sample.void, sample.unscored) == ({1: "object"}, None, ())
 
 
-def test_nothing_is_decoded_before_it_is_asked_for(root, monkeypatch):
-    def decoded(*_):
-        raise AssertionError("a mask was decoded")
+def test_masks_of_the_images_looked_at_are_decoded_and_no_others(root, monkeypatch):
+    read = []
+
+    def decoded(file, *more):
+        read.append(file.name)
+        return read_values(file, *more)
 
     monkeypatch.setattr(picture_module, "read_values", decoded)
-    monkeypatch.setattr(ImageFile.ImageFile, "load", decoded)
     data = opened(root, ids="values")
+    assert read == []
+    checked(data, slice(1, None))
+    assert sorted(read) == ["b.png", "d.png"]
+
+
+def test_what_is_worth_knowing_is_known_before_a_model_is_made(root):
+    save(root / "masks" / "a.png", IDS * 0)
+    save(root / "masks" / "b.png", np.dstack([IDS] * 3 + [np.where(IDS, 255, 9).astype(np.uint8)]))
+    data = opened(root, ids="binary")
     checked(data)
-    with pytest.raises((AssertionError, SambenchError)):
-        load_sample(data.entries[0])
+    assert data.problems.counts() == {"alpha_dropped": 1, "smooth_mask": 2, "no_object": 1}
+    assert "a mask without an object (1; " in " ".join(data.problems.sentences())
+
+
+@pytest.mark.parametrize(("void", "values"), [(None, IDS * 0), ((1, 2, 3), IDS)])
+def test_masks_without_any_object_are_said_to_have_none(root, void, values):
+    for name in ("a", "b", "c/d"):
+        save(root / "masks" / f"{name}.png", values)
+    data = opened(root, ids="values", void=void)
+    checked(data)
+    assert data.problems.counts() == {"nothing_annotated": 1, "no_object": 3}
+
+
+def test_the_meaning_of_masks_in_transparency_is_refused_for_what_it_is(root):
+    white = np.full_like(IDS, 255)
+    for name in ("a", "b", "c/d"):
+        save(root / "masks" / f"{name}.png", np.dstack([white, (IDS > 0) * white]))
+    with pytest.raises(SambenchError, match=r"transparency alone \(3\)") as caught:
+        opened(root)
+    assert "Seen" not in str(caught.value)
 
 
 def test_all_that_lacks_a_mask_is_named_at_once(root):
@@ -84,6 +114,7 @@ def test_a_mask_without_image_is_a_warning(root):
         (lambda f: save(f, IDS.T), "a.png is 24 x 32"),
         (lambda f: save(f, cv2.resize(IDS, (64, 48), interpolation=cv2.INTER_NEAREST)), "is 64 x 48"),
         (lambda f: f.write_bytes(b"<html>"), "a.png: "),
+        (lambda f: f.write_bytes(f.read_bytes()[:-30]), "a.png: "),
         (lambda f: save(f, palette(np.where(IDS == 2, 255, IDS))), "index 255, which VOC calls void"),
         (lambda f: save(f, np.dstack([IDS, IDS, IDS * 9])), "a mask in colours"),
         (lambda f: save(f.with_suffix(".jpg"), IDS) and f.unlink(), "a JPEG or another kind"),

@@ -40,6 +40,11 @@ def pairs(found):
         ),
         (["ulm_000000_000019_leftImg8bit.png"], ["ulm_000000_000019_gtFine_instanceIds.png"]),
         (["1_sat.jpg", "2_sat.jpg"], ["1_mask.png", "2_mask.png"]),
+        (["1_sat.jpg", "2_sat.jpg"], ["1.png", "2.png"]),
+        (["g_1_rgb_anon.png"], ["g_1_gt_labelIds.png"]),
+        (["top_2_10_RGB.tif", "top_2_11_RGB.tif"], ["top_2_10_label.tif", "top_2_11_label.tif"]),
+        (["21_training.tif", "22_training.tif"], ["21_manual1.gif", "22_manual1.gif"]),
+        (["a-image.png", "b-image.png"], ["a-seg.png", "b-seg.png"]),
     ],
 )
 def test_layouts_of_the_field(tmp_path, images, masks):
@@ -71,6 +76,39 @@ def test_what_has_no_partner_or_several_is_named_and_not_guessed(tmp_path):
         ("unused_mask", "img_2.png"),
         ("unused_mask", "z.png"),
     }
+
+
+@pytest.mark.parametrize(
+    ("images", "masks"),
+    [
+        (["cat_black.jpg"], ["cat_white.png"]),
+        (["img_a.jpg"], ["img_b.png"]),
+        (["cat_left.jpg", "dog_left.jpg"], ["cat_right.png", "dog_right.png"]),
+        (["1_left.png", "2_left.png"], ["1_mask.png", "2_mask.png"]),
+        (["1_image.png"], ["1_right.png"]),  # known of images, and no word of masks
+        (["x_image_1.png"], ["x_mask_1.png"]),
+    ],
+)
+def test_another_name_is_another_image(tmp_path, images, masks):
+    found = match(*tree(tmp_path, images, masks))
+    assert pairs(found) == []
+    expected = {("missing_mask", name) for name in images} | {("unused_mask", name) for name in masks}
+    assert set(found.findings) == expected
+
+
+def test_links_lead_to_folders_once(tmp_path):
+    images, masks = tree(tmp_path, ["a.jpg", "c/d.jpg"], ["a.png", "c/d.png", "far/e.png"])
+    photo(tmp_path / "elsewhere" / "e.jpg")
+    for link, to in (("loop", "."), ("c/up", ".."), ("above", ".."), ("b", "c"), ("gone", "nowhere")):
+        (images / link).symlink_to(to)
+    (images / "far").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "back").symlink_to(images)
+    (masks / "loop").symlink_to(".")
+    found = match(images, masks)
+    assert (pairs(found), found.findings) == (
+        [(f"{name}.jpg", f"{name}.png") for name in ("a", "c/d", "far/e")],
+        (),
+    )
 
 
 def test_another_folder_is_another_image(tmp_path):
