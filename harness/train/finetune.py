@@ -58,7 +58,10 @@ def give_head(model: Sam, sam: str) -> str:
     weights = from_path(Path(sam).expanduser())
     content = read_state(Path(str(weights.path)))
     own = {key: tuple(value.shape) for key, value in model.state_dict().items() if key.startswith(HEAD)}
-    found = find(content, own, whole=False)
+    try:
+        found = find(content, own, whole=False)
+    except SambenchError as error:
+        raise SambenchError(f"{weights.path}: {error}") from None
     take_head(model, found.state if found else nearest(content, own), sam)
     return weights.identity
 
