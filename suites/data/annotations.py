@@ -192,7 +192,7 @@ def _with_large_numbers(raw: msgspec.Raw, kind: type[R2]) -> R2 | None:
         return None
     entry = json.loads(bytes(raw).decode(errors="replace"), parse_int=_whole, parse_float=_fraction)
     fields = {key: entry[key] for key in kind.__struct_fields__ if key in entry}
-    raws = {key: msgspec.Raw(msgspec.json.encode(fields[key])) for key in RAW & fields.keys()}
+    raws = {key: msgspec.Raw(json.dumps(fields[key]).encode()) for key in RAW & fields.keys()}
     return kind(**(fields | raws))
 
 

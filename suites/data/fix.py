@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-import msgspec
 
 from sambench.suites.data.annotations import AnnotationRecord
 from sambench.suites.data.checks import lvis
@@ -37,31 +37,30 @@ def normalised(dataset: CocoDataset, entries: Sequence[Entry]) -> bytes:
     said = dataset.content
     content = read_content(said.path, "no such file.", "annotation file")
     lists = lists_of(content, Problems())
-    olds = {key: [_without_marks(msgspec.json.decode(raw)) for raw in lists.get(key, ())] for key in LISTS}
+    olds = {key: [_without_marks(json.loads(bytes(raw))) for raw in lists.get(key, ())] for key in LISTS}
     images = {entry.record.id: entry for entry in entries}
     completed = {one.id: one for entry in entries for one in entry.annotations}
-    return msgspec.json.encode(
-        {
-            **beside_lists(content),
-            "images": [
-                {
-                    **old,
-                    **_image(images[new.id], dataset.images),
-                    **_lvis(old, said.category_ids),
-                    **_id(old, new.id, said.image_ids.texts),
-                }
-                for old, new in zip(olds["images"], said.images, strict=True)
-            ],
-            "annotations": [
-                old | _annotation(completed.get(new.id, new)) | _id(old, new.id, said.annotation_ids.texts)
-                for old, new in zip(olds["annotations"], said.annotations, strict=True)
-            ],
-            "categories": [
-                old | {"name": new.name} | _id(old, new.id, said.category_ids.texts)
-                for old, new in zip(olds["categories"], said.categories or (), strict=True)
-            ],
-        }
-    )
+    whole = {
+        **beside_lists(content),
+        "images": [
+            {
+                **old,
+                **_image(images[new.id], dataset.images),
+                **_lvis(old, said.category_ids),
+                **_id(old, new.id, said.image_ids.texts),
+            }
+            for old, new in zip(olds["images"], said.images, strict=True)
+        ],
+        "annotations": [
+            old | _annotation(completed.get(new.id, new)) | _id(old, new.id, said.annotation_ids.texts)
+            for old, new in zip(olds["annotations"], said.annotations, strict=True)
+        ],
+        "categories": [
+            old | {"name": new.name} | _id(old, new.id, said.category_ids.texts)
+            for old, new in zip(olds["categories"], said.categories or (), strict=True)
+        ],
+    }
+    return json.dumps(whole, ensure_ascii=False).encode()
 
 
 def _id(old: Mapping[str, Any], number: int, texts: Mapping[int, str]) -> dict[str, Any]:
@@ -74,6 +73,8 @@ def _without_marks(value: Any) -> Any:
         return [_without_marks(one) for one in value]
     if isinstance(value, dict):
         return {key: one if key in NAMES else _without_marks(one) for key, one in value.items()}
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
     return None if isinstance(value, str) and value in MARKS else value
 
 
@@ -104,4 +105,4 @@ def _annotation(record: AnnotationRecord) -> dict[str, Any]:
     mask = examine(record.segmentation, None)
     wrong = any(kind in MENDABLE for kind, _ in check_box(record.bbox, mask, None))
     box = mask.box or record.bbox if wrong else record.bbox
-    return new | {"bbox": box, "area": record.area, "segmentation": record.segmentation}
+    return new | {"bbox": box, "area": record.area, "segmentation": json.loads(bytes(record.segmentation))}

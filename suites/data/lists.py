@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +50,9 @@ def beside_lists(content: Content) -> dict[str, Any]:
     """Return what else a file holds, such as ``info`` and ``licenses``."""
     found: dict[str, Any] = {}
     for document in content.documents:
-        top = msgspec.json.decode(document, type=dict[str, Any])
+        top = msgspec.json.decode(document, type=dict[str, msgspec.Raw])
         if any(key in top for key in LISTS):
-            found |= {key: value for key, value in top.items() if key not in LISTS}
+            found |= {key: json.loads(bytes(raw)) for key, raw in top.items() if key not in LISTS}
     return found
 
 

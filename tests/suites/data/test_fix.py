@@ -115,3 +115,19 @@ def test_pycocotools_draws_of_it_what_a_run_draws_of_the_odd_file(mended, capsys
         for target in load_sample(entry).targets:
             np.testing.assert_array_equal(target.mask.full(), oracle.annToMask(oracle.anns[target.ann_id]))
     capsys.readouterr()
+
+
+def test_numbers_that_no_other_reader_takes_are_no_trouble(tmp_path):
+    file, content = odd(tmp_path)
+    content["images"][0]["id"] = 2**70
+    for annotation in content["annotations"][:2]:
+        annotation["image_id"] = 2**70
+    content["annotations"][0]["mine"] = [float("nan"), 10**40]
+    text = json.dumps(content).replace('"area": 5.5', '"area": 1e999, "more": 1e999')
+    file.write_text(text)
+    report = verify(file, tmp_path)
+    assert {p.name for p in report.errors} <= set(MENDABLE)
+    after = json.loads(report.normalised(), parse_constant=pytest.fail)
+    assert after["images"][0]["given_id"] == 2**70
+    assert after["annotations"][0]["mine"] == [None, 10**40]
+    assert (after["annotations"][1]["area"], after["annotations"][1]["more"]) == (240, None)
