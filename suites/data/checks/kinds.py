@@ -147,7 +147,7 @@ KINDS: dict[str, Kind] = {
         "an image file is missing",
         "Is --images the folder that the file names begin in? For LVIS it lies above train2017 and val2017.",
     ),
-    "damaged_image": _error("an image file is damaged, cut off or not an image", "Get the file again."),
+    "damaged_image": _error("an image file cannot be read", "Each line says why, and what helps."),
     "image_size": _error(
         "an image's size is not what the annotations say",
         "Use the images that were annotated: resized ones do not fit their masks.",
