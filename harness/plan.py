@@ -17,7 +17,6 @@ from sambench.harness.config.datasets import DatasetConfig
 from sambench.harness.config.run import RunConfig
 from sambench.harness.key import Key, digest_of, folder_name, model_key
 from sambench.harness.provenance import device_name, libraries
-from sambench.harness.shards import TextIds
 from sambench.harness.sources import code_digest
 from sambench.harness.store import CellStore
 from sambench.harness.variants import Variant, make_variants, model_spec, stands_apart
@@ -27,7 +26,7 @@ from sambench.suites.data.annotations import Annotations
 from sambench.suites.data.checks.problems import Problems
 from sambench.suites.data.coco import CocoDataset, Entry
 from sambench.suites.data.fingerprints import images_sha256, with_digests
-from sambench.suites.data.ids import Known
+from sambench.suites.data.ids import Known, TextIds
 from sambench.suites.data.pictures.folder import MaskFolder
 from sambench.suites.data.reading import BoxUse, Reading
 from sambench.suites.data.sample import draw

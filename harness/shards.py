@@ -14,9 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sambench.evsam.errors import SambenchError
-
-TextIds = Mapping[str, Mapping[int, str]]
-"""By column, what the annotation file has for the numbers that stand for its ids (`suites.data.ids`)."""
+from sambench.suites.data.ids import TextIds
 
 LEFT_OUT = b"sambench.left_out"  # Parquet metadata: objects not scored, by reason
 IMAGES = b"sambench.images"  # of a shard that is begun: how many of its images are in it

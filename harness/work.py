@@ -21,9 +21,10 @@ from sambench.evsam.errors import SambenchError
 from sambench.evsam.memory import keep_freed_memory
 from sambench.harness import state
 from sambench.harness.provenance import Hardware, hardware
-from sambench.harness.shards import Begun, TextIds, decode_begun, encode_shard
+from sambench.harness.shards import Begun, decode_begun, encode_shard
 from sambench.suites.base import Setting, Stopwatch, Suite
 from sambench.suites.data.coco import Entry
+from sambench.suites.data.ids import TextIds
 from sambench.suites.data.prefetch import prefetch
 from sambench.suites.data.sample import Sample, load_sample
 from sambench.suites.environment import settings

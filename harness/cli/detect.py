@@ -20,8 +20,8 @@ from sambench.harness.cli.ending import interruptible
 if TYPE_CHECKING:
     from sambench.adapters.detectors.base import Detector
     from sambench.harness.detect.result import Result
-    from sambench.harness.shards import TextIds
     from sambench.suites.data.coco import Entry
+    from sambench.suites.data.ids import TextIds
 
 
 def detect(

@@ -16,8 +16,8 @@ from sambench.adapters.detectors.base import Detector, ImageBoxes
 from sambench.adapters.files import write_atomic
 from sambench.adapters.images import read_image
 from sambench.evsam.errors import SambenchError
-from sambench.harness.shards import TextIds
 from sambench.suites.data.coco import Entry
+from sambench.suites.data.ids import TextIds
 from sambench.suites.data.prefetch import prefetch
 
 SHARD_IMAGES = 16

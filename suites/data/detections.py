@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from sambench.adapters.files import refuse_changed
+from sambench.suites.data.checks.problems import quoted
 from sambench.suites.data.content import Content, read_bytes, read_content
 from sambench.suites.data.detected.entries import Entries, read_entries
-from sambench.suites.data.detected.faults import quote, refusal
+from sambench.suites.data.detected.faults import refusal
 from sambench.suites.data.detected.own import match_own, name_of
 from sambench.suites.data.detected.owners import Categories, Images, Owners, whole_numbers
 from sambench.suites.data.ids import Known
@@ -187,7 +188,7 @@ def _matched(entries: Entries, known: Known) -> tuple[Owners, Owners]:
 
 def _first_strange(entries: Entries, images: Owners) -> str | None:
     places = np.flatnonzero(~images.there)
-    return quote(name_of(entries.images.written[places[0]], entries.own.files)) if len(places) else None
+    return quoted(name_of(entries.images.written[places[0]], entries.own.files)) if len(places) else None
 
 
 def _count(findings: dict[str, int], name: str, entries: np.ndarray) -> None:

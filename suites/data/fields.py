@@ -11,9 +11,7 @@ from typing import Any
 
 from sambench.suites.data.checks.problems import Problems, quoted
 from sambench.suites.data.ids import MARKS, Given, as_id
-
-Box = tuple[float, float, float, float]
-"""x, y, width, height in pixels."""
+from sambench.suites.data.segmentation import Box
 
 UNKNOWN_BOX: Box = (math.nan, math.nan, math.nan, math.nan)
 """Of an annotation whose box is to be taken from its mask."""

@@ -19,6 +19,9 @@ from sambench.suites.data.endings import image_endings
 Given = int | str
 """An id as it is meant: 7.0 and "7" are 7, "0007" too; what is no whole number is its text."""
 
+TextIds = Mapping[str, Mapping[int, str]]
+"""By column of records, what an annotation file has for the numbers that stand for its ids."""
+
 MARKS = ("NaN", "Infinity", "-Infinity")
 """Strings that stand for numbers that JSON has not (see `content.Content`)."""
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from sambench.evsam.errors import SambenchError
 from sambench.evsam.size import Size
-from sambench.suites.data.segmentation import Examined, UnfitError, compress, examine
+from sambench.suites.data.segmentation import UnfitError, compress, examine
 
 
 @dataclass(frozen=True)
@@ -65,17 +65,9 @@ def decode_segmentation(raw: bytes | msgspec.Raw, size: Size, what: str) -> np.n
     """
     from pycocotools import mask as rle  # at the first use: throughput reads boxes alone, and runs without
 
-    return rle.decode(compress(examined(raw, size, what).drawable, size)).astype(bool)
-
-
-def examined(raw: bytes | msgspec.Raw, size: Size, what: str) -> Examined:
-    """See whether a segmentation can be drawn (`suites.data.segmentation.examine`).
-
-    Raises:
-        SambenchError: it cannot.
-    """
     try:
-        return examine(raw, size)
+        drawable = examine(raw, size).drawable
     except UnfitError as error:
         cause = f"{what}: its segmentation cannot be decoded: {error.detail}."
         raise SambenchError(f"{cause} Mend the annotation or remove it.") from None
+    return rle.decode(compress(drawable, size)).astype(bool)

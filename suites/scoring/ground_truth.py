@@ -46,23 +46,11 @@ class _Image(msgspec.Struct, gc=False, omit_defaults=True):
     not_exhaustive_category_ids: list[int] | None = None
 
 
-class _Annotation(msgspec.Struct, gc=False):
-    """An entry of ``annotations`` as the evaluators read it."""
-
-    id: int
-    image_id: int
-    category_id: int
-    bbox: tuple[float, float, float, float]
-    area: float
-    segmentation: msgspec.Raw
-    iscrowd: int
-
-
 class _File(msgspec.Struct):
     """All that an evaluator reads."""
 
     images: list[_Image]
-    annotations: list[_Annotation]
+    annotations: list[AnnotationRecord]
     categories: list[CategoryRecord]
 
 
@@ -150,7 +138,7 @@ class GroundTruth:
         if style == "lvis":
             _check_lvis(self._file, self.path)
         self._images = {image.id: image for image in self._file.images}
-        self._by_image: defaultdict[int, list[_Annotation]] = defaultdict(list)
+        self._by_image: defaultdict[int, list[AnnotationRecord]] = defaultdict(list)
         for annotation in self._file.annotations:
             self._by_image[annotation.image_id].append(annotation)
         self._number(ids)
@@ -230,8 +218,8 @@ class GroundTruth:
             return None
         return [self.categories[i] for i in category_ids if i in self.categories]
 
-    def _annotation(self, number: int, record: AnnotationRecord) -> _Annotation:
-        return _Annotation(
+    def _annotation(self, number: int, record: AnnotationRecord) -> AnnotationRecord:
+        return AnnotationRecord(
             number,
             self.images[record.image_id],
             self.categories.get(record.category_id) or 0,

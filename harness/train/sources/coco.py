@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from sambench.adapters.images import read_image
 from sambench.evsam.errors import SambenchError
 from sambench.evsam.size import Size
 from sambench.harness.train.config import Data
 from sambench.harness.train.sources.base import Annotated, Source
+from sambench.harness.train.sources.packed import Packed
 from sambench.suites.data.annotations import AnnotationRecord
 from sambench.suites.data.coco import CocoDataset, Entry
 from sambench.suites.data.reading import Reading
@@ -55,17 +55,14 @@ class Coco(Source):
         dataset.refuse()
         self.annotations_sha256, self.limit = dataset.annotations_sha256, data.limit
         self.categories = dataset.categories
-        pieces = [msgspec.json.encode(_pack(entry)) for entry in entries]
-        self._ends = np.cumsum([len(piece) for piece in pieces], dtype=np.int64)
-        self._bytes = b"".join(pieces)
+        self._packed = Packed(_Packed, (_pack(entry) for entry in entries))
 
     def __len__(self) -> int:
-        return len(self._ends)
+        return len(self._packed)
 
     def load(self, index: int) -> Annotated:
         """Read an image and its record."""
-        start = int(self._ends[index - 1]) if index else 0
-        one = msgspec.json.decode(memoryview(self._bytes)[start : self._ends[index]], type=_Packed)
+        one = self._packed[index]
         image = read_image(Path(one.file), one.size)
         return Annotated(one.image_id, one.file, image, one.objects, self.categories)
 

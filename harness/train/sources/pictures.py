@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from sambench.adapters.images import read_image
 from sambench.evsam.errors import SambenchError
 from sambench.evsam.size import Size
 from sambench.harness.train.config import Data
 from sambench.harness.train.sources.base import Annotated, Source
+from sambench.harness.train.sources.packed import Packed
 from sambench.suites.data.coco import Entry
 from sambench.suites.data.pictures.folder import MaskFolder
 from sambench.suites.data.pictures.picture import MaskPicture
@@ -53,17 +53,14 @@ class Pictures(Source):
         self.images, self.masks, self.folder = data.images, dataset.masks, dataset.folder
         self.annotations_sha256, self.limit = dataset.annotations_sha256, data.limit
         self.categories = dataset.categories
-        pieces = [msgspec.json.encode(self._pack(entry)) for entry in entries]
-        self._ends = np.cumsum([len(piece) for piece in pieces], dtype=np.int64)
-        self._bytes = b"".join(pieces)
+        self._packed = Packed(_Packed, (self._pack(entry) for entry in entries))
 
     def __len__(self) -> int:
-        return len(self._ends)
+        return len(self._packed)
 
     def load(self, index: int) -> Annotated:
         """Read an image and its mask."""
-        start = int(self._ends[index - 1]) if index else 0
-        one = msgspec.json.decode(memoryview(self._bytes)[start : self._ends[index]], type=_Packed)
+        one = self._packed[index]
         image, mask = self.images / one.image, self.folder / one.mask
         pixels = read_image(image, one.size)
         picture = self._picture(mask, index + 1, one.sha256)

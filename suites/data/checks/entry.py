@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -20,21 +20,19 @@ from sambench.suites.data.annotations import AnnotationRecord
 from sambench.suites.data.checks.kinds import KINDS
 from sambench.suites.data.checks.masks import area_of, check_area, check_box, check_mask, leaves
 from sambench.suites.data.checks.problems import Finding
+from sambench.suites.data.ids import TextIds
 from sambench.suites.data.locate import ImageFolder
 from sambench.suites.data.segmentation import Examined, UnfitError, examine
 
 if TYPE_CHECKING:
     from sambench.suites.data.coco import Entry
 
-Texts = Mapping[str, Mapping[int, str]]
-"""By column of records, what the file has for numbers that stand for its ids."""
-
 
 def check_entry(
     entry: Entry,
     *,
     folder: ImageFolder | None,
-    texts: Texts,
+    texts: TextIds,
     thorough: bool = False,
     files: bool = True,
     masks: bool = True,

@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 
 from sambench.suites.data.content import Content
-from sambench.suites.data.detected.faults import LARGEST, NOT_FINITE, look, refusal
+from sambench.suites.data.detected.faults import LARGEST, look, refusal
 from sambench.suites.data.detected.lists import OwnLists, list_of
 from sambench.suites.data.ids import as_id
 
@@ -108,15 +108,11 @@ def read_entries(content: Content) -> Entries:
 def _wide(raw: bytes, path: Path) -> list[_Wide]:
     try:
         found = msgspec.json.decode(raw, type=list[_Wide])
-        if all(_is_id(d.image_id) and _is_id(d.category_id) for d in found):
+        if not any(None in (as_id(d.image_id), as_id(d.category_id)) for d in found):
             return found
     except (msgspec.MsgspecError, ValueError, RecursionError):
         pass
     raise refusal(path, look(raw))
-
-
-def _is_id(value: float | str) -> bool:
-    return type(value) is int or (as_id(value) is not None and value not in NOT_FINITE)
 
 
 def _whole(found: Sequence[_Strict | _Wide], get: attrgetter[int]) -> Column:

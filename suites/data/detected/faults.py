@@ -11,17 +11,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sambench.evsam.errors import SambenchError
+from sambench.suites.data.checks.problems import quoted
 from sambench.suites.data.detected.kinds import FAULTS
-from sambench.suites.data.ids import as_id
+from sambench.suites.data.ids import MARKS, as_id
 
 KEYS = ("image_id", "category_id", "bbox", "score")
 SHOWN = 20
 """Entries that a message names, over all kinds."""
-NOT_FINITE = ("NaN", "Infinity", "-Infinity")
-"""What stands in place of these numbers (see `content.Content`)."""
 LARGEST = 1e9
 """Pixels beyond which no image reaches; where products of such numbers overflow is not far."""
-_LENGTH = 60  # characters of a wrong value that a message quotes
 
 
 class Wrong(NamedTuple):
@@ -65,18 +63,10 @@ def refusal(path: Path, found: Iterable[Wrong]) -> SambenchError:
     return SambenchError("\n".join(lines))
 
 
-def quote(value: Any) -> str:
-    """Return a value as JSON has it, cut where it is long."""
-    text = json.dumps(value, ensure_ascii=False)
-    for word in NOT_FINITE:
-        text = text.replace(f'"{word}"', word)
-    return text if len(text) <= _LENGTH else text[:_LENGTH] + "..."
-
-
 def _wrong(entry: Any) -> Iterator[tuple[str, str]]:
     """Give the kind of each thing that is wrong with an entry, and what it is."""
     if not isinstance(entry, dict):
-        yield "no_detection", f"{quote(entry)} {FAULTS['no_detection'].what}"
+        yield "no_detection", f"{quoted(entry)} {FAULTS['no_detection'].what}"
         return
     if {"boxes", "scores"} <= entry.keys():
         yield "whole_image", FAULTS["whole_image"].what
@@ -89,13 +79,13 @@ def _wrong(entry: Any) -> Iterator[tuple[str, str]]:
             continue
         value = entry[key]
         if any(_is_not_finite(one) for one in (value if isinstance(value, list) else [value])):
-            yield "not_finite", f"{key} is {quote(value)}, {FAULTS['not_finite'].what}"
+            yield "not_finite", f"{key} is {quoted(value)}, {FAULTS['not_finite'].what}"
         elif not is_right(value):
-            yield kind, f"{key} is {quote(value)}, {FAULTS[kind].what}"
+            yield kind, f"{key} is {quoted(value)}, {FAULTS[kind].what}"
         elif key == "bbox" and min(value[2:]) < 0:
-            yield "negative", f"bbox is {quote(value)}, {FAULTS['negative'].what}"
+            yield "negative", f"bbox is {quoted(value)}, {FAULTS['negative'].what}"
         elif key == "bbox" and max(map(abs, value)) > LARGEST:
-            yield "huge", f"bbox is {quote(value)}, {FAULTS['huge'].what}"
+            yield "huge", f"bbox is {quoted(value)}, {FAULTS['huge'].what}"
 
 
 def _whole(digits: str) -> float:
@@ -110,7 +100,7 @@ def _is_number(value: Any) -> bool:
 def _is_not_finite(value: Any) -> bool:
     if type(value) is float:
         return not math.isfinite(value)
-    return value in NOT_FINITE if isinstance(value, str) else False
+    return value in MARKS if isinstance(value, str) else False
 
 
 def _is_box(value: Any) -> bool:

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from sambench.suites.data.checks.problems import quoted
 from sambench.suites.data.detected.entries import Column, Written
-from sambench.suites.data.detected.faults import Wrong, quote
+from sambench.suites.data.detected.faults import Wrong
 from sambench.suites.data.detected.kinds import FAULTS
 from sambench.suites.data.detected.owners import Categories, Images, Owners
 from sambench.suites.data.ids import Given, as_id
@@ -76,12 +77,12 @@ def _renumbered(
     for place, (written, (own, named)) in enumerate(zip(column.written, fits, strict=True)):
         name = name_of(written, texts)
         if named is None:
-            what = f"{kind.key} is {quote(written)}, {FAULTS['not_own'].what}"
+            what = f"{kind.key} is {quoted(written)}, {FAULTS['not_own'].what}"
             wrong.append(Wrong(column.entry_of(place), "not_own", what))
         elif len(named) > 1 or not (named or kind.names_are_sure):
             fault = kind.fits_two if named else "no_category"
             what = (
-                f"{kind.key} is {quote(written)}, by its own list {quote(name)}, which {FAULTS[fault].what}"
+                f"{kind.key} is {quoted(written)}, by its own list {quoted(name)}, which {FAULTS[fault].what}"
             )
             wrong.append(Wrong(column.entry_of(place), fault, what))
         rows.append((min(named or (), default=0), bool(named), True))

@@ -8,8 +8,9 @@ from functools import cached_property
 
 import numpy as np
 
+from sambench.suites.data.checks.problems import quoted
 from sambench.suites.data.detected.entries import Column, Written
-from sambench.suites.data.detected.faults import Wrong, quote
+from sambench.suites.data.detected.faults import Wrong
 from sambench.suites.data.detected.kinds import FAULTS
 from sambench.suites.data.ids import LEAST, MOST, Given, Known, as_id, nfc, stem_of
 
@@ -49,7 +50,7 @@ def whole_numbers(column: Column, what: str) -> Owners:
         fits = type(given) is int and LEAST <= given <= MOST
         rows.append((given if fits and type(given) is int else 0, fits, False))
         if not fits:
-            found = f"{what} is {quote(written)}, no whole number of 64 bits"
+            found = f"{what} is {quoted(written)}, no whole number of 64 bits"
             wrong.append(Wrong(column.entry_of(place), "id", found))
     return Owners.of(rows, wrong)
 
@@ -125,11 +126,11 @@ class Images:
         if not own:
             fits = f"the file name of {self._image(first)}"
         return (
-            f"image_id is {quote(written)}, {fits}, and the file name of {self._image(min(named - {first}))}"
+            f"image_id is {quoted(written)}, {fits}, and the file name of {self._image(min(named - {first}))}"
         )
 
     def _image(self, number: int) -> str:
-        return f"image {quote(self._given.get(number, number))}"
+        return f"image {quoted(self._given.get(number, number))}"
 
     @cached_property
     def _given(self) -> dict[int, Given]:
@@ -164,7 +165,7 @@ class Categories:
             taken = own | named or number
             if len(taken) != 1:
                 kind = "two_categories" if taken else "no_category"
-                what = f"category_id is {quote(written)}, which {FAULTS[kind].what}"
+                what = f"category_id is {quoted(written)}, which {FAULTS[kind].what}"
                 wrong.append(Wrong(column.entry_of(place), kind, what))
             rows.append((min(taken, default=0), True, bool(named - own)))
         return Owners.of(rows, wrong)

@@ -69,6 +69,7 @@ class MaskFolder:
     ) -> None:
         self.images, self.annotations = images, masks.folder
         self.folder, _ = split_pattern(masks.folder)
+        self._folder = ImageFolder(images)
         self.reading = reading or Reading()
         self.problems = Problems() if problems is None else problems
         matched = match(images, masks.folder)
@@ -108,7 +109,7 @@ class MaskFolder:
         return found
 
     def _checked(self, thorough: bool, entry: Entry) -> tuple[Entry, list[Finding]]:
-        whole, found = check_entry(entry, folder=ImageFolder(self.images), texts={}, thorough=thorough)
+        whole, found = check_entry(entry, folder=self._folder, texts={}, thorough=thorough)
         own = self._check(entry)
         if any(kind == "mask_size" for kind, _ in own):  # the same, which names the mask too
             found = [finding for finding in found if finding[0] != "image_size"]

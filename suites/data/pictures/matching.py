@@ -10,7 +10,6 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
-import unicodedata
 from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from pathlib import Path, PurePosixPath
 from sambench.evsam.errors import SambenchError
 from sambench.suites.data.checks.problems import Finding
 from sambench.suites.data.endings import image_endings
+from sambench.suites.data.ids import nfc
 
 LOSSY = (".jpg", ".jpeg", ".jfif", ".jpe")
 """Endings that photographs have and masks should not."""
@@ -161,7 +161,7 @@ def _is_new(folder: Path, root: Path, known: set[Path]) -> bool:
 
 def _stem(name: str) -> str:
     """Return what names a picture: its path without the ending, in Unicode's composed form."""
-    return unicodedata.normalize("NFC", str(PurePosixPath(name).with_suffix("")))
+    return nfc(str(PurePosixPath(name).with_suffix("")))
 
 
 def _matched(pictures: Mapping[str, Path], masks: Mapping[str, Path]) -> Matched:
