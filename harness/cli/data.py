@@ -126,46 +126,40 @@ def verify(
 
     **Example**: sambench data verify annotations/instances_val2017.json --images val2017
     """
-    from sambench.suites.data.checks.verify import verify as check
-    from sambench.suites.data.named import read_match
-    from sambench.suites.data.pictures.listing import verify_pictures
-
     if fix is not None and limit is not None:
         raise SambenchError("--fix writes all images; leave out --limit.")
     if fix is not None and fix.exists():
         raise SambenchError(f"--fix {fix}: is there already. Give a new name.")
-    folder: Path | None
-    if masks := _pictures(what):
-        folder, pictures = masks
-        with bar("Checking") as advance:
-            report = verify_pictures(
-                masks[0], pictures, limit=limit, seed=seed, thorough=not fast, on_image=advance
-            )
-        annotations = pictures.folder
-    else:
-        annotations, beside, lvis, named_match = _named(what)
-        folder = images or beside
-        with bar("Checking") as advance:
-            report = check(
-                annotations,
-                folder,
-                match=read_match(match or named_match, "command line"),
-                lvis=lvis,
-                limit=limit,
-                seed=seed,
-                thorough=not fast,
-                on_image=advance,
-            )
+    with bar("Checking") as advance:
+        sample = {"limit": limit, "seed": seed, "thorough": not fast, "on_image": advance}
+        report, annotations, folder, has_void = _checked(what, images, match, **sample)
     if as_json:
         console.print_json(_as_json(report, annotations, folder))
     else:
         _show(report, annotations, folder)
     if fix is not None:
         _fix(report, annotations, fix)
-        if masks and masks[1].void:
+        if has_void:
             console.warn("void pixels are background in the file: COCO's format has none that count nowhere")
     elif report.errors:
         raise typer.Exit(2)
+
+
+def _checked(
+    what: str, images: Path | None, match: str | None, **sample: Any
+) -> tuple[Report, Path, Path | None, bool]:
+    """Check a data set: what was found, its annotations and images, and whether masks have void pixels."""
+    from sambench.suites.data.checks.verify import verify as check
+    from sambench.suites.data.named import read_match
+    from sambench.suites.data.pictures.listing import verify_pictures
+
+    if found := _pictures(what):
+        folder, masks = found
+        return verify_pictures(folder, masks, **sample), masks.folder, folder, bool(masks.void)
+    annotations, beside, lvis, named_match = _named(what)
+    by = read_match(match or named_match, "command line")
+    report = check(annotations, images or beside, match=by, lvis=lvis, **sample)
+    return report, annotations, images or beside, False
 
 
 def _pictures(what: str) -> tuple[Path, Masks] | None:
