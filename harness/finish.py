@@ -13,13 +13,15 @@ from sambench.evsam.errors import SambenchError
 from sambench.harness.key import digest_of
 from sambench.harness.plan import Cell, Group, Plan
 from sambench.harness.provenance import git_state
-from sambench.harness.shards import as_numbers
 from sambench.suites.base import Suite
 from sambench.suites.failures import Failure
 from sambench.suites.registry import suite_class
 from sambench.suites.results import CellResult, Status
 from sambench.suites.scoring.evidence import encode
 from sambench.suites.scoring.scores import Scores
+
+MOST_NAMED = 20
+"""Images that the model failed on, as a result names them; the records have all."""
 
 
 @dataclass
@@ -54,6 +56,8 @@ def finish(state: CellState, group: Group, plan: Plan, command: str) -> CellResu
         intervals=scored["intervals"],
         counts=scored["counts"] | group.data.completed(),
         n_instances=scored["n_instances"],
+        n_failed_images=len(scored["failed_images"]),
+        failed_images=scored["failed_images"][:MOST_NAMED],
         note=scored["note"],
         provenance=result.provenance | {"evaluator": scored["evaluator"]},
         records=cell.store.folder.relative_to(plan.config.out).as_posix(),
@@ -68,19 +72,19 @@ def _scores(cell: Cell) -> dict[str, Any]:
     known = cell.store.scores(digest)
     if known is not None:
         return known
-    suite = cell.suite.on.open()
-    records, left_out = cell.store.read(suite.scored)
-    records = as_numbers(records, cell.suite.ids)
-    scores = _checked(suite, suite.score(records, cell.protocol))
+    suite, checked = cell.suite.on.open(), cell.store.check()
+    records = cell.store.records(suite.scored, cell.suite.ids)
+    scores = _checked(suite, suite.score_all(records, cell.protocol))
     suite.export(records, cell.store.folder)
     evidence = scores.evidence and cell.store.keep_evidence(digest, encode(scores.evidence))
     found = {
         "metrics": scores.metrics,
         "intervals": scores.intervals,
-        "counts": scores.counts | dict(sorted(left_out.items())),
-        "n_instances": scores.counts.get("all", records.num_rows),
+        "counts": scores.counts | dict(sorted(checked.left_out.items())),
+        "n_instances": scores.counts.get("all", checked.rows),
         "evaluator": scores.evaluator,
         "note": scores.note,
+        "failed_images": checked.failed,
         "evidence": evidence,
     }
     cell.store.keep_scores(digest, found)

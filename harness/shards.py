@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +19,9 @@ from sambench.evsam.errors import SambenchError
 from sambench.suites.data.ids import TextIds
 
 LEFT_OUT = b"sambench.left_out"  # Parquet metadata: objects not scored, by reason
+FAILED = b"sambench.failed"  # and images that the model failed on: id, name and reason of each
+SEAL = b"sambench.sha256"  # and the checksum of the file, itself left out of it
+UNSEALED = b"0" * 64
 IMAGES = b"sambench.images"  # of a shard that is begun: how many of its images are in it
 
 
@@ -28,6 +33,7 @@ def encode_shard(
     *,
     images: int | None = None,
     ids: TextIds | None = None,
+    failed: Sequence[Mapping[str, Any]] = (),
 ) -> bytes:
     """Return the file of a shard: the same records give the same bytes.
 
@@ -38,6 +44,7 @@ def encode_shard(
         labels: columns that say the same of every record; they compress to nothing.
         images: of a shard that is not finished, how many of its images are.
         ids: what to write in place of the numbers of some columns.
+        failed: images without records because the model failed on them (see `store.Checked`).
 
     Raises:
         SambenchError: a label has the name of a column.
@@ -53,11 +60,33 @@ def encode_shard(
         index = pa.array(np.zeros(len(table), np.int32))
         table = table.append_column(column, pa.DictionaryArray.from_arrays(index, [value]))
     about = {LEFT_OUT: json.dumps(left_out, sort_keys=True)}
+    if failed:
+        about[FAILED] = json.dumps(list(failed), sort_keys=True)
     if images is not None:
         about[IMAGES] = json.dumps(images)
     buffer = io.BytesIO()
-    pq.write_table(table.replace_schema_metadata(about), buffer, compression="zstd")
-    return buffer.getvalue()
+    pq.write_table(table.replace_schema_metadata(about | {SEAL: UNSEALED}), buffer, compression="zstd")
+    return _sealed(buffer.getvalue())
+
+
+def is_whole(content: bytes) -> bool:
+    """Tell whether a shard's file is what `encode_shard` returned, to the bit."""
+    place = _seal(content)
+    return place is not None and _sealed(content[: place[0]] + UNSEALED + content[place[1] :]) == content
+
+
+def _sealed(content: bytes) -> bytes:
+    """Put the checksum of all other bytes into a file whose seal is empty."""
+    place = _seal(content)
+    assert place is not None
+    digest = hashlib.sha256(content).hexdigest().encode()
+    return content[: place[0]] + digest + content[place[1] :]
+
+
+def _seal(content: bytes) -> tuple[int, int] | None:
+    """Find where the checksum stands: Parquet has metadata as they are, a key and its value, at the end."""
+    found = re.compile(SEAL + rb"..([0-9a-f]{64})", re.DOTALL).search(content, max(content.rfind(SEAL), 0))
+    return found and found.span(1)
 
 
 def as_given(table: pa.Table, ids: TextIds) -> pa.Table:
@@ -90,6 +119,8 @@ class Begun:
     left_out: Counter[str] = field(default_factory=Counter)
     images: int = 0
     """How many of its images are in it, the first ones."""
+    failed: list[dict[str, Any]] = field(default_factory=list)
+    """Those of them that the model failed on."""
 
 
 def decode_begun(content: bytes | None, schema: pa.Schema, ids: TextIds | None = None) -> Begun:
@@ -100,6 +131,7 @@ def decode_begun(content: bytes | None, schema: pa.Schema, ids: TextIds | None =
         table = as_numbers(pq.read_table(pa.BufferReader(content)), ids or {})
         about = table.schema.metadata
         left_out = Counter(json.loads(about[LEFT_OUT]))
-        return Begun(table.select(schema.names).to_pylist(), left_out, json.loads(about[IMAGES]))
+        failed = json.loads(about.get(FAILED, b"[]"))
+        return Begun(table.select(schema.names).to_pylist(), left_out, json.loads(about[IMAGES]), failed)
     except (pa.ArrowException, KeyError, TypeError, ValueError):
         return Begun()

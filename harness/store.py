@@ -5,6 +5,7 @@ A folder of shards opens as it lies with whatever reads Parquet: names that begi
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import platform
@@ -21,7 +22,33 @@ import pyarrow.parquet as pq
 from sambench.adapters.files import remove_leftovers, write_atomic
 from sambench.evsam.errors import SambenchError
 from sambench.harness.secrets import without_secrets
-from sambench.harness.shards import LEFT_OUT
+from sambench.harness.shards import FAILED, LEFT_OUT, as_numbers, is_whole
+from sambench.suites.data.ids import TextIds
+from sambench.suites.records import Records
+
+
+class DamagedError(SambenchError):
+    """Shards that are not what was written.
+
+    Attributes:
+        shards: which.
+    """
+
+    def __init__(self, shards: Sequence[int], paths: Sequence[Path]) -> None:
+        more = f" ({len(paths)} such)" if len(paths) > 1 else ""
+        super().__init__(f"{paths[0]}: damaged{more}. The same 'sambench run' computes it again.")
+        self.shards = tuple(shards)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What all records of a cell come to, before they are scored."""
+
+    rows: int
+    left_out: Counter[str]
+    """Objects that are not scored, by reason."""
+    failed: list[dict[str, Any]]
+    """Images that the model failed on: ``image_id``, ``file_name`` and ``reason`` of each."""
 
 
 @dataclass(frozen=True)
@@ -69,27 +96,50 @@ class CellStore:
         except OSError:
             return None
 
-    def read(self, columns: Sequence[str] = ()) -> tuple[pa.Table, Counter[str]]:
-        """Return all records in order, and the objects left out by reason.
-
-        Args:
-            columns: which of the records; all by default.
+    def check(self) -> Checked:
+        """See that all records are whole, and count what scoring must know of them.
 
         Raises:
-            SambenchError: a shard is damaged.
+            DamagedError: some shards are not.
         """
-        tables = []
         left_out: Counter[str] = Counter()
+        rows, failed, damaged = 0, list[dict[str, Any]](), list[int]()
         for shard in range(self.shards):
             try:
-                table = pq.read_table(self.path(shard), columns=list(columns) or None)
-            except (OSError, pa.ArrowException) as error:
-                raise SambenchError(
-                    f"{self.path(shard)}: damaged ({error}). Remove it and run again."
-                ) from None
-            left_out.update(json.loads(table.schema.metadata[LEFT_OUT]))
-            tables.append(table.replace_schema_metadata(None))
-        return pa.concat_tables(tables), left_out
+                content = self.path(shard).read_bytes()
+                about = pq.read_metadata(pa.BufferReader(content))
+                left_out.update(json.loads(about.metadata[LEFT_OUT]))
+                failed += json.loads(about.metadata.get(FAILED, b"[]"))
+                rows += about.num_rows
+                if not is_whole(content):
+                    damaged.append(shard)
+            except (OSError, pa.ArrowException, KeyError, TypeError, ValueError):
+                damaged.append(shard)
+        if damaged:
+            raise DamagedError(damaged, [self.path(shard) for shard in damaged])
+        return Checked(rows, left_out, failed)
+
+    def discard(self, shard: int) -> None:
+        """Remove a shard, so that it is computed again."""
+        self.path(shard).unlink(missing_ok=True)
+
+    def records(self, columns: Sequence[str] = (), ids: TextIds | None = None) -> Records:
+        """Return all records in order.
+
+        Args:
+            columns: those of them that are to be had; all by default.
+            ids: what some columns have in place of numbers (see `shards.as_numbers`).
+        """
+        columns = columns or pq.read_schema(self.path(0)).names
+        readers = [functools.partial(self._shard, shard, ids or {}) for shard in range(self.shards)]
+        return Records(readers, tuple(columns))
+
+    def _shard(self, shard: int, ids: TextIds, columns: Sequence[str]) -> pa.Table:
+        try:
+            table = pq.read_table(self.path(shard), columns=list(columns))
+        except (OSError, pa.ArrowException):
+            raise DamagedError([shard], [self.path(shard)]) from None
+        return as_numbers(table.replace_schema_metadata(None), ids)
 
     def describe(self, key: Mapping[str, Any]) -> None:
         """Write down, beside the records, what decides them; shards follow."""

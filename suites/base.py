@@ -20,6 +20,7 @@ from sambench.suites.data.ids import Known
 from sambench.suites.data.reading import BoxUse
 from sambench.suites.metrics.sizes import size_of
 from sambench.suites.protocol import Protocol
+from sambench.suites.records import Records
 from sambench.suites.scoring.average_precision import Evaluator
 from sambench.suites.scoring.ground_truth import Style
 from sambench.suites.scoring.means import objects_by_size, scores_of
@@ -172,7 +173,14 @@ class Suite(ABC):
     def score(self, records: pa.Table, protocol: Protocol) -> Scores:
         """Compute metrics (those declared), intervals, counts and evidence of all records of a cell."""
 
-    def export(self, records: pa.Table, folder: Path) -> None:
+    def score_all(self, records: Records, protocol: Protocol) -> Scores:
+        """Do what `score` does, of records that need not be held all at once; a run calls this.
+
+        A suite whose records are many, or long, reads them here one shard after the other.
+        """
+        return self.score(records.table(self.scored), protocol)
+
+    def export(self, records: Records, folder: Path) -> None:
         """Write what else a finished cell's records are good for, such as a submission."""
         del records, folder
 

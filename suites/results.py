@@ -36,6 +36,10 @@ class CellResult:
     """Images evaluated, those without annotations included."""
     n_instances: int = 0
     """Objects scored."""
+    n_failed_images: int = 0
+    """Images that the model failed on, as far as ``--max-failures`` let it; their objects are not scored."""
+    failed_images: list[dict[str, Any]] = field(default_factory=list)
+    """The first of them: ``image_id``, ``file_name``, ``reason``."""
     status: Status = "done"
     reason: str | None = None
     """Why a cell failed or does not apply."""

@@ -27,6 +27,7 @@ from sambench.suites.base import Setting
 from sambench.suites.data.detections import Detections, ImageDetections, detections_sha256
 from sambench.suites.det_box import DetectedSuite, average_precision, changes, with_doubts
 from sambench.suites.protocol import Protocol
+from sambench.suites.records import Records
 from sambench.suites.scoring.detector import check_detections, doubts, unusual_scores
 from sambench.suites.scoring.ground_truth import GroundTruth, read_whole
 from sambench.suites.scoring.matches import Matches
@@ -150,15 +151,16 @@ class Sginw(DetectedSuite):
             total.update(changes(found))
         return dict(total)
 
-    def export(self, records: pa.Table, folder: Path) -> None:
+    def export(self, records: Records, folder: Path) -> None:
         """Write ``_submission.zip``, one result file a data set in the naming of the official scorer.
 
         Its own name begins so for those who open the folder as one table, and skip such files.
         """
+        table = records.table(self.scored)
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
             for name in self.detections:
-                rows = _own(records, name).select(["image_id", "category_id", "segmentation", "score"])
+                rows = _own(table, name).select(["image_id", "category_id", "segmentation", "score"])
                 results = [
                     row | {"segmentation": json.loads(row["segmentation"])} for row in rows.to_pylist()
                 ]

@@ -19,7 +19,7 @@ from sambench.adapters.files import write_atomic
 from sambench.evsam.errors import SambenchError
 from sambench.harness.results import write_results
 from sambench.harness.shards import encode_shard
-from sambench.harness.store import CellStore
+from sambench.harness.store import CellStore, DamagedError
 from sambench.suites.prompted import SCHEMA
 from sambench.suites.results import CellResult, load_results
 
@@ -90,9 +90,20 @@ def test_records_come_back_as_they_were_in_the_order_of_shards(tmp_path: Path) -
     store.write(2, encode_shard(RECORDS[15:], {"crowd_dropped": 1}, SCHEMA))
     store.write(0, encode_shard(RECORDS[:15], {"crowd_dropped": 2, "empty_dropped": 1}, SCHEMA))
     store.write(1, encode_shard([], {}, SCHEMA))
-    table, left_out = store.read()
-    assert table.to_pylist() == RECORDS
-    assert left_out == {"crowd_dropped": 3, "empty_dropped": 1}
+    checked, records = store.check(), store.records()
+    assert records.table().to_pylist() == RECORDS
+    assert [len(table) for table in records.each()] == [15, 0, 5]
+    assert records.table(["iou"]).column_names == ["iou"]
+    assert (checked.rows, checked.left_out) == (20, {"crowd_dropped": 3, "empty_dropped": 1})
+    assert checked.failed == []
+
+
+def test_images_that_a_model_failed_on_are_kept_with_their_shard(tmp_path: Path) -> None:
+    store = CellStore(tmp_path, 2)
+    failed = {"image_id": 3, "file_name": "3.jpg", "reason": "NaN"}
+    store.write(0, encode_shard(RECORDS, {}, SCHEMA, failed=[failed]))
+    store.write(1, encode_shard([], {}, SCHEMA))
+    assert store.check().failed == [failed]
 
 
 def test_finished_shards_are_counted_and_a_temporary_file_is_none(tmp_path: Path) -> None:
@@ -103,13 +114,22 @@ def test_finished_shards_are_counted_and_a_temporary_file_is_none(tmp_path: Path
     assert (store.finished(), store.has(0), store.has(1)) == (1, False, True)
 
 
-@pytest.mark.parametrize("harm", [lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b"no" + b])
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda b: b[: len(b) // 2],
+        lambda b: b"",
+        lambda b: b"no" + b,
+        *(lambda b, at=at: b[:at] + bytes([b[at] ^ 1]) + b[at + 1 :] for at in range(4, 4000, 250)),
+    ],
+)
 def test_a_damaged_shard_is_named(tmp_path: Path, harm: Callable[[bytes], bytes]) -> None:
     store = CellStore(tmp_path, 1)
     store.write(0, encode_shard(RECORDS, {}, SCHEMA))
     store.path(0).write_bytes(harm(store.path(0).read_bytes()))
-    with pytest.raises(SambenchError, match="Remove it and run again") as caught:
-        store.read()
+    with pytest.raises(DamagedError, match=r"damaged.*computes it again") as caught:
+        store.check()
+    assert caught.value.shards == (0,)
     assert str(store.path(0)) in str(caught.value)
 
 

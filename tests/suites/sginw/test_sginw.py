@@ -16,6 +16,7 @@ from sambench.evsam.errors import SambenchError
 from sambench.suites.base import Setting, Stopwatch
 from sambench.suites.data.sample import load_sample
 from sambench.suites.protocol import PRESETS, for_suite
+from sambench.suites.records import Records
 from sambench.suites.sginw.data import ANNOTATIONS, SPLIT, SginwData, split_id
 from sambench.suites.sginw.registry import registry
 from sambench.suites.sginw.suite import Sginw
@@ -120,7 +121,7 @@ def test_the_presets_take_the_single_mask_as_the_official_script_does(suite, dat
 
 
 def test_the_submission_is_in_the_scorers_naming_and_the_data_sets_own_ids(suite, perfect, root, tmp_path):
-    suite.export(perfect, tmp_path)
+    suite.export(Records.of(perfect), tmp_path)
     first = (tmp_path / "_submission.zip").read_bytes()
     with zipfile.ZipFile(tmp_path / "_submission.zip") as archive:
         assert archive.namelist() == [f"seginw_{name}_val.json" for name in registry() if name in SCORER]
@@ -129,7 +130,7 @@ def test_the_submission_is_in_the_scorers_naming_and_the_data_sets_own_ids(suite
     assert {r["image_id"] for r in results} <= {i["id"] for i in truth["images"]}
     assert len(results) == len(truth["annotations"])
     assert set(results[0]) == {"image_id", "category_id", "segmentation", "score"}
-    suite.export(perfect, tmp_path)
+    suite.export(Records.of(perfect), tmp_path)
     assert (tmp_path / "_submission.zip").read_bytes() == first
 
 
