@@ -90,7 +90,8 @@ def be_ready() -> None:
     It lets torch cut its work into one thread where several processes share a machine, which would round
     otherwise than one process does. (Somebody who wants one thread says ``threads: 1``.)
     """
-    if os.environ.get("OMP_NUM_THREADS") == "1" and os.environ.get("LOCAL_WORLD_SIZE", "1") != "1":
+    by_hand, several = CODE not in os.environ, os.environ.get("LOCAL_WORLD_SIZE", "1") != "1"
+    if by_hand and several and os.environ.get("OMP_NUM_THREADS") == "1":
         del os.environ["OMP_NUM_THREADS"]
     for name, value in PASSIVE.items():
         os.environ.setdefault(name, value)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
+
+import torch
 
 from sambench.evsam.errors import SambenchError
 from sambench.harness.work import Task, Work
@@ -44,7 +47,9 @@ class Share:
 
         Libraries have counted the cores by then: how they cut their work does not depend on the share.
         """
-        settings()
+        counted = settings()["interop_threads"]
+        with contextlib.suppress(RuntimeError):  # which it is where work has begun
+            torch.set_num_interop_threads(counted)
         if hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, self.of(sorted(os.sched_getaffinity(0))))
 
