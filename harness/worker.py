@@ -134,7 +134,7 @@ class _Session:
             return sample, error
 
     def embed(self, batch: Sequence[Ready]) -> list[Embedding | Failure]:
-        """Encode a batch of images; for each that fails alone too, its failure.
+        """Encode a batch of images; where that fails, each alone, to see which of them it is.
 
         Where memory does not do for all at once, half of them at a time are taken from here on.
         """
@@ -144,12 +144,13 @@ class _Session:
             failure = Failure.of(error)
         if len(batch) == 1:
             return [failure]
-        parts = [[one] for one in batch]
-        if failure.kind == "out_of_memory":
-            size = len(batch) // 2
-            self.batch_size = min(self.batch_size, size)
-            self.note_reduced("batch_size", len(batch), self.batch_size, "images an encoder call")
-            parts = [list(batch[i : i + size]) for i in range(0, len(batch), size)]
+        if failure.kind != "out_of_memory":
+            alone = [self.embed([one])[0] for one in batch]
+            return alone if any(isinstance(one, Failure) for one in alone) else [failure] * len(batch)
+        size = len(batch) // 2
+        self.batch_size = min(self.batch_size, size)
+        self.note_reduced("batch_size", len(batch), self.batch_size, "images an encoder call")
+        parts = (batch[i : i + size] for i in range(0, len(batch), size))
         return [one for part in parts for one in self.embed(part)]
 
     def _embedded(self, batch: Sequence[Ready]) -> list[Embedding]:

@@ -107,19 +107,19 @@ def _as_first(context: typer.Context, *, as_json: bool, dry_run: bool) -> None:
     console.note_out(content, loaded.out)
     console.warn_emulated(loaded.engines, loaded.precisions, loaded.device)
     check_workers(loaded)
-    state.take_threads(loaded.threads)
-    with status("Reading annotations, images and weights"):
-        plan = make_plan(loaded)
-    for text in plan.warnings:
-        console.warn(text)
-    console.warn_untried(loaded.device)
-    times = times_left(plan, unknown=dry_run)
-    if dry_run and as_json:
-        console.print_json(plan_rows(plan))
-    elif dry_run:
-        show_plan(plan, times, console.out)
-    else:
-        _do(plan, times, as_json)
+    with state.threads(loaded.threads):
+        with status("Reading annotations, images and weights"):
+            plan = make_plan(loaded)
+        for text in plan.warnings:
+            console.warn(text)
+        console.warn_untried(loaded.device)
+        times = times_left(plan, unknown=dry_run)
+        if dry_run and as_json:
+            console.print_json(plan_rows(plan))
+        elif dry_run:
+            show_plan(plan, times, console.out)
+        else:
+            _do(plan, times, as_json)
 
 
 def _do(plan: Plan, times: Sequence[str], as_json: bool) -> None:
