@@ -1,4 +1,4 @@
-"""What nobody needs of a run's folder. Only files that are known by their names are ever offered for removal."""
+"""What nobody needs of a run's folder. Only files with known names are ever offered for removal."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from sambench.harness.inventory import Held, Inventory
 from sambench.harness.times import in_words
 
 AT_WORK = 600.0
-"""Seconds since the last change of a cell, or of a temporary file, in which a command may be at work on it: one
-writes at least once a minute (`harness.work.SAVE_EVERY`), and a file server's clock may be minutes off."""
+"""Seconds since the last change of a cell, or of a temporary file, in which a command may be at work on it:
+one writes once a minute (`harness.work.SAVE_EVERY`), and the clock of a file server may be minutes off."""
 
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{16}\.tmp")  # of adapters.files
 _BEGUN = re.compile(r"_begun-(\d+-of-\d+)\.part")

@@ -1,4 +1,4 @@
-"""What lies in the folder of a run: cells, how much of each is there, who made it, and what results refer to."""
+"""What lies in the folder of a run: cells, how much of each, who made it, and what results refer to."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sambench.suites.protocol import Protocol
 from sambench.suites.results import CellResult, load_results
 
 Use = Literal["in results", "unfinished", "unused"]
-"""A result has numbers of a cell; or it has none yet, and the cell may be where they come from; or neither."""
+"""A result has numbers of a cell; or it has none yet, and they may come from the cell; or neither."""
 
 SPEEDS = "throughput"
 """The folder among the records that holds what ``sambench throughput`` measured."""
@@ -246,7 +246,7 @@ def _held(run: Path, folder: Path, results: Sequence[CellResult]) -> Held:
 
 
 def _may_become(cell: Held, result: CellResult) -> bool:
-    """Tell whether a result without a number may come from a cell: its key may be of older code, nobody knows."""
+    """Tell whether a result without a number may come from a cell, whose key may be of other code."""
     if cell.is_speed:
         return cell.folder.name.startswith(f"{result.model}-{result.engine}-{result.precision}-")
     return bool(cell.key) and all(cell.key.get(name) == getattr(result, name) for name in _OF_RESULT)

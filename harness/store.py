@@ -27,7 +27,6 @@ from sambench.harness.shards import FAILED, LEFT_OUT, as_numbers, is_whole
 from sambench.suites.data.ids import TextIds
 from sambench.suites.records import Records
 
-
 READERS = 8
 """Shards that are read at once to be checked."""
 

@@ -77,11 +77,13 @@ def run(
     from sambench.harness.config.run import load_run
     from sambench.harness.estimate import times_left
     from sambench.harness.plan import make_plan
+    from sambench.harness.remote.places import open_place
 
     loaded, content = load_run(config, context.params)
     console.note_unread(content, "run")
     console.note_out(content, loaded.out)
     console.warn_emulated(loaded.engines, loaded.precisions, loaded.device)
+    open_place(loaded.out, loaded.remote, console.note, writes=not dry_run)
     with status("Reading annotations, images and weights"):
         plan = make_plan(loaded)
     for text in plan.warnings:
@@ -102,6 +104,7 @@ def _do(plan: Plan, times: Sequence[str], as_json: bool) -> None:
     from sambench.harness.cli.tables import show_results
     from sambench.harness.events import Events
     from sambench.harness.provenance import command_line
+    from sambench.harness.remote.sending import sending
     from sambench.harness.results import ResultsFile
     from sambench.harness.run import run as run_plan
     from sambench.harness.tracking.live import tracked
@@ -117,9 +120,12 @@ def _do(plan: Plan, times: Sequence[str], as_json: bool) -> None:
     out: Path = plan.config.out
     foresee_report(out)
     results, command = ResultsFile(out), command_line()
-    with tracked(plan.config.track, out, command, console.warn, console.note) as tracking:
+    with (
+        sending(plan.config.remote, out, console.warn, console.note) as sender,
+        tracked(plan.config.track, out, command, console.warn, console.note) as tracking,
+    ):
         with interruptible(), RunProgress(console.err) as progress:
-            cells = run_plan(plan, Events([progress, results, tracking], console.warn), command)
+            cells = run_plan(plan, Events([progress, results, tracking, sender], console.warn), command)
         if as_json:
             console.print_json([cell.to_json() for cell in cells])
         else:

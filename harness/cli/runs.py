@@ -33,8 +33,8 @@ def list_(
 ) -> None:
     """List the cells that are on disk: shards, images, size, and whether results.json refers to them.
 
-    **unfinished** is a cell that no number was made of yet, and that the same command goes on with; **unused**
-    is one that 'sambench runs gc' would remove.
+    **unfinished** is a cell that no number was made of yet, and that the same command goes on with;
+    **unused** is one that no result needs: 'sambench runs gc' removes it, unless it has to stay.
 
     **Example**: sambench runs list runs
     """
@@ -93,9 +93,8 @@ def show(
         for fact in facts:
             _print_cell(fact)
     if damaged:
-        raise SambenchError(
-            f"{len(damaged)} damaged: {', '.join(map(str, damaged))}. The same 'sambench run' computes them again."
-        )
+        names = ", ".join(map(str, damaged))
+        raise SambenchError(f"{len(damaged)} damaged: {names}. The same 'sambench run' computes it again.")
 
 
 @runs.command()
