@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from sambench.adapters.files import locked, write_atomic
@@ -99,9 +100,10 @@ class Mirror:
             for _ in pool.map(self._put, list(self._unsent())):
                 pass
         there = self.bucket.list()
-        for name, known in list(self._journal.entries.items()):
+        for name, known in self._journal.entries.items():
             if known.print is None and name in there:
-                self._journal.note(name, known.size, known.time, there[name].print)
+                self._journal.entries[name] = replace(known, print=there[name].print)
+        self._journal.save()
 
     def share_results(self) -> None:
         """Add this machine's cells to the results there, and those there to the ones here.

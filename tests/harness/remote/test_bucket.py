@@ -51,7 +51,7 @@ def test_a_file_that_changes_has_another_print(bucket: Bucket) -> None:
     assert bucket.list()["a"].print != before
 
 
-def test_a_missing_package_is_named_with_the_command_that_installs_it(
+def test_a_missing_package_is_named_with_what_installs_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def lacking(*_: object, **__: object) -> None:
