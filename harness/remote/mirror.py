@@ -211,6 +211,8 @@ class Mirror:
         file = self.folder / RESULTS
         with locked(file):
             content = self.bucket.read(RESULTS)
+            if content is None and not file.exists():
+                return
             theirs = [] if content is None else decode_results(content, f"{self.bucket}/{RESULTS}")
             mine = _cells_of(file)
             before = [] if content is None else _cells_of(self._before)

@@ -89,12 +89,8 @@ def test_files_go_there_and_come_to_another_machine(machines: tuple[Machine, Mac
 
 def test_locks_temporary_files_and_parts_of_shards_stay_here(machines: tuple[Machine, Machine]) -> None:
     a, _ = machines
-    for name in (
-        ".results.json.lock",
-        "records/c/_begun-00000-of-00001.part",
-        "records/c/.a.0123.tmp",
-        ".x/y",
-    ):
+    part, temporary = "records/c/_begun-00000-of-00001.part", "records/c/.a.0123.tmp"
+    for name in (".results.json.lock", part, temporary, ".x/y"):
         a.write(name, b"")
     a.write("records/c/_cell.json", b"{}")
     a.push()
@@ -254,8 +250,8 @@ def test_what_is_removed_there_is_removed_with_all_that_is_below_it(
     machines: tuple[Machine, Machine],
 ) -> None:
     a, _ = machines
-    for name in ("records/old/_cell.json", "records/old/00000-of-00001.parquet", "records/older/_cell.json"):
-        a.write(name, b"{}")
+    for name in ("old/_cell.json", "old/00000-of-00001.parquet", "older/_cell.json"):
+        a.write(f"records/{name}", b"{}")
     a.push()
     a.mirror.remove(["records/old"])
     assert list(there(a)) == ["records/older/_cell.json"]
