@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from command import Done, call, cells_of, ended, metrics, shards_of, started
+from command import Done, call, cells_of, metrics, shards_of
 from object_store import BUCKET, Store
 from tiny_coco import TinyCoco, make_tiny
 
@@ -132,13 +132,23 @@ def test_a_second_command_computes_nothing_on_this_machine_and_on_another(
 def test_two_machines_at_once_keep_each_others_cells(
     store: Store, here: Path, images: TinyCoco, alone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    processes = [
-        started(*command(images, model), shard=2, env={"SAMBENCH_CACHE": str(tmp_path / model)})
-        for model in ("box", "ellipse")
-    ]
-    for done in map(ended, processes):
-        assert done.code == 0, done.err
+    """One begins and ends while the other is at work; locks that are held at once has test_lease.py."""
+    write, others = CellStore.write, list[Done]()
+
+    def meanwhile(self: CellStore, shard: int, content: bytes) -> None:
+        write(self, shard, content)
+        if not others:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(CellStore, "write", write)
+                another_machine(tmp_path / "two", patch)
+                others.append(call(*command(images, "ellipse")))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CellStore, "write", meanwhile)
+        assert call(*command(images, "box")).code == 0
+    assert [done.code for done in others] == [0]
     assert_there(store, alone)
+    assert metrics(here) == metrics(alone)
     shards = computed(monkeypatch)
     assert call(*command(images, "box,ellipse")).code == 0
     assert shards == []
