@@ -63,13 +63,9 @@ def load_sample(entry: Entry) -> Sample:
     annotations, void, unscored = _annotated(entry, size)
     targets = []
     for a in annotations:
-        mask = decode_window(
-            a.segmentation, size, f"{entry.source}: annotation {a.id} of image {record.id}"
-        )
+        mask = decode_window(a.segmentation, size, f"{entry.source}: annotation {a.id} of image {record.id}")
         x, y, w, h = a.bbox
-        targets.append(
-            Target(a.id, a.category_id, (x, y, x + w, y + h), a.area, bool(a.iscrowd), mask)
-        )
+        targets.append(Target(a.id, a.category_id, (x, y, x + w, y + h), a.area, bool(a.iscrowd), mask))
     return Sample(record.id, image, tuple(targets), entry.file_name, entry.categories, void, unscored)
 
 
