@@ -278,7 +278,7 @@ class Weighty(Box):
         self.weights = resolve(name, weights)
 """
     monkeypatch.setattr(
-        "sambench.harness.work._create",
+        "sambench.harness.worker._create",
         lambda given, create=work._create: (weights.write_bytes(b"two"), create(given))[1],
     )
     command = ["run", *outside(tmp_path, source, "Weighty"), "--weights", f"weighty={weights}"]
@@ -426,7 +426,7 @@ def test_what_there_is_of_a_long_shard_is_kept(
     command = ["run", "--models", "box", "--suites", "gt_box,click", *tiny.flags]
     assert call(*command, "--out", tmp_path / "whole").code == 0
     clock = itertools.count(step=61)
-    monkeypatch.setattr("sambench.harness.work.time.monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr("sambench.harness.worker.time.monotonic", lambda: float(next(clock)))
     evaluated: list[int] = []
     evaluate = GtBox.evaluate
 
