@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 RESULTS = (
     *("run", "model", "label", "engine", "precision", "device", "weights"),
     *("suite", "dataset", "protocol", "metric", "title", "unit", "value", "low", "high"),
-    *("n_images", "n_instances", "status", "reason", "partial"),
+    *("n_images", "n_instances", "n_failed_images", "status", "reason", "partial"),
 )
 """The columns of `Frames.results`; docs/notebook.md has each in words."""
 
@@ -79,6 +79,7 @@ def _results(entry: Entry) -> Iterator[dict[str, Any]]:
         "weights": weights.get("sha256") or weights.get("source"),
         "n_images": cell.n_images,
         "n_instances": cell.n_instances,
+        "n_failed_images": cell.n_failed_images,
         "status": cell.status,
         "reason": cell.reason,
         "partial": cell.partial is not None,

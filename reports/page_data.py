@@ -155,6 +155,7 @@ def _cell(entry: Entry, shared: dict[str, Names]) -> dict[str, Any]:
         "device": shared["devices"].place(str(cell.provenance.get("device") or cell.device)),
         "images": cell.n_images,
         "objects": cell.n_instances,
+        "failed_images": cell.n_failed_images or None,
         "command": shared["commands"].place(str(command)) if command else None,
         "versions": shared["versions"].place(versions) if versions else None,
         "evidence": f"{cell.records}/{cell.evidence}" if cell.records and cell.evidence else None,

@@ -144,9 +144,10 @@ def _measured_row(entry: Entry, peers: Sequence[Entry], columns: Iterable[Column
     paper = published.lookup(cell.suite, cell.dataset, cell.model) if printed else None
     reasons = comparable.reasons(entry) if paper else []
     values = tuple(value_beside(entry, column.metric, reasons) for column in columns)
-    told = [cell.note] if cell.note else []
+    told = [text for text in (naming.failures_named(cell), cell.note) if text]
     if reasons:
-        said = _note("Not comparable", [*reasons, *told], notes)
+        others = [reason for reason in reasons if reason != naming.failures(cell)]  # which is told at length
+        said = _note("Not comparable", [*others, *told], notes)
     else:
         caveats = comparable.caveats(entry) if paper else []
         said = _note("Comparable, but mind" if paper else "Mind", [*caveats, *told], notes)

@@ -149,6 +149,7 @@
       add("device", data.devices[source.device]);
       add("of", source.objects ? `${source.objects.toLocaleString("en-US")} objects, ${source.images.toLocaleString("en-US")} images`
         : `${source.images.toLocaleString("en-US")} images`);
+      if (source.failed_images) add("failed", `${source.failed_images.toLocaleString("en-US")} of these images, in no number`);
       add("run", source.run);
     }
     return found;
