@@ -1,4 +1,4 @@
-"""Images that a model failed on are in no number, and no form of a report shows the number without a word of them."""
+"""Images that a model failed on are in no number, and no form of a report shows one without saying so."""
 
 from __future__ import annotations
 
