@@ -2,8 +2,8 @@
 
     python -m benchmarks.determinism_rare --data DIR --detections FILE   # DIR as COCO has it
 
-Too rare to be counted in `benchmarks.determinism`: how many prompts have two best masks whose predicted IoUs lie
-within `NEAR` is counted instead, and how far predicted IoUs move is known from there. Results go beside its own.
+Too rare to be counted in `benchmarks.determinism`: how many prompts have two best masks whose predicted IoUs
+lie within `NEAR` is counted instead, and how far predicted IoUs move is known from there.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ DRAWS = 20
 
 
 def near_ties(segmenter: Segmenter, folder: Path, annotations: Path, images: int) -> dict[str, float]:
-    """Return the share of boxes whose two best masks are nearly as good, and of those so near that they swap."""
+    """Return the share of boxes whose two best masks are nearly as good, and of those that may swap."""
     gaps: list[float] = []
     for entry in CocoDataset(folder, annotations).entries[:images]:
         sample = load_sample(entry)
@@ -55,8 +55,8 @@ def near_ties(segmenter: Segmenter, folder: Path, annotations: Path, images: int
 def weights_of_boxes(annotations: Path, detections: Path) -> list[dict[str, float]]:
     """Return by how much AP moves where the masks of some boxes are replaced by a wrong one.
 
-    In units of a mean over objects: 1 is an object's share of it, for each box. Masks are those of the objects
-    that the boxes hit, else the boxes.
+    In units of a mean over objects: 1 is an object's share of it, for each box. Masks are those of the
+    objects that the boxes hit, else the boxes.
     """
     truth = COCO(str(annotations))
     suite = DetBox.on(Setting(annotations, tuple(truth.imgs), detections))
