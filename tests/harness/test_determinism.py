@@ -47,6 +47,7 @@ def cell(suite: str, metrics: dict[str, float | None], objects: int, **changes: 
     return dataclasses.replace(plain, **changes)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_the_same_settings_twice_give_the_same_bytes(images: Images, base: Found) -> None:
     again = images.records(How())
     for name in SUITES:
@@ -54,12 +55,14 @@ def test_the_same_settings_twice_give_the_same_bytes(images: Images, base: Found
         assert files[0] == files[1]
 
 
+@pytest.mark.slow
 def test_other_settings_do_move_records(base: Found, other: Found) -> None:
     """Else the next test would hold of any bound."""
     for name in SUITES:
         assert moved(base[name], other[name]).pred_iou > 0
 
 
+@pytest.mark.slow
 def test_no_number_moves_by_more_than_is_stated(images: Images, base: Found, other: Found) -> None:
     numbers, its = images.numbers(base), images.numbers(other)
     for name in SUITES:
@@ -76,6 +79,7 @@ def test_no_number_moves_by_more_than_is_stated(images: Images, base: Found, oth
             assert abs(own - theirs) <= limit
 
 
+@pytest.mark.slow
 def test_what_moves_is_found(base: Found) -> None:
     """Two objects of which one has another click and an IoU that is 0.3 points higher in the third round."""
     two = base["click"][:2]
