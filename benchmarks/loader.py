@@ -1,7 +1,7 @@
 """What a core reads, resizes, rasterises and scores a second, how it grows, and how long a GPU would wait.
 
     OMP_NUM_THREADS=1 python -m benchmarks.loader              # shapes, drawn into a temporary folder
-    OMP_NUM_THREADS=1 python -m benchmarks.loader --data DIR
+    OMP_NUM_THREADS=1 python -m benchmarks.loader --data DIR   # --stages: CPU time alone, for a busy machine
     # DIR has val2017/ and annotations/instances_val2017.json
 
 Models take no time here: ``box`` fills its boxes, and a GPU is a sleep without Python's lock, as long as an
@@ -238,6 +238,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path)
     parser.add_argument("--images", type=int, default=117)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument(
+        "--stages", action="store_true", help="no growth and no waiting, which need idle cores"
+    )
     given = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
@@ -258,14 +261,15 @@ def main() -> None:
         facts |= {"cores": len(os.sched_getaffinity(0)), "load": os.getloadavg()[0], "images": len(entries)}
         facts["objects_an_image"] = sum(len(e.annotations) for e in entries) / len(entries)
         facts["ms_an_image"] = stages(entries, given.rounds)
-        facts["growth"] = growth(entries, given.rounds)
-        facts["waiting"] = waiting(entries, given.rounds)
+        if not given.stages:
+            facts["growth"] = growth(entries, given.rounds)
+            facts["waiting"] = waiting(entries, given.rounds)
     name = "loader-coco.json" if given.data else "loader-shapes.json"
     RESULTS.joinpath(name).write_text(json.dumps(facts, indent=1) + "\n")
     shown = {key: value for key, value in facts.items() if key not in ("growth", "waiting")}
     print(json.dumps(shown, indent=1))
     for section in ("growth", "waiting"):
-        for side, its in facts[section].items():
+        for side, its in facts.get(section, {}).items():
             print(side, *(f"{key} {value:.3g}" for key, value in its.items() if isinstance(value, float)))
 
 

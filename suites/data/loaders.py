@@ -2,9 +2,8 @@
 
 What a process has read is laid into a piece of memory that has no name, and whoever gets its descriptor maps
 the same pages: nothing is left of it once neither side holds it, however they end. A process imports
-no torch, so it starts in a fraction of a second and takes some 60 MB. Those of torch (`harness.train.loader`)
-take seconds and half a GB each, and a millisecond of the receiver's time an image
-(`benchmarks/loader.py`).
+no torch, so it starts in a fraction of a second; those of torch (`harness.train.loader`) take seconds, and
+three times as much of the receiver's time an image (docs/performance.md).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Images with their objects, read ahead of the model: in threads, or in processes where a GPU waits for them.
 
 On a CPU the model takes the cores, and two threads keep ahead of it. On a GPU it takes none, and one process
-cannot read enough: Python's lock lets one thread at a time do what is Python about an image
-(`benchmarks/loader.py` has the numbers).
+cannot read enough: Python's lock lets one thread at a time do what is Python about an image.
+`benchmarks/loader.py` measures what it takes.
 """
 
 from __future__ import annotations
