@@ -15,7 +15,7 @@ import typer
 
 from sambench.harness.cli import console
 
-PATIENCE = 1.5
+PATIENCE = 1.0
 """Seconds that an orderly end may take."""
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 SHOW_CURSOR = "\x1b[?25h"
