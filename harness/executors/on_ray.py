@@ -12,7 +12,7 @@ from sambench.adapters.devices import kind_of
 from sambench.harness.executors.names import PASSIVE
 from sambench.harness.executors.queue import TRIES, Queue
 from sambench.harness.executors.ray_cluster import joined, share
-from sambench.harness.executors.ray_worker import THREADS, Answer, Worker
+from sambench.harness.executors.ray_worker import Answer, Worker, installed
 from sambench.harness.executors.serve import Share
 from sambench.harness.work import Message, Noted, Opened, Outcome, Task, Work
 from sambench.suites.environment import environment
@@ -56,17 +56,18 @@ class Actors:
         if given.apart:
             self._dismiss()
         self._groups += 1
-        yield from _Group(self, self._groups, [ray.put(given)], Queue(tasks)).do()
+        place = ray.put((given, None if self._owned else installed(given)))
+        yield from _Group(self, self._groups, given, [place], Queue(tasks)).do()
         if given.apart:
             self._dismiss()
 
-    def actor(self, worker: int) -> Any:
+    def actor(self, worker: int, given: Work) -> Any:
         """Return the actor of a number."""
         if worker not in self._actors:
-            self._actors[worker] = self._hire(worker)
+            self._actors[worker] = self._hire(worker, given)
         return self._actors[worker]
 
-    def _hire(self, worker: int) -> Any:
+    def _hire(self, worker: int, given: Work) -> Any:
         import ray
 
         cards = kind_of(self.device) == "cuda"
@@ -77,10 +78,10 @@ class Actors:
             "num_cpus": 1 if cards else share(cores, self.workers),
             "max_restarts": -1,  # as often as tasks are tried again
             "max_task_retries": TRIES - 1,
-            "runtime_env": {"env_vars": _variables()},
+            "runtime_env": {"env_vars": _variables(given.threads)},
         }
         part = Share(worker, self.workers) if alone else None
-        return ray.remote(Worker).options(**options).remote(part, os.environ.get(THREADS))
+        return ray.remote(Worker).options(**options).remote(part)
 
     def _dismiss(self) -> None:
         """End all; the next group gets new ones."""
@@ -91,17 +92,22 @@ class Actors:
         self._actors.clear()
 
 
-def _variables() -> dict[str, str]:
-    """Return what the environment of a worker must have: what decides bytes, and where files are."""
-    ours = {name: value for name, value in os.environ.items() if name.startswith("SAMBENCH_")}
-    return {name: os.environ.get(name, value) for name, value in PASSIVE.items()} | environment() | ours
+def _variables(threads: int | None) -> dict[str, str]:
+    """Return what the environment of a worker must have: what decides bytes and pace, and where files are."""
+    found = {name: os.environ.get(name, value) for name, value in PASSIVE.items()}
+    found |= {name: value for name, value in os.environ.items() if name.startswith("SAMBENCH_")}
+    if threads is not None:  # else Ray sets its own, which rounds otherwise
+        found["OMP_NUM_THREADS"] = str(threads)
+    return found | environment()
 
 
 class _Group:
-    """A group at work."""
+    """A group at work. Each actor has one call to answer at a time: so Ray counts what dies of which task."""
 
-    def __init__(self, actors: Actors, number: int, given: list[Any], queue: Queue) -> None:
+    def __init__(self, actors: Actors, number: int, given: Work, place: list[Any], queue: Queue) -> None:
         self.actors, self.number, self.given, self.queue = actors, number, given, queue
+        self.place = place
+        """Where Ray has what workers are given."""
         self.asked: dict[Any, int] = {}
         """By the answer that is to come, the worker that it comes from."""
         self.opened: set[int] = set()
@@ -123,8 +129,8 @@ class _Group:
 
     def _call(self, worker: int, *, complete: bool) -> None:
         """Let a worker go on with what it has."""
-        actor, held = self.actors.actor(worker), self.queue.tasks_of(worker)
-        self.asked[actor.do.remote(next(self.calls), self.number, self.given, held, complete)] = worker
+        actor, held = self.actors.actor(worker, self.given), self.queue.tasks_of(worker)
+        self.asked[actor.do.remote(next(self.calls), self.number, self.place, held, complete)] = worker
 
     def _give(self, worker: int, tasks: int) -> None:
         """See that a worker has so many tasks, if there are as many."""
@@ -148,7 +154,8 @@ class _Group:
         for message in answer.messages:
             if isinstance(message, Opened):
                 if worker in self.opened:
-                    yield worker, Noted(f"worker {worker}: died. Ray replaced it, and its shard is done again.")
+                    text = f"worker {worker} died. Ray replaced it, and its shard is done again."
+                    yield worker, Noted(text)
                 self.opened.add(worker)
             elif isinstance(message, Outcome):
                 self.queue.finish(worker, message.shard)
@@ -170,7 +177,8 @@ class _Group:
         self.queue.finish(worker, task.shard)
         self.queue.release(worker)
         first, last = task.entries[0].file_name, task.entries[-1].file_name
-        failure = Failure("died", f"its worker died {TRIES} times (from here to {last}): {why}").on_image(first)
+        how = f"its worker died {TRIES} times, of this image or one of the next as far as {last}: {why}"
+        failure = Failure("died", how).on_image(first)
         yield worker, Outcome(task.shard, 0, {}, dict.fromkeys(task.suites, failure), {}, {})
         self._give(worker, HELD)
 
@@ -181,6 +189,6 @@ class _Group:
         free = ray.available_resources()
         has = ", ".join(f"{free.get(name, 0):g} {name}" for name in ("CPU", "GPU"))
         return (
-            f"{len(waiting)} of {self.actors.workers} workers are not ready yet. Each wants {wants}, and of the "
-            f"cluster's {has} are free; the others go on."
+            f"{len(waiting)} of {self.actors.workers} workers are not ready yet. Each wants {wants}, and the "
+            f"cluster has {has} free; the others go on."
         )

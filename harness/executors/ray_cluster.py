@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import re
 import secrets
@@ -26,7 +27,7 @@ CLIENT = "ray://"
 PATIENCE = 5.0
 """Seconds for a cluster to answer. Ray itself would try for two minutes."""
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
-"""What a client of HTTP/2, which Ray's servers speak, says first: a greeting and empty settings (RFC 9113)."""
+"""What a client of HTTP/2, which Ray's servers speak, says first (RFC 9113): a greeting, empty settings."""
 SETTINGS = 4
 """The type of the frame that it is answered with."""
 STORE = 512 << 20
@@ -81,13 +82,13 @@ def _check_answer(address: str) -> None:
             answer = connection.recv(9)
     except (OSError, OverflowError) as error:
         raise SambenchError(
-            f"no Ray cluster answers at {address}: {error}. 'ray status' on a machine of it says its address; "
-            "without --address, and without RAY_ADDRESS, a local one is made."
+            f"no Ray cluster answers at {address}: {error}. 'ray status' on a machine of it says its "
+            "address; without --address, and without RAY_ADDRESS, a local one is made."
         ) from None
     if len(answer) < 4 or answer[3] != SETTINGS:
         raise SambenchError(
-            f"what answers at {address} is not Ray. Its own port is 6379 by default, that of {CLIENT} is 10001; "
-            "that of its dashboard does not do."
+            f"what answers at {address} is not Ray. Its own port is 6379 by default, that of {CLIENT} is "
+            "10001; that of its dashboard does not do."
         )
 
 
@@ -123,7 +124,7 @@ def joined(address: str | None, workers: int, cards: bool) -> Iterator[bool]:
         stack.callback(ray.shutdown)
         try:
             with _handlers_kept():
-                ray.init(address=address, logging_level="ERROR", log_to_driver=True, **options)
+                ray.init(address=address, logging_level=logging.ERROR, log_to_driver=True, **options)
         except Exception as error:
             text = " ".join(str(error).split())[:500]
             raise SambenchError(f"Ray at {address} does not take this process: {text}") from None

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import os
+import platform
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+from sambench.adapters.registry import entry
+from sambench.adapters.version import version
 from sambench.evsam.errors import SambenchError
 from sambench.harness.executors.serve import Share
-from sambench.harness.work import Evaluated, Message, Outcome, Progress, Task, Work
+from sambench.harness.provenance import libraries
+from sambench.harness.sources import code_digest
+from sambench.harness.work import Evaluated, Message, Opened, Outcome, Progress, Task, Work
+from sambench.suites.failures import Failure
+from sambench.suites.registry import suite_class
 
-THREADS = "OMP_NUM_THREADS"
+Installed = dict[str, str]
+"""Software and versions."""
 
 
 @dataclass(frozen=True)
@@ -34,15 +42,10 @@ class Worker:
 
     Args:
         share: the cores that it keeps to.
-        threads: ``OMP_NUM_THREADS`` where the run was planned. Ray sets one of its own, which rounds otherwise.
     """
 
-    def __init__(self, share: Share | None, threads: str | None) -> None:
+    def __init__(self, share: Share | None) -> None:
         os.dup2(2, 1)  # what a model prints is no output of the command
-        if threads is not None:
-            os.environ[THREADS] = threads
-        else:
-            os.environ.pop(THREADS, None)
         self._share = share
         self._number, self._group = 0, cast("_Group | None", None)
         self._answered, self._answer = 0, Answer(())
@@ -55,7 +58,7 @@ class Worker:
         Args:
             call: its number; one that comes again, for its answer was lost, gets that.
             number: of the group; for another one than before another model is loaded.
-            given: where Ray has its `Work`.
+            given: where Ray has its `Work`, and what is `installed` where it was planned.
             held: all tasks that this worker has, in order; those that it knows are begun already.
             complete: whether it gets no more.
         """
@@ -64,17 +67,20 @@ class Worker:
         if self._group is None or self._number != number:
             if self._group is not None:
                 self._group.end()
-            self._group, self._number = _Group(self._fetch(given), self._take_share()), number
+            work, here = self._fetch(given)
+            if here and (other := differs(work, here)):
+                return Answer((Opened(failure=other),), ended=True)
+            self._group, self._number = _Group(work, self._take_share()), number
         self._answer = self._group.do(held, complete)
         self._answered = call
         return self._answer
 
     @staticmethod
-    def _fetch(given: Sequence[Any]) -> Work:
+    def _fetch(given: Sequence[Any]) -> tuple[Work, Installed | None]:
         import ray
 
-        work: Work = ray.get(given[0])
-        return work
+        fetched: tuple[Work, Installed | None] = ray.get(given[0])
+        return fetched
 
     def _take_share(self) -> Share | None:
         """Return the share once: what it holds for, it holds for all threads of later groups too."""
@@ -82,8 +88,34 @@ class Worker:
         return share
 
 
+def installed(given: Work) -> Installed:
+    """Say what of this machine's software decides records."""
+    adapter = given.model.adapter
+    target = adapter.target if adapter is not None else entry(given.model.name).target
+    suites = [suite_class(suite.name).__module__ for suite in given.suites]
+    digest = code_digest("sambench.harness.worker", target.rpartition(":")[0], *suites)
+    return {"sambench": f"{version()} (code {digest[:12]})"} | libraries()
+
+
+def differs(given: Work, planned: Installed) -> Failure | None:
+    """Refuse to work where other software is than a run was planned with: its records would be other ones."""
+    host = platform.node()
+    try:
+        here = installed(given)
+    except OSError as error:
+        return Failure("refused", f"{host}: {error}. Files of models must lie at the same path everywhere.")
+    other = [
+        f"{name} {here.get(name)}, not {planned[name]}" for name in planned if here.get(name) != planned[name]
+    ]
+    if not other:
+        return None
+    return Failure(
+        "refused", f"{host} has {'; '.join(other)}, as this run was planned with. Install the same."
+    )
+
+
 class _Group:
-    """A group at work, in a thread of its own, which does the next task while the last one's answer travels."""
+    """A group at work, in a thread of its own: it does the next task while the last one's answer travels."""
 
     def __init__(self, given: Work, share: Share | None) -> None:
         self._given = given
@@ -134,14 +166,16 @@ class _Group:
         return held[0].shard in self._done or self._starves if held else bool(self._messages)
 
     def _work(self) -> None:
-        from sambench.harness.worker import work  # torch, which takes its settings as it is imported
+        from sambench.harness.worker import work  # which the run does without
 
         images = 0
         try:
             for message in work(self._given, self._tasks()):
                 if isinstance(message, Evaluated):
                     images += message.images
-                elif isinstance(message, Outcome):  # all of a shard at once: then it counts once, whoever dies
+                elif isinstance(
+                    message, Outcome
+                ):  # all of a shard at once: then it counts once, whoever dies
                     self._tell(Evaluated(images), message)
                     images = 0
                 elif not isinstance(message, Progress):  # it would come with the outcome, and too late
