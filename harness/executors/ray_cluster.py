@@ -128,6 +128,8 @@ def joined(address: str | None, workers: int, cards: bool) -> Iterator[bool]:
         except Exception as error:
             text = " ".join(str(error).split())[:500]
             raise SambenchError(f"Ray at {address} does not take this process: {text}") from None
+        if address == OWN:  # interrupted, this process may be gone before Ray has shut down
+            stack.push(lambda kind, *_: shutil.rmtree(folder, ignore_errors=True) if kind else None)
         yield address == OWN
 
 
