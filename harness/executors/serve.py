@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 
@@ -83,8 +83,18 @@ class Asked:
         return task
 
 
-def serve(connection: Connection, share: Share | None = None) -> None:
-    """Do groups as they come, each a `Work` and its tasks, until there is none or the other end is gone."""
+def serve(
+    connection: Connection,
+    share: Share | None = None,
+    apart: Callable[[Connection, Work], None] | None = None,
+) -> None:
+    """Do groups as they come, each a `Work` and its tasks, until there is none or the other end is gone.
+
+    Args:
+        connection: to whoever gives them.
+        share: of the cores, where they are shared.
+        apart: does those of models that may share no process; by default this process is theirs alone.
+    """
     while True:
         try:
             given = connection.recv()
@@ -95,10 +105,11 @@ def serve(connection: Connection, share: Share | None = None) -> None:
         if share is not None:
             share.take()
             share = None
-        _serve_group(connection, given)
+        (apart if apart and given.apart else serve_group)(connection, given)
 
 
-def _serve_group(connection: Connection, given: Work) -> None:
+def serve_group(connection: Connection, given: Work) -> None:
+    """Do one group."""
     from sambench.harness.worker import work  # which the parent does without
 
     asked = Asked(connection)

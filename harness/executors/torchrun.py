@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Self
 
 from sambench.harness.executors.crew import Crew
 from sambench.harness.executors.process import Child, start
-from sambench.harness.executors.serve import Share, serve
+from sambench.harness.executors.serve import Share, serve, serve_group
 from sambench.harness.work import Message, Task, Work
 
 if TYPE_CHECKING:
@@ -124,7 +124,20 @@ def help_first() -> None:
     with contextlib.suppress(EOFError, ConnectionError):
         connection = Client((os.environ["MASTER_ADDR"], port), "AF_INET", authkey=key)
         connection.send(Place.here())
-        serve(connection, connection.recv())
+        serve(connection, connection.recv(), _serve_apart)
+
+
+def _serve_apart(connection: Connection, given: Work) -> None:
+    """Do a group of a model that may share no process: in a child, at the same end of the same pipe."""
+    child = start(_serve_there, connection, given)
+    child.process.join()
+    if child.process.exitcode:
+        raise EOFError  # as the first rank sees it
+
+
+def _serve_there(pipe: Connection, connection: Connection, given: Work) -> None:
+    del pipe
+    serve_group(connection, given)
 
 
 def dismiss() -> None:
