@@ -36,7 +36,8 @@ TOKEN = secrets.token_hex(32)
 """What those must know who want to use a cluster of our own. Ray would write one into the user's home."""
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # tells its makers nothing
-    "RAY_SCHEDULER_EVENTS": "0",  # its advice would come on standard output
+    "RAY_LOG_TO_DRIVER": "0",  # what workers and Ray say stays in its logs: it would come on standard output
+    "RAY_SCHEDULER_EVENTS": "0",  # its advice too
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # a worker on the CPU sees cards as other processes do
 }
 """Ray's variables, where the user has not set them."""
@@ -124,7 +125,7 @@ def joined(address: str | None, workers: int, cards: bool) -> Iterator[bool]:
         stack.callback(ray.shutdown)
         try:
             with _handlers_kept():
-                ray.init(address=address, logging_level=logging.ERROR, log_to_driver=True, **options)
+                ray.init(address=address, logging_level=logging.ERROR, **options)
         except Exception as error:
             text = " ".join(str(error).split())[:500]
             raise SambenchError(f"Ray at {address} does not take this process: {text}") from None
