@@ -36,8 +36,7 @@ TOKEN = secrets.token_hex(32)
 """What those must know who want to use a cluster of our own. Ray would write one into the user's home."""
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # tells its makers nothing
-    "RAY_LOG_TO_DRIVER": "0",  # what workers and Ray say stays in its logs: it would come on standard output
-    "RAY_SCHEDULER_EVENTS": "0",  # its advice too
+    "RAY_SCHEDULER_EVENTS": "0",  # its advice on more machines
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # a worker on the CPU sees cards as other processes do
 }
 """Ray's variables, where the user has not set them."""
@@ -123,6 +122,7 @@ def joined(address: str | None, workers: int, cards: bool) -> Iterator[bool]:
         import ray
 
         stack.callback(ray.shutdown)
+        stack.enter_context(contextlib.redirect_stdout(sys.stderr))  # where Ray tells of deaths
         try:
             with _handlers_kept():
                 ray.init(address=address, logging_level=logging.ERROR, **options)
