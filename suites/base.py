@@ -204,12 +204,12 @@ class MeansSuite(InstanceSuite):
     """A suite whose numbers are means over objects: a shard's are put behind those of the one before."""
 
     @abstractmethod
-    def objects(self, records: pa.Table, protocol: Protocol) -> Objects:
+    def scored_objects(self, records: pa.Table, protocol: Protocol) -> Objects:
         """Return what records give to the means; the groups of objects begin with the sizes."""
 
     def score(self, records: pa.Table, protocol: Protocol) -> Scores:
         """Average over objects."""
-        return scores_of(self.objects(records, protocol))
+        return scores_of(self.scored_objects(records, protocol))
 
     def score_all(self, records: Records, protocol: Protocol) -> Scores:
         """Average over objects of which a few numbers each are all that is held.
@@ -218,7 +218,7 @@ class MeansSuite(InstanceSuite):
         """
         if type(self).score is not MeansSuite.score:
             return super().score_all(records, protocol)
-        parts = (self.objects(table, protocol) for table in records.each(self.scored))
+        parts = (self.scored_objects(table, protocol) for table in records.each(self.scored))
         return scores_of(Objects.together(parts))
 
 

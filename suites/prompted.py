@@ -103,7 +103,7 @@ class PromptedSuite(MeansSuite):
                 records.append(describe(sample, target) | prompt | scored)
         return records
 
-    def objects(self, records: pa.Table, protocol: Protocol) -> Objects:
+    def scored_objects(self, records: pa.Table, protocol: Protocol) -> Objects:
         """Return the IoU of each object, and how far the predicted one is from it."""
         iou, near, own = (records[name].to_numpy() for name in ("iou", "boundary_iou", "pred_iou"))
         return objects_of(

@@ -145,7 +145,7 @@ class Click(MeansSuite):
                 _take_round(batch, chosen, sample.void, protocol, watch, last=round_ == CLICKS)
         return [_record(sample, s) for s in sessions]
 
-    def objects(self, records: pa.Table, protocol: Protocol) -> Objects:
+    def scored_objects(self, records: pa.Table, protocol: Protocol) -> Objects:
         """Return the IoUs of each object after 1, 3 and 5 clicks, and its clicks to a quality."""
         iou, near, own = (_rounds(records[name]) for name in ("iou", "boundary_iou", "pred_iou"))
         shares = {f"miou_{k}": iou[:, k - 1] for k in REPORTED}

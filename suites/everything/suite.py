@@ -120,7 +120,7 @@ class Everything(MeansSuite):
             ),
         ]
 
-    def objects(self, records: pa.Table, protocol: Protocol) -> Objects:
+    def scored_objects(self, records: pa.Table, protocol: Protocol) -> Objects:
         """Return each object's recalls, and each image's masks as those of an object of its own."""
         del protocol  # which decided the records
         rows = records.filter(pc.not_equal(records["kind"], "mask"))
