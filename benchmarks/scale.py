@@ -49,7 +49,7 @@ WATCHED = (
     (CellStore, "keep_session", "keep account"),
     (CellStore, "check", "check shards"),
     (Objects, "together", "read records"),
-    (Objects, "numbers", "means"),
+    (Evidence, "numbers", "means"),
     (Evidence, "intervals", "bootstrap"),
     (det_box, "evaluate_and_match", "average precision"),
     (finish, "encode", "pack evidence"),
@@ -85,13 +85,12 @@ def measure(suite: str, images: int, folder: Path) -> dict[str, Any]:
         "images": images,
         "objects": images * OBJECTS,
         "seconds": {stage: round(s, 2) for stage, s in stages.seconds.items()},
+        "cpu_s": {stage: round(s, 2) for stage, s in stages.cpu.items()},
         "mb": {stage: round(mb) for stage, mb in stages.peaks.items()},
         "mb_libraries": round(libraries),
         "mb_peak": round(peak()),
         "files": plan.groups[0].cells[0].store.shards,
         "mb_on_disk": round(sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()) / 2**20),
-        "metrics": cell.metrics,
-        "intervals": cell.intervals,
     }
 
 

@@ -22,15 +22,17 @@ class Stages:
 
     def __init__(self) -> None:
         self.seconds: Counter[str] = Counter()
+        self.cpu: Counter[str] = Counter()
+        """Seconds too, of this process's processors: what a busy machine does not change much."""
         self.peaks: dict[str, float] = {}
         """MB."""
         self._open = ["rest"]
-        self._since = time.perf_counter()
+        self._since, self._since_cpu = time.perf_counter(), time.process_time()
         self._ended = threading.Event()
         self._looking = threading.Thread(target=self._look, daemon=True)
 
     def __enter__(self) -> Self:
-        self._since = time.perf_counter()
+        self._since, self._since_cpu = time.perf_counter(), time.process_time()
         self._looking.start()
         return self
 
@@ -63,9 +65,10 @@ class Stages:
         setattr(owner, name, classmethod(watched) if isinstance(inner, classmethod) else watched)
 
     def _charge(self) -> None:
-        now = time.perf_counter()
+        now, cpu = time.perf_counter(), time.process_time()
         self.seconds[self._open[-1]] += now - self._since
-        self._since = now
+        self.cpu[self._open[-1]] += cpu - self._since_cpu
+        self._since, self._since_cpu = now, cpu
 
     def _look(self) -> None:
         while not self._ended.wait(EVERY):

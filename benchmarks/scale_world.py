@@ -180,7 +180,7 @@ class World:
                     files[i] = encode_shard(rows, {}, schema, spec.labels, ids=spec.ids)
             n = len(task.entries)
             yield 0, Evaluated(n)
-            yield 0, Outcome(task.shard, n, files, {}, {}, dict.fromkeys(task.suites, {}))
+            yield 0, Outcome(task.shard, n, files, {}, {}, {i: {} for i in task.suites})
 
 
 def _objects(task: Task) -> Iterator[tuple[dict[str, Any], AnnotationRecord]]:

@@ -57,7 +57,7 @@ class Shards(Sequence[tuple[Entry, ...]]):
     entries: Sequence[Entry]
 
     def __len__(self) -> int:
-        return -(-len(self.entries) // SHARD_IMAGES)
+        return (len(self.entries) + SHARD_IMAGES - 1) // SHARD_IMAGES
 
     @overload
     def __getitem__(self, shard: int) -> tuple[Entry, ...]: ...
@@ -179,9 +179,7 @@ class _Asked:
     detections: dict[str, str] | None
 
 
-def make_plan(
-    config: RunConfig, open_data: Callable[[DatasetConfig, RunConfig], Data] | None = None
-) -> Plan:
+def make_plan(config: RunConfig, open_data: Callable[[DatasetConfig, RunConfig], Data] | None = None) -> Plan:
     """Open the data, find the weights, name the cells. Reads much, computes and writes nothing.
 
     Args:

@@ -1,0 +1,103 @@
+"""What whole data sets would take, put together of what was measured here and of the paper's speeds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.suites import RESULTS
+from sambench.harness.plan import SHARD_IMAGES
+from sambench.reports.literature.registry import claims
+
+SOURCE, TABLE = "efficientvit_sam", "Table 1"
+"""Whose speeds: images a second on one A100 with TensorRT in fp16, one box an image."""
+GPUS = (1, 8, 64)
+IN_THE_WORKER = ("encode",)
+"""Stages of `benchmarks.scale` that go wherever the model is, for each object."""
+MEANWHILE = ("write shards", "keep account")
+"""Those of the process that gives out the work while others compute, for each file of records."""
+AFTERWARDS = ("check shards", "read records", "means", "bootstrap", "pack evidence", "report")
+"""Those that follow, for each object."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much there is of a data set."""
+
+    name: str
+    images: int
+    objects: int
+
+
+SIZES = (
+    Size("LVIS v1 val", 19_809, 244_707),
+    Size("SA-1B", 11_000_000, 1_100_000_000),
+)
+"""As they are published: lvisdataset.org; "Segment Anything", arXiv 2304.02643."""
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Seconds of the harness, of one measurement."""
+
+    an_object: float
+    """In the worker."""
+    a_file: float
+    """Meanwhile."""
+    an_object_after: float
+
+    @classmethod
+    def of(cls, measured: Mapping[str, Any]) -> Costs:
+        """Take them from a size that was measured."""
+        seconds, objects, files = measured["seconds"], measured["objects"], measured["files"]
+        return cls(
+            sum(seconds[stage] for stage in IN_THE_WORKER) / objects,
+            sum(seconds[stage] for stage in MEANWHILE) / files,
+            sum(seconds[stage] for stage in AFTERWARDS) / objects,
+        )
+
+    def parts(self, size: Size, images_s: float, prompt: float, gpus: int) -> tuple[float, float, float]:
+        """Return the seconds of the workers, of writing beside them, and of scoring after both."""
+        further = size.objects - size.images  # the published speed has one prompt an image in it
+        models = size.images / images_s + further * prompt + size.objects * self.an_object
+        writing = size.images / SHARD_IMAGES * self.a_file
+        return models / gpus, writing, size.objects * self.an_object_after
+
+
+def table(measured: Mapping[str, Any]) -> str:
+    """Return the table of docs/scale.md: hours, and which part is the longest."""
+    costs, prompt = Costs.of(measured["gt_box"][-1]), _seconds_a_prompt()
+    heads = [f"{size.name}, {n} GPU{'s' if n > 1 else ''}" for size in SIZES for n in GPUS]
+    lines = [["model", "published images/s", *heads], ["-"] * (2 + len(heads))]
+    for model, images_s in _speeds():
+        parts = [costs.parts(size, images_s, prompt, n) for size in SIZES for n in GPUS]
+        lines.append([model, f"{images_s:g}", *map(_told, parts)])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines).replace("| - ", "|-").replace("|- |", "|-|")
+
+
+def _told(parts: tuple[float, float, float]) -> str:
+    """Say how long it takes: workers and writing go on at once, the longer of them counts."""
+    models, writing, after = parts
+    hours = (max(models, writing) + after) / 3600
+    most = "model" if models > max(writing, after) else "writing" if writing > after else "scoring"
+    return f"{hours:,.0f} h, {most}" if hours >= 10 else f"{hours:.2g} h, {most}"
+
+
+def _speeds() -> Iterator[tuple[str, float]]:
+    """Return the models of the paper and their published speeds, the slowest first."""
+    found = [c for c in claims(suite="throughput") if (c.source, c.table) == (SOURCE, TABLE)]
+    speeds = {c.model: c.value for c in found if c.metric == "img_s"}
+    yield from sorted(speeds.items(), key=lambda one: one[1])
+
+
+def _seconds_a_prompt() -> float:
+    """Return what a prompt takes the decoder among 64, as it was measured on a GPU in fp32."""
+    entries = json.loads((RESULTS / "gpu-h200" / "gpu.json").read_text())["entries"]
+    (seconds,) = (
+        float(one["batch_ms"]) / int(one["prompts"]) / 1000
+        for one in entries
+        if one.get("step") == "speed" and one.get("scope") == "D64" and one["status"] == "done"
+    )
+    return seconds
