@@ -1,4 +1,4 @@
-"""What whole data sets would take, put together of what was measured here and of the paper's speeds."""
+"""The tables of docs/scale.md: what was measured, and what data sets would take at the paper's speeds."""
 
 from __future__ import annotations
 
@@ -70,11 +70,57 @@ def table(measured: Mapping[str, Any]) -> str:
     """Return the table of docs/scale.md: hours, and which part is the longest."""
     costs, prompt = Costs.of(measured["gt_box"][-1]), _seconds_a_prompt()
     heads = [f"{size.name}, {n} GPU{'s' if n > 1 else ''}" for size in SIZES for n in GPUS]
-    lines = [["model", "published images/s", *heads], ["-"] * (2 + len(heads))]
+    lines = [["model", "published images/s", *heads]]
     for model, images_s in _speeds():
         parts = [costs.parts(size, images_s, prompt, n) for size in SIZES for n in GPUS]
         lines.append([model, f"{images_s:g}", *map(_told, parts)])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines).replace("| - ", "|-").replace("|- |", "|-|")
+    return _drawn(lines)
+
+
+def tables(measured: Mapping[str, Any]) -> list[str]:
+    """Return all of them that there are measurements for."""
+    suites = [suite for suite in ("gt_box", "click", "det_box") if suite in measured]
+    found = [stages_table(measured, suite) for suite in suites]
+    found += [annotations_table(measured)] if "annotations" in measured else []
+    return found + ([table(measured)] if "gt_box" in measured else [])
+
+
+def stages_table(measured: Mapping[str, Any], suite: str) -> str:
+    """Return the table of one suite's sizes: by stage wall and processor seconds, and the memory held."""
+    sizes = measured[suite]
+    heads = [f"{one['images']:,} images: s, CPU s, MB" for one in sizes]
+    stages = sizes[-1]["seconds"]
+    lines = [["stage", *heads]]
+    for stage in stages:
+        lines.append([stage, *(_of_stage(one, stage) for one in sizes)])
+    totals = [
+        f"{sum(one['seconds'].values()):,.0f}, {sum(one['cpu_s'].values()):,.0f}, {one['mb_peak']:,}"
+        for one in sizes
+    ]
+    disk = [f"{one['files']:,} files, {one['mb_on_disk']:,} MB" for one in sizes]
+    return _drawn([*lines, ["all", *totals], ["on disk", *disk]])
+
+
+def annotations_table(measured: Mapping[str, Any]) -> str:
+    """Return the table of files of annotations that were read."""
+    lines = [["objects", "file, MB", "s", "peak, MB", "bytes an object"]]
+    for one in measured["annotations"]:
+        held = (one["mb_peak"] - one["mb_before"]) * 2**20 / one["objects"]
+        sizes = (f"{one['mb_file']:,.0f}", f"{one['seconds']:.1f}", f"{one['mb_peak']:,.0f}", f"{held:,.0f}")
+        lines.append([f"{one['objects']:,}", *sizes])
+    return _drawn(lines)
+
+
+def _of_stage(one: Mapping[str, Any], stage: str) -> str:
+    seconds, cpu = (one[key].get(stage, 0) for key in ("seconds", "cpu_s"))
+    held = f"{one['mb'][stage]:,}" if stage in one["mb"] else ""
+    return f"{seconds:,.1f}, {cpu:,.1f}, {held}".rstrip(", ")
+
+
+def _drawn(lines: list[list[str]]) -> str:
+    rule = f"|{'-|' * len(lines[0])}"
+    head, *rows = [f"| {' | '.join(line)} |" for line in lines]
+    return "\n".join([head, rule, *rows])
 
 
 def _told(parts: tuple[float, float, float]) -> str:

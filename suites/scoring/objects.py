@@ -125,6 +125,14 @@ class Objects(Evidence):
         columns = tuple(Column(**column) for column in from_text(arrays.pop("columns")))
         return cls(columns=columns, averaged=tuple(from_text(arrays.pop("averaged"))), **arrays)
 
+    @cached_property
+    def samples(self) -> np.ndarray:
+        """The numbers of all draws; the sums that they are made of are as large as all objects, and go."""
+        found = super().samples
+        for name in ("_sums", "_means_of_images", "_categories"):
+            vars(self).pop(name, None)
+        return found
+
     def _column(self, name: str) -> Column:
         return next(column for column in self.columns if column.name == name)
 
@@ -137,14 +145,17 @@ class Objects(Evidence):
     @cached_property
     def _sums(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Sums and counts of the columns by image, (I, columns) each, and their scales."""
-        summed = [self._by_image(column) for column in self.columns]
-        sums, counts = (np.stack(part, axis=1) for part in zip(*summed, strict=True))
+        sums, counts = np.empty((2, len(self.image_ids), len(self.columns)))
+        for k, column in enumerate(self.columns):
+            sums[:, k], counts[:, k] = self._by_image(column)
         return sums, counts, np.array([column.scale for column in self.columns])
 
     def _by_image(self, column: Column) -> tuple[np.ndarray, np.ndarray]:
         image_ids, places = self._images
         members = self.groups[:, column.group]
-        return _added(places[members], self.values[members, column.value], len(image_ids))
+        where, n = places[members], len(image_ids)
+        sums = np.bincount(where, weights=self.values[members, column.value], minlength=n)
+        return sums, np.bincount(where, minlength=n).astype(np.float64)
 
     def _over_images(self, drawn: np.ndarray, name: str) -> np.ndarray:
         own, there = self._means_of_images[name]
@@ -197,14 +208,10 @@ class Objects(Evidence):
         of *= images
         of += self._images[1][members]  # a number for each pair of both, rising with the category
         pairs, where = np.unique(of, return_inverse=True)
-        added = [_added(where, self.values[members, column.value], len(pairs)) for column in columns]
-        parts = np.stack([added[0][1], *(sums for sums, _ in added)])
+        parts = np.empty((1 + len(columns), len(pairs)))
+        parts[0] = np.bincount(where)
+        for row, column in zip(parts[1:], columns, strict=True):
+            row[:] = np.bincount(where, weights=self.values[members, column.value])
         categories, places = np.divmod(pairs, images)
         starts = np.flatnonzero(np.diff(categories)) + 1
         return list(zip(np.split(places, starts), np.split(parts, starts, axis=1), strict=True))
-
-
-def _added(where: np.ndarray, values: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Add values up at n places, and count them there, both (n,) float64."""
-    counts = np.bincount(where, minlength=n).astype(np.float64)
-    return np.bincount(where, weights=values, minlength=n), counts
