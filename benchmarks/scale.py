@@ -3,7 +3,7 @@
     python -m benchmarks.scale                          # gt_box at 10,000, 100,000 and 1,000,000 images
     python -m benchmarks.scale --suite click --images 10000 100000
     python -m benchmarks.scale --annotations            # what reading a file of annotations takes
-    python -m benchmarks.scale --costs                  # the tables of docs/scale.md, of what was measured
+    python -m benchmarks.scale --costs                  # print the tables of docs/scale.md, and put them there
 
 There are no pixels and no model (`benchmarks.scale_world`): images and records are drawn, by a segmenter that
 takes no time. All else is what ``sambench run`` does: its plan, files of records written and checked one by
@@ -23,7 +23,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.scale_costs import tables
+from benchmarks.scale_costs import tables, with_tables
 from benchmarks.scale_stages import Stages
 from benchmarks.scale_world import OBJECTS, World
 from benchmarks.scoring import peak
@@ -40,6 +40,7 @@ from sambench.suites.data.annotations import read_annotations
 from sambench.suites.scoring.evidence import Evidence
 from sambench.suites.scoring.objects import Objects
 
+PAGE = Path(__file__).parents[1] / "docs" / "scale.md"
 IMAGES = (10_000, 100_000, 1_000_000)
 ANNOTATIONS = (250_000, 500_000, 1_000_000)
 SUITES = ("gt_box", "det_box", "click")
@@ -149,13 +150,17 @@ def main() -> None:
     parser.add_argument("--images", type=int, nargs="+", default=IMAGES)
     parser.add_argument("--suite", choices=SUITES, default="gt_box")
     parser.add_argument("--annotations", action="store_true", help="read files of annotations instead")
-    parser.add_argument("--costs", action="store_true", help="print the tables of docs/scale.md")
+    parser.add_argument(
+        "--costs", action="store_true", help="print the tables of docs/scale.md, and put them there"
+    )
     parser.add_argument("--folder", type=Path, help="where the files go meanwhile")
     parser.add_argument("--alone", type=Path, help="do one size in this process, in this folder")
     given = parser.parse_args()
     file = file_of(device_name("cpu"))
     if given.costs:
-        print("\n\n".join(tables(json.loads(file.read_text()))))
+        measured = json.loads(file.read_text())
+        print("\n\n".join(tables(measured)))
+        PAGE.write_text(with_tables(PAGE.read_text(), measured))
         return
     if given.alone:
         (n,) = given.images

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -83,6 +84,17 @@ def tables(measured: Mapping[str, Any]) -> list[str]:
     found = [stages_table(measured, suite) for suite in suites]
     found += [annotations_table(measured)] if "annotations" in measured else []
     return found + ([table(measured)] if "gt_box" in measured else [])
+
+
+def with_tables(page: str, measured: Mapping[str, Any]) -> str:
+    """Return a page with these tables in place of those that it has.
+
+    Raises:
+        ValueError: it has not as many.
+    """
+    blocks = re.split(r"(?m)((?:^\|.*\n)+)", page)  # text and tables, in turn
+    blocks[1::2] = [f"{one}\n" for one in tables(measured)]  # of another number of them Python says so
+    return "".join(blocks)
 
 
 def stages_table(measured: Mapping[str, Any], suite: str) -> str:

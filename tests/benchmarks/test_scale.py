@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from pycocotools import mask as rle
 
-from benchmarks.scale import WATCHED
-from benchmarks.scale_costs import AFTERWARDS, IN_THE_WORKER, MEANWHILE, SIZES, Costs, table
+from benchmarks.scale import PAGE, WATCHED
+from benchmarks.scale_costs import AFTERWARDS, IN_THE_WORKER, MEANWHILE, SIZES, Costs, table, with_tables
 from benchmarks.scale_stages import Stages
 from benchmarks.scale_world import CATEGORIES, OBJECTS, ROWS, Drawn
 from sambench.harness.plan import SHARD_IMAGES
@@ -89,6 +89,14 @@ def test_costs_are_the_sums_of_their_parts():
     assert rows[2][0] == "| sam_vit_h"  # the slowest, with 11 images a second
     alone = costs.parts(lvis, 11, 9.272527694702148 / 64 / 1000, 1)  # of benchmarks/results/gpu-h200
     assert rows[2][2] == f"{(alone[0] + alone[2]) / HOUR:.2g} h, model"
+
+
+def test_the_page_has_the_tables_of_what_was_measured():
+    (file,) = (ROOT / "benchmarks" / "results").glob("scale-*.json")
+    page = PAGE.read_text()
+    assert page == with_tables(page, json.loads(file.read_text()))
+    with pytest.raises(ValueError, match="size"):
+        with_tables("| a |\n", json.loads(file.read_text()))
 
 
 @pytest.mark.slow
