@@ -1,9 +1,9 @@
 """A million images and ten million objects through plan, store, scoring and report: seconds and memory.
 
-    python -m benchmarks.scale                          # gt_box at 10,000, 100,000 and 1,000,000 images
+    python -m benchmarks.scale                        # gt_box at 10,000, 100,000 and 1,000,000 images
     python -m benchmarks.scale --suite click --images 10000 100000
-    python -m benchmarks.scale --annotations            # what reading a file of annotations takes
-    python -m benchmarks.scale --costs                  # print the tables of docs/scale.md, and put them there
+    python -m benchmarks.scale --annotations          # what reading a file of annotations takes
+    python -m benchmarks.scale --costs                # print the tables of docs/scale.md, and put them there
 
 There are no pixels and no model (`benchmarks.scale_world`): images and records are drawn, by a segmenter that
 takes no time. All else is what ``sambench run`` does: its plan, files of records written and checked one by
