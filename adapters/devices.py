@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING, TypeVar
 
 from sambench.evsam.errors import SambenchError
@@ -97,6 +98,17 @@ def wait_for(device: torch.device) -> None:
         torch.cuda.synchronize(device)
     elif device.type != "cpu":
         torch.accelerator.synchronize(device)
+
+
+def free_memory(device: torch.device) -> None:
+    """Give back what torch keeps of a device's memory for later."""
+    import torch
+
+    gc.collect()  # what an error's traceback held
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type != "cpu":
+        getattr(torch.accelerator, "empty_cache", lambda: None)()  # torch 2.6 has none
 
 
 def name_of(device: torch.device) -> str:

@@ -100,6 +100,7 @@ def times_left(plan: Plan, *, unknown: bool) -> list[str]:
         if group.variant.reason is not None or all(cell.is_settled for cell in group.cells):
             continue
         seconds = known.of(group)
+        seconds = None if seconds is None else seconds / plan.config.workers
         told = "not known before its first images" if seconds is None else f"about {in_words(seconds)}"
         if seconds is not None or unknown:
             lines.append(f"{group.title}: {told}")

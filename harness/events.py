@@ -23,6 +23,9 @@ class Listener:
     def shard_done(self, title: str, shard: int) -> None:
         """A shard of the group is on disk, for every cell that lacked it."""
 
+    def noted(self, text: str) -> None:
+        """Something happened that users should know, and that ends nothing."""
+
     def cells_so_far(self, cells: Sequence[CellResult]) -> None:
         """All cells as they stand in between: after a round of a throughput, which all of them share."""
 

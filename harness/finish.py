@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import math
 import sys
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +15,8 @@ from sambench.evsam.errors import SambenchError
 from sambench.harness.key import digest_of
 from sambench.harness.plan import Cell, Group, Plan
 from sambench.harness.provenance import git_state
+from sambench.harness.store import Checked
+from sambench.harness.work import FailedImage
 from sambench.suites.base import Suite
 from sambench.suites.failures import Failure
 from sambench.suites.registry import suite_class
@@ -31,6 +35,17 @@ class CellState:
     cell: Cell
     status: Status = "done"
     reason: str | None = None
+    checked: Checked | None = None
+    """What its shards come to, once all are there."""
+
+    def fail_on_images(self, failed: Sequence[FailedImage]) -> None:
+        """End it because the model failed on more images than it may."""
+        first = failed[0]
+        self.stop(
+            "failed",
+            f"{len(failed)} images failed, more than --max-failures {self.cell.max_failures}; the first is "
+            f"{first['file_name']}: {first['reason']}",
+        )
 
     def stop(self, status: Status, reason: str) -> None:
         """End it without a number."""
@@ -44,7 +59,7 @@ def finish(state: CellState, group: Group, plan: Plan, command: str) -> CellResu
         return result
     cell = state.cell
     try:
-        scored = _scores(cell)
+        scored = _scores(cell, state.checked)
     except Exception as error:
         failure = Failure.of(error)
         if failure.trace:
@@ -66,13 +81,13 @@ def finish(state: CellState, group: Group, plan: Plan, command: str) -> CellResu
     )
 
 
-def _scores(cell: Cell) -> dict[str, Any]:
+def _scores(cell: Cell, checked: Checked | None) -> dict[str, Any]:
     """Return what a cell's records come to; it is kept beside them, with what else they are good for."""
     digest = digest_of(cell.score_key)
     known = cell.store.scores(digest)
     if known is not None:
         return known
-    suite, checked = cell.suite.on.open(), cell.store.check()
+    suite, checked = cell.suite.on.open(), checked or cell.store.check()
     records = cell.store.records(suite.scored, cell.suite.ids)
     scores = _checked(suite, suite.score_all(records, cell.protocol))
     suite.export(records, cell.store.folder)
@@ -134,13 +149,22 @@ def _blank(state: CellState, group: Group, plan: Plan, command: str) -> CellResu
 
 
 def _timing(sessions: list[dict[str, Any]]) -> dict[str, float]:
-    """Seconds by stage of the last command that computed; some are shared with the model's other suites."""
-    if not sessions:
+    """Seconds by stage of the last command that computed; some are shared with the model's other suites.
+
+    Of several workers the images and seconds are added up, and so are their speeds.
+    """
+    last = [s for s in sessions if s.get("started") == sessions[-1].get("started")]
+    stages: Counter[str] = Counter()
+    images, speed = 0, 0.0
+    for session in last:
+        own = {f"{k}_s": s for k, s in {**session["shared_s"], **session["own_s"]}.items()}
+        stages.update(own)
+        images += session["images"]
+        speed += session["images"] / sum(own.values())
+    if not last:
         return {}
-    last = sessions[-1]
-    stages: dict[str, float] = {f"{k}_s": s for k, s in {**last["shared_s"], **last["own_s"]}.items()}
-    total = sum(stages.values())
-    return {"images": last["images"], "seconds": total, "images_per_s": last["images"] / total, **stages}
+    several = {"workers": len(last)} if len(last) > 1 else {}
+    return {"images": images, "seconds": sum(stages.values()), "images_per_s": speed, **several, **stages}
 
 
 def _provenance(state: CellState, group: Group, plan: Plan, command: str) -> dict[str, Any]:
@@ -180,4 +204,9 @@ def _computed(sessions: list[dict[str, Any]]) -> dict[str, Any]:
     found = {**(ways[-1] if ways else {}), **({"computed": different} if len(different) > 1 else {})}
     if ways:
         found["inputs"] = {"shapes": sorted({shape for session in sessions for shape in session["inputs"]})}
+        reduced = [session["reduced"] for session in sessions if "reduced" in session]
+        if reduced:  # lack of memory did; the smallest of all
+            found["reduced"] = {
+                what: min(r[what] for r in reduced if what in r) for r in reduced for what in r
+            }
     return found

@@ -17,7 +17,7 @@ from sambench.evsam.errors import SambenchError
 from sambench.harness.config.datasets import DatasetConfig
 from sambench.harness.config.run import RunConfig
 from sambench.harness.key import Key, digest_of, folder_name, model_key
-from sambench.harness.provenance import device_name, libraries
+from sambench.harness.provenance import device_name, libraries, threads_here
 from sambench.harness.sources import code_digest
 from sambench.harness.store import CellStore
 from sambench.harness.variants import Variant, make_variants, model_spec, stands_apart
@@ -40,11 +40,11 @@ from sambench.suites.sginw.data import SginwData
 COMPLETED = ("area_from_mask", "box_from_mask", "part_dropped")
 """Kinds of what was mended that results count, for they concern what is measured."""
 
-WORKER = "sambench.harness.work"
+WORKER = "sambench.harness.worker"
 """What makes records of what suites and models give."""
 
 SHARD_IMAGES = 16
-"""Images a shard. What an interruption costs at the most is these, or a minute: `harness.work.SAVE_EVERY`."""
+"""Images a shard. What an interruption costs at the most: these, or `harness.worker.SAVE_EVERY`."""
 
 EVALUATORS = ("hotcoco", "pycocotools", "lvis", "numpy")
 """Libraries that make numbers of records."""
@@ -131,13 +131,16 @@ class Cell:
     score_key: Key
     """Everything else that decides its scores."""
     store: CellStore
+    max_failures: int = 0
+    """Images that the model may fail on."""
 
     @property
     def is_settled(self) -> bool:
         """Whether there is nothing left to do: it is scored, or known not to apply."""
         if self.store.refusal() is not None:
             return True
-        return self.store.is_whole and self.store.scores(digest_of(self.score_key)) is not None
+        scores = self.store.scores(digest_of(self.score_key)) if self.store.is_whole else None
+        return scores is not None and len(scores.get("failed_images", ())) <= self.max_failures
 
 
 @dataclass(frozen=True)
@@ -167,6 +170,8 @@ class Plan:
     groups: tuple[Group, ...]
     warnings: tuple[str, ...] = ()
     """What users should know of their data before they wait for numbers."""
+    threads: int = 1
+    """Into how many torch cuts its work on the CPU, here and wherever the work is done."""
 
 
 @dataclass(frozen=True)
@@ -200,7 +205,7 @@ def make_plan(config: RunConfig, open_data: Callable[[DatasetConfig, RunConfig],
             groups.append(Group(variant, model_spec(variant, config), one, cells, apart))
     found = [f"{one.config.name}: {text}" for one in data for text in one.found.sentences()]
     checked = _check([cell for group in groups for cell in group.cells])
-    return Plan(config, tuple(groups), (*found, *checked))
+    return Plan(config, tuple(groups), (*found, *checked), threads_here())
 
 
 def _check(cells: list[Cell]) -> list[str]:
@@ -326,7 +331,16 @@ def _cell(variant: Variant, asked: _Asked, data: Data, config: RunConfig) -> Cel
     labels = _labels(variant, asked, key["protocol"])
     spec = SuiteSpec(asked.on, recorded, labels, seed=digest_of(key), ids=data.ids)
     store = CellStore(config.out / "records" / name, len(data.shards()))
-    return Cell(spec, asked.protocol, asked.dataset, asked.detections, key, score_key, store)
+    return Cell(
+        spec,
+        asked.protocol,
+        asked.dataset,
+        asked.detections,
+        key,
+        score_key,
+        store,
+        config.max_failures,
+    )
 
 
 def _labels(variant: Variant, asked: _Asked, axes: Mapping[str, str]) -> dict[str, str]:

@@ -6,6 +6,7 @@ import platform
 import shlex
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
@@ -78,6 +79,13 @@ def device_name(device: str) -> str:
     return f"{processor.name()}, {threads} thread{'s' * (threads != 1)}"
 
 
+def threads_here() -> int:
+    """Return into how many threads torch cuts its work on the CPU."""
+    import torch
+
+    return int(torch.get_num_threads())
+
+
 @dataclass(frozen=True)
 class Hardware:
     """What a worker computes on, as it sees it itself."""
@@ -92,6 +100,17 @@ class Hardware:
     """The instruction set that torch's kernels take, such as ``AVX512``."""
     cpu_features: tuple[str, ...] = ()
     """What decides the kernels of convolutions and products (`adapters.engines.processor.features`)."""
+
+    def unlike(self, key: Mapping[str, Any]) -> str | None:
+        """Say that this is other hardware than a plan is of, by a cell's key; threads are as they are set."""
+        own, planned = (str(name).rpartition(",")[0] or str(name) for name in (self.device, key["device"]))
+        its = (own, self.cpu_capability, list(self.cpu_features))
+        if its == (planned, key["cpu_capability"], list(key["cpu_features"])):
+            return None
+        return (
+            f"{self.host} computes on {own} ({self.cpu_capability}), and this run was planned on {planned} "
+            f"({key['cpu_capability']}): they round otherwise. Run there a command of its own."
+        )
 
 
 def hardware(device: str) -> Hardware:

@@ -35,6 +35,27 @@ def kept() -> Iterator[None]:
                 setting.set(value)
 
 
+def take_threads(number: int | None) -> None:
+    """Let torch cut its work on the CPU into so many threads, unless it does."""
+    import torch
+
+    if number not in (None, torch.get_num_threads()):
+        torch.set_num_threads(number)
+
+
+@contextlib.contextmanager
+def threads(number: int | None) -> Iterator[None]:
+    """Let torch cut its work into so many threads while the block lasts."""
+    import torch
+
+    before = torch.get_num_threads()
+    take_threads(number)
+    try:
+        yield
+    finally:
+        take_threads(before)
+
+
 def seed(*words: object) -> None:
     """Seed torch, numpy, OpenCV and random by words: the same words give the same draws, in any process."""
     import torch

@@ -49,6 +49,8 @@ class Checked:
     """Objects that are not scored, by reason."""
     failed: list[dict[str, Any]]
     """Images that the model failed on: ``image_id``, ``file_name`` and ``reason`` of each."""
+    failed_in: list[int]
+    """Shards that have such."""
 
 
 @dataclass(frozen=True)
@@ -103,13 +105,15 @@ class CellStore:
             DamagedError: some shards are not.
         """
         left_out: Counter[str] = Counter()
-        rows, failed, damaged = 0, list[dict[str, Any]](), list[int]()
+        rows, failed, failed_in, damaged = 0, list[dict[str, Any]](), list[int](), list[int]()
         for shard in range(self.shards):
             try:
                 content = self.path(shard).read_bytes()
                 about = pq.read_metadata(pa.BufferReader(content))
                 left_out.update(json.loads(about.metadata[LEFT_OUT]))
-                failed += json.loads(about.metadata.get(FAILED, b"[]"))
+                images = json.loads(about.metadata.get(FAILED, b"[]"))
+                failed += images
+                failed_in += [shard] if images else []
                 rows += about.num_rows
                 if not is_whole(content):
                     damaged.append(shard)
@@ -117,7 +121,7 @@ class CellStore:
                 damaged.append(shard)
         if damaged:
             raise DamagedError(damaged, [self.path(shard) for shard in damaged])
-        return Checked(rows, left_out, failed)
+        return Checked(rows, left_out, failed, failed_in)
 
     def discard(self, shard: int) -> None:
         """Remove a shard, so that it is computed again."""

@@ -16,8 +16,9 @@ from sambench.adapters.registry import create, entry, has_parameters
 from sambench.adapters.spec import ModelSpec
 from sambench.adapters.weights.resolve import plain, resolve
 from sambench.evsam.errors import SambenchError
-from sambench.harness import apart, state
+from sambench.harness import state
 from sambench.harness.config.common import Config
+from sambench.harness.executors import process
 from sambench.harness.probe import Probe, probe
 from sambench.suites.results import load_results
 
@@ -144,8 +145,8 @@ def _outside(model: str, config: Config) -> _Found:
     given = config.weights.get(model)
     spec = ModelSpec(model, given, adapter=_adapter(model, config))
     try:
-        found: Probe = apart.call(probe, spec) if stands_apart(model, config) else probe(spec)
-    except apart.ProcessDiedError as error:
+        found: Probe = process.call(probe, spec) if stands_apart(model, config) else probe(spec)
+    except process.ProcessDiedError as error:
         return _Found(None, f"{model}: creating it failed: {error}")
     failure = found.failure
     if failure is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from sambench.evsam.errors import NotApplicableError, SambenchError
@@ -23,6 +23,10 @@ class Failure:
     reason: str
     trace: str = ""
     """Of a bug, for its author."""
+
+    def on_image(self, file_name: str) -> Failure:
+        """Return the same with the image's name."""
+        return replace(self, reason=f"image {file_name}: {self.reason}")
 
     @staticmethod
     def of(error: Exception) -> Failure:

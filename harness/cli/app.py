@@ -31,6 +31,7 @@ from sambench.harness.cli.suites import suites
 from sambench.harness.cli.throughput import throughput
 from sambench.harness.cli.train import train
 from sambench.harness.cli.weights import weights
+from sambench.harness.executors.launch import exit_code_told
 from sambench.harness.terminal import says
 
 app = App(
@@ -71,7 +72,7 @@ def _options(
 
 def main() -> None:
     """Run the command line: exit code 2 where the user's input is wrong, 1 where a cell failed."""
-    with verbosity.as_asked():
+    with exit_code_told(), verbosity.as_asked():
         try:
             app(prog_name="sambench")
         except SambenchError as error:

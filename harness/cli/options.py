@@ -102,6 +102,35 @@ Precisions = Annotated[
         help="What they compute in, comma-separated: fp32 (default), tf32, bf16, fp16, int8.",
     ),
 ]
+Executor = Annotated[
+    str | None,
+    typer.Option(
+        autocompletion=complete.one(complete.given("inline", "processes", "torchrun", "ray")),
+        help="Who does the work: inline (default), processes, torchrun or ray (docs/clusters.md); all give "
+        "the same bytes.",
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(help="How many workers; more than one means --executor processes where none is named."),
+]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        help="Threads that a worker cuts its arithmetic on the CPU into (default: one a core). Another "
+        "number rounds otherwise, and makes records of its own."
+    ),
+]
+Address = Annotated[
+    str | None, typer.Option(metavar="HOST:PORT", help="Of a Ray cluster; by default a local one is made.")
+]
+MaxFailures = Annotated[
+    int | None,
+    typer.Option(
+        help="Images that a model may fail on; they are named, and the numbers are without them (default 0: "
+        "then the cell fails)."
+    ),
+]
 Seed = Annotated[int | None, typer.Option(help="Of what is drawn: images, shifts, orders (default 0).")]
 Out = Annotated[
     Path | None,

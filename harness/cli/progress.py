@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from types import TracebackType
@@ -20,7 +21,7 @@ from rich.progress import (
 from rich.text import Text
 
 from sambench.harness.events import Listener
-from sambench.harness.terminal import LINE_EVERY, draws, logs
+from sambench.harness.terminal import LINE_EVERY, draws, logs, says
 from sambench.harness.times import in_words
 
 
@@ -78,6 +79,11 @@ class RunProgress(Listener):
         late = time.monotonic() - self._said > LINE_EVERY
         if logs(self.console) and (late or self._done == self._total):
             self._say()
+
+    def noted(self, text: str) -> None:
+        """Say it, above the bar where there is one."""
+        if says(logging.WARNING):
+            self.console.print(Text(f"warning: {text}", style="yellow"), soft_wrap=True)
 
     def _keep_saying(self) -> None:
         """Say where it is when no image ends for long: one of everything mode can take minutes."""

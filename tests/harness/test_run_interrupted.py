@@ -104,7 +104,7 @@ def test_ctrl_c_exits_130_with_a_hint_and_keeps_what_is_done(shapes: list[str], 
     assert 1 <= len(shards_of(out)) < SHARDS
     assert_nothing_half_written(out)
     assert "Traceback" not in stopped.err
-    assert "run the same command again" in stopped.err
+    assert "Go on with: sambench run --models grabcut --suites gt_box --dataset shapes" in stopped.err
 
 
 def test_ctrl_c_between_models_keeps_the_first_and_says_what_is_unfinished(

@@ -65,7 +65,7 @@ def test_a_digest_follows_what_is_imported_and_nothing_else(
 
 def test_the_worker_and_what_creates_models_decide_every_cell(changes: Changes) -> None:
     """What only plans, tells and shows decides nothing."""
-    for file in ("harness/work.py", "adapters/registry.py", "adapters/engines/__init__.py"):
+    for file in ("harness/worker.py", "adapters/registry.py", "adapters/engines/__init__.py"):
         assert changes(file, BOX_WORKER), file
     for file in ("adapters/models.py", "suites/registry.py", "harness/run.py", "harness/finish.py"):
         assert not changes(file, BOX_WORKER), file

@@ -21,11 +21,12 @@ from sambench.adapters.spec import ModelSpec
 from sambench.evsam.errors import SambenchError
 from sambench.harness.config.run import load_run
 from sambench.harness.plan import Plan, make_plan
-from sambench.harness.work import Evaluated, Message, Opened, Outcome, Task, Work, work
+from sambench.harness.work import Evaluated, Message, Opened, Outcome, Task, Work
+from sambench.harness.worker import work
 
 ELSEWHERE = """
 import pickle, sys
-from sambench.harness.work import work
+from sambench.harness.worker import work
 given, tasks = pickle.load(sys.stdin.buffer)
 sys.stdout.buffer.write(pickle.dumps(list(work(given, tasks))))
 """

@@ -37,6 +37,10 @@ FULL: dict[str, Any] = {
     "limit": 7,
     "seed": 3,
     "batch_size": 2,
+    "executor": "processes",
+    "workers": 3,
+    "threads": 2,
+    "max_failures": 4,
     "track": "tensorboard",
 }
 SAME_BY_FLAGS = shlex.split(
@@ -44,7 +48,7 @@ SAME_BY_FLAGS = shlex.split(
     "--annotations instances.json --detections vitdet=boxes.json --evaluator pycocotools --out runs/here "
     "--weights efficientvit_sam_l0=l0.pt --protocol paper "
     "--device cuda:1 --engine eager,openvino --precision fp32 --limit 7 --seed 3 --batch-size 2 "
-    "--track tensorboard"
+    "--executor processes --workers 3 --threads 2 --max-failures 4 --track tensorboard"
 )
 LEAST = {key: FULL[key] for key in ("models", "suites", "datasets", "out")}
 
@@ -105,6 +109,10 @@ def test_file_and_flags_give_the_same_configuration(tmp_path: Path, recorder: Re
         limit=7,
         seed=3,
         batch_size=2,
+        executor="processes",
+        workers=3,
+        threads=2,
+        max_failures=4,
         track=("tensorboard",),
     )
 
@@ -112,6 +120,7 @@ def test_file_and_flags_give_the_same_configuration(tmp_path: Path, recorder: Re
 def test_every_key_was_set_in_the_comparison() -> None:
     """But for adapters, files that are run: test_add_a_model.py names some both ways."""
     beside = {"images", "annotations", "match", "detections"}  # of the data set
+    beside |= {"address"}  # of Ray, which these workers are not
     own = {key for key in KEYS if RUN in key.commands and key.name not in beside}
     assert len([key for key in own if {key.name, key.several} & set(FULL)]) == len(FULL) == len(own) - 1
 
@@ -129,6 +138,10 @@ def test_every_key_was_set_in_the_comparison() -> None:
         (["--seed", "0"], "seed", 0),
         (["--batch-size", "5"], "batch_size", 5),
         (["--evaluator", "lvis"], "evaluator", "lvis"),
+        (["--executor", "ray"], "executor", "ray"),
+        (["--workers", "5"], "workers", 5),
+        (["--threads", "1"], "threads", 1),
+        (["--max-failures", "0"], "max_failures", 0),
         (
             ["--dataset", "mine", "--images", "a", "--annotations", "b"],
             "datasets",

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 COMMAND = """
-from sambench.harness.apart import call
-import test_apart
-call(test_apart.say_and_sleep, {!r})
+from sambench.harness.executors.process import call
+import test_process
+call(test_process.say_and_sleep, {!r})
 """
 
 

@@ -1,0 +1,155 @@
+"""The processes that torchrun started, on one machine or several: the first one plans, writes and scores.
+
+The others connect to it and do tasks, as child processes do theirs; each shard goes to one of them alone, so
+there is no padding and no image twice, whatever their number. The first one has a child of its own that does
+tasks beside them. A rank that dies is torchrun's to restart, with all others; what is written is kept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import signal
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Client, Connection, Listener
+from typing import TYPE_CHECKING, Self
+
+from sambench.harness.executors.crew import Crew
+from sambench.harness.executors.process import Child, start
+from sambench.harness.executors.serve import Share, serve, serve_group
+from sambench.harness.work import Message, Task, Work
+
+if TYPE_CHECKING:
+    from torch.distributed.distributed_c10d import Store
+
+PORT, KEY = "sambench/port", "sambench/key"
+"""Of the first rank's listener, in torchrun's own store: whoever can read that may connect."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a rank is, as torchrun says it."""
+
+    rank: int
+    ranks: int
+    local_rank: int
+    local_ranks: int
+
+    @classmethod
+    def here(cls) -> Self:
+        """Read it from the environment."""
+        names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
+        return cls(*(int(os.environ[name]) for name in names))
+
+    def share(self, device: str) -> Share | None:
+        """Return which cores of its machine it takes."""
+        return Share(self.local_rank, self.local_ranks) if device == "cpu" and self.local_ranks > 1 else None
+
+
+@dataclass(frozen=True)
+class _Rank:
+    """Another rank, from the first one."""
+
+    connection: Connection
+    place: Place
+
+    def death(self) -> str:
+        """Say how it ended, as far as that can be seen from here."""
+        return f"rank {self.place.rank} is gone; what it said is above, or on its machine."
+
+
+class Ranks:
+    """All ranks, from the first one.
+
+    Args:
+        device: of the run.
+    """
+
+    def __init__(self, device: str) -> None:
+        self.device, self.place = device, Place.here()
+        self._child: Child | None = None
+        self._others: dict[int, _Rank] = {}
+        """Those that are there and have not been hired."""
+        self._connections: list[Connection] = []
+
+    def __enter__(self) -> Self:
+        key = secrets.token_hex(32)
+        with Listener(("", 0), "AF_INET", backlog=self.place.ranks, authkey=key.encode()) as listener:
+            store = _store()
+            store.set(KEY, key)
+            store.set(PORT, str(listener.address[1]))
+            for _ in range(self.place.ranks - 1):
+                connection = listener.accept()
+                place: Place = connection.recv()
+                connection.send(place.share(self.device))
+                self._others[place.rank] = _Rank(connection, place)
+                self._connections.append(connection)
+        self._crew = Crew(self.place.ranks, self._hire, self._device_of)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._child is not None:
+            self._child.end(patience=0.0 if error[0] else 1.0)
+        for connection in self._connections:
+            connection.close()
+
+    def __call__(self, given: Work, tasks: Iterable[Task]) -> Iterator[tuple[int, Message]]:
+        """Do the tasks of a group (see `base.Executor`)."""
+        yield from self._crew(given, tasks)
+
+    def _hire(self, worker: int) -> Child | _Rank | None:
+        """Return a rank that is there; the first one's child is made anew where it has died."""
+        if worker:
+            return self._others.pop(worker, None)
+        self._child = start(serve, self.place.share(self.device))
+        return self._child
+
+    def _device_of(self, device: str, worker: int) -> str:
+        """Give each rank of a machine a card of its own."""
+        if device != "cuda":
+            return device
+        member = self._crew.members[worker]
+        return f"cuda:{member.place.local_rank if isinstance(member, _Rank) else self.place.local_rank}"
+
+
+def help_first() -> None:
+    """Do what the first rank gives, until it ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first one hears it, and closes the pipe
+    store = _store()
+    port, key = int(store.get(PORT)), bytes(store.get(KEY))
+    if not port:
+        return
+    with contextlib.suppress(EOFError, ConnectionError):
+        connection = Client((os.environ["MASTER_ADDR"], port), "AF_INET", authkey=key)
+        connection.send(Place.here())
+        serve(connection, connection.recv(), _serve_apart)
+
+
+def _serve_apart(connection: Connection, given: Work) -> None:
+    """Do a group of a model that may share no process: in a child, at the same end of the same pipe."""
+    child = start(_serve_there, connection, given)
+    child.process.join()
+    if child.process.exitcode:
+        raise EOFError  # as the first rank sees it
+
+
+def _serve_there(pipe: Connection, connection: Connection, given: Work) -> None:
+    del pipe
+    serve_group(connection, given)
+
+
+def dismiss() -> None:
+    """Let the other ranks go, where the first one has nothing for them."""
+    store = _store()
+    store.set(KEY, "")
+    store.set(PORT, "0")
+
+
+def _store() -> Store:
+    """Return the store that all ranks of this start share."""
+    from torch.distributed.rendezvous import rendezvous
+
+    store: Store = next(iter(rendezvous("env://")))[0]
+    return store
