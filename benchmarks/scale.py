@@ -91,8 +91,16 @@ def measure(suite: str, images: int, folder: Path) -> dict[str, Any]:
         "mb_libraries": round(libraries),
         "mb_peak": round(peak()),
         "files": plan.groups[0].cells[0].store.shards,
-        "mb_on_disk": round(sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()) / 2**20),
+        "file_system": _file_system(folder),
+        "mb_written": round(sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()) / 2**20),
     }
+
+
+def _file_system(folder: Path) -> str:
+    """Return the type of the file system that a folder is on, such as ext4."""
+    mounts = [line.split()[1:3] for line in Path("/proc/mounts").read_text().splitlines()]
+    above = [(len(place), kind) for place, kind in mounts if folder.resolve().is_relative_to(place)]
+    return max(above)[1]
 
 
 def _refuse(text: str) -> None:

@@ -73,8 +73,10 @@ def test_every_stage_that_costs_are_made_of_is_measured():
 
 
 def test_costs_are_the_sums_of_their_parts():
-    measured = {"objects": 1000, "files": 10, "seconds": dict.fromkeys((*IN_THE_WORKER, *MEANWHILE), 5.0)}
-    measured["seconds"] |= dict.fromkeys(AFTERWARDS, 2.0)
+    computing = dict.fromkeys(IN_THE_WORKER, 5.0) | dict.fromkeys(AFTERWARDS, 2.0)
+    waiting = dict.fromkeys(MEANWHILE, 5.0)
+    on_disk = {"files": 10, "seconds": waiting, "file_system": "ext4"}
+    measured = [on_disk, {"objects": 1000, "cpu_s": computing, "file_system": "tmpfs"}]
     costs = Costs.of(measured)
     assert costs.an_object == pytest.approx(5 / 1000)
     assert costs.a_file == pytest.approx(10 / 10)
@@ -84,7 +86,7 @@ def test_costs_are_the_sums_of_their_parts():
     want = (lvis.images / 10 + (lvis.objects - lvis.images) * 0.001 + lvis.objects * 0.005) / 8
     assert (models, after) == pytest.approx((want, lvis.objects * 0.012))
     assert writing == pytest.approx(lvis.images / SHARD_IMAGES)
-    rows = [line.split(" | ") for line in table({"gt_box": [measured]}).splitlines()]
+    rows = [line.split(" | ") for line in table({"gt_box": measured}).splitlines()]
     assert {len(row) for row in rows if "-" not in row[0]} == {8}
     assert rows[2][0] == "| sam_vit_h"  # the slowest, with 11 images a second
     alone = costs.parts(lvis, 11, 9.272527694702148 / 64 / 1000, 1)  # of benchmarks/results/gpu-h200
