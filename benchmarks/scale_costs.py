@@ -71,7 +71,7 @@ class Costs:
 
 
 def table(measured: Mapping[str, Any]) -> str:
-    """Return the table of docs/scale.md: hours, and which part is the longest."""
+    """Return the table of costs: how long, and which part is the longest."""
     costs, prompt = Costs.of(measured["gt_box"]), _seconds_a_prompt()
     heads = [f"{size.name}, {n} GPU{'s' if n > 1 else ''}" for size in SIZES for n in GPUS]
     lines = [["model", "published images/s", *heads]]
@@ -141,9 +141,9 @@ def _drawn(lines: list[list[str]]) -> str:
 def _told(parts: tuple[float, float, float]) -> str:
     """Say how long it takes: workers and writing go on at once, the longer of them counts."""
     models, writing, after = parts
-    hours = (max(models, writing) + after) / 3600
+    minutes = (max(models, writing) + after) / 60
     most = "model" if models > max(writing, after) else "writing" if writing > after else "scoring"
-    return f"{hours:,.0f} h, {most}" if hours >= 10 else f"{hours:.2g} h, {most}"
+    return f"{minutes / 60:,.0f} h, {most}" if minutes >= 120 else f"{minutes:.2g} min, {most}"
 
 
 def _speeds() -> Iterator[tuple[str, float]]:
