@@ -66,10 +66,27 @@ def write_results(out: Path, cells: Sequence[CellResult]) -> None:
     with locked(file):  # another command may add its own between reading and writing
         merged = _merged(load_results(file) if file.exists() else [], cells)
         every = [*(cell for cell in merged if cell not in cells), *cells]
-        about = {cell.suite: cell.about.to_json() for cell in every if cell.about is not None}
-        content = {"schema": SCHEMA, "suites": about, "cells": [cell.to_json() for cell in every]}
-        content = without_secrets(content)
-        write_atomic(file, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
+        write_atomic(file, encoded(every))
+
+
+def encoded(cells: Sequence[CellResult]) -> bytes:
+    """Return a file of results that has these cells."""
+    about = {cell.suite: cell.about.to_json() for cell in cells if cell.about is not None}
+    content = {"schema": SCHEMA, "suites": about, "cells": [cell.to_json() for cell in cells]}
+    return (json.dumps(without_secrets(content), indent=1, allow_nan=False) + "\n").encode()
+
+
+def folded(
+    theirs: Iterable[CellResult], before: Sequence[CellResult], mine: Iterable[CellResult]
+) -> list[CellResult]:
+    """Put together what two machines made of the same results.
+
+    Args:
+        theirs: as they are now, elsewhere.
+        before: as both were when they last were the same.
+        mine: as they are now, here.
+    """
+    return _merged(theirs, [cell for cell in mine if cell not in before])
 
 
 def _merged(before: Iterable[CellResult], now: Sequence[CellResult]) -> list[CellResult]:

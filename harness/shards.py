@@ -65,7 +65,11 @@ def encode_shard(
     if images is not None:
         about[IMAGES] = json.dumps(images)
     buffer = io.BytesIO()
-    pq.write_table(table.replace_schema_metadata(about | {SEAL: UNSEALED}), buffer, compression="zstd")
+    table = table.replace_schema_metadata(about)
+    with pq.ParquetWriter(buffer, table.schema, compression="zstd") as writer:
+        writer.write_table(table)
+        # Of the metadata of a schema Arrow keeps a copy, which the seal would have to be put into as well.
+        writer.add_key_value_metadata({SEAL: UNSEALED})
     return _sealed(buffer.getvalue())
 
 

@@ -11,7 +11,8 @@ import os
 import platform
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,9 @@ from sambench.harness.secrets import without_secrets
 from sambench.harness.shards import FAILED, LEFT_OUT, as_numbers, is_whole
 from sambench.suites.data.ids import TextIds
 from sambench.suites.records import Records
+
+READERS = 8
+"""Shards that are read at once to be checked."""
 
 
 class DamagedError(SambenchError):
@@ -42,7 +46,7 @@ class DamagedError(SambenchError):
 
 @dataclass(frozen=True)
 class Checked:
-    """What all records of a cell come to, before they are scored."""
+    """What records come to before they are scored: those of a shard, or all of a cell."""
 
     rows: int
     left_out: Counter[str]
@@ -106,22 +110,27 @@ class CellStore:
         """
         left_out: Counter[str] = Counter()
         rows, failed, failed_in, damaged = 0, list[dict[str, Any]](), list[int](), list[int]()
-        for shard in range(self.shards):
-            try:
-                content = self.path(shard).read_bytes()
-                about = pq.read_metadata(pa.BufferReader(content))
-                left_out.update(json.loads(about.metadata[LEFT_OUT]))
-                images = json.loads(about.metadata.get(FAILED, b"[]"))
-                failed += images
-                failed_in += [shard] if images else []
-                rows += about.num_rows
-                if not is_whole(content):
-                    damaged.append(shard)
-            except (OSError, pa.ArrowException, KeyError, TypeError, ValueError):
+        for shard, one in enumerate(self._read_all(range(self.shards))):
+            if one is None:
                 damaged.append(shard)
+                continue
+            left_out.update(one.left_out)
+            failed += one.failed
+            failed_in += [shard] if one.failed else []
+            rows += one.rows
         if damaged:
             raise DamagedError(damaged, [self.path(shard) for shard in damaged])
         return Checked(rows, left_out, failed, failed_in)
+
+    def damaged(self) -> list[int]:
+        """Return the shards that are there and not what was written."""
+        there = [shard for shard in range(self.shards) if self.has(shard)]
+        return [s for s, one in zip(there, self._read_all(there), strict=True) if one is None]
+
+    def _read_all(self, shards: Iterable[int]) -> Iterator[Checked | None]:
+        """Check shards, several at once: of a disk that is far away it is the waiting that takes time."""
+        with ThreadPoolExecutor(READERS) as pool:
+            yield from pool.map(lambda shard: checked(self.path(shard)), shards)
 
     def discard(self, shard: int) -> None:
         """Remove a shard, so that it is computed again."""
@@ -206,6 +215,18 @@ class CellStore:
         except (OSError, ValueError):
             return None
         return content if isinstance(content, dict) else None
+
+
+def checked(path: Path) -> Checked | None:
+    """Return what a shard says of itself; ``None`` where it is not what was written, or cannot be read."""
+    try:
+        content = path.read_bytes()
+        about = pq.read_metadata(pa.BufferReader(content))
+        left_out = Counter[str](json.loads(about.metadata[LEFT_OUT]))
+        failed = json.loads(about.metadata.get(FAILED, b"[]"))
+        return Checked(about.num_rows, left_out, failed, []) if is_whole(content) else None
+    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError):
+        return None
 
 
 def session_name() -> str:

@@ -10,6 +10,7 @@ import itertools
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 
 from sambench.adapters.base import Embedding, Prepared, Segmenter, described
@@ -33,9 +34,8 @@ from sambench.harness.work import (
     Work,
 )
 from sambench.suites.base import Stopwatch, Suite
-from sambench.suites.data.coco import Entry
-from sambench.suites.data.prefetch import prefetch
-from sambench.suites.data.sample import Sample, load_sample
+from sambench.suites.data.loading import load, loaders_for
+from sambench.suites.data.sample import Sample
 from sambench.suites.environment import settings
 from sambench.suites.failures import Failure
 
@@ -119,15 +119,15 @@ class _Session:
 
     def do(self, tasks: Iterable[Task]) -> Iterator[Message]:
         ahead, todo = itertools.tee(tasks)
-        loaded = prefetch(self._load, (entry for task in ahead for entry in task.entries))
-        for task in todo:
-            if len(self.out) == len(self.suites):
-                return
-            images = itertools.islice(loaded, len(task.entries))
-            yield from _Shard(self, task, [i for i in task.suites if i not in self.out]).do(images)
+        entries = (entry for task in ahead for entry in task.entries)
+        with closing(load(entries, self._prepare, loaders_for(self.given.model.device))) as loaded:
+            for task in todo:
+                if len(self.out) == len(self.suites):
+                    return
+                images = itertools.islice(loaded, len(task.entries))
+                yield from _Shard(self, task, [i for i in task.suites if i not in self.out]).do(images)
 
-    def _load(self, entry: Entry) -> Ready:
-        sample = load_sample(entry)
+    def _prepare(self, sample: Sample) -> Ready:
         try:
             return sample, self.segmenter.prepare(sample.image)
         except Exception as error:  # the model's fault, not the data's: it ends the cells, not the run

@@ -14,7 +14,7 @@ from sambench.suites.sginw.registry import registry
 
 def reasons(entry: Entry) -> list[str]:
     """Return why a cell's numbers may not be held against the published ones; empty if they may."""
-    found = [*_other_weights(entry), *other_data(entry.cell)]
+    found = [*_other_weights(entry), *other_data(entry.cell), *filter(None, [naming.failures(entry.cell)])]
     if entry.cell.precision != "fp32":
         found.append(f"precision {entry.cell.precision}")
     return found + _other_protocol(entry)

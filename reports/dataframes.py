@@ -15,6 +15,7 @@ from sambench.adapters.extras import missing
 from sambench.evsam.errors import SambenchError
 from sambench.reports.cells import Entry, provenance, read_runs
 from sambench.reports.records import shards
+from sambench.suites.determinism import bound
 from sambench.suites.scoring.scores import Metric
 
 if TYPE_CHECKING:
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 
 RESULTS = (
     *("run", "model", "label", "engine", "precision", "device", "weights"),
-    *("suite", "dataset", "protocol", "metric", "title", "unit", "value", "low", "high"),
-    *("n_images", "n_instances", "status", "reason", "partial"),
+    *("suite", "dataset", "protocol", "metric", "title", "unit", "value", "low", "high", "bound"),
+    *("n_images", "n_instances", "n_failed_images", "status", "reason", "partial"),
 )
 """The columns of `Frames.results`; docs/notebook.md has each in words."""
 
@@ -79,6 +80,7 @@ def _results(entry: Entry) -> Iterator[dict[str, Any]]:
         "weights": weights.get("sha256") or weights.get("source"),
         "n_images": cell.n_images,
         "n_instances": cell.n_instances,
+        "n_failed_images": cell.n_failed_images,
         "status": cell.status,
         "reason": cell.reason,
         "partial": cell.partial is not None,
@@ -88,7 +90,7 @@ def _results(entry: Entry) -> Iterator[dict[str, Any]]:
     for name in names:
         metric = known.get(name) or Metric(name, name)
         low, high = cell.intervals.get(name, (None, None))
-        number = {"value": cell.metrics[name], "low": low, "high": high}
+        number = {"value": cell.metrics[name], "low": low, "high": high, "bound": bound(cell, name)}
         yield base | {"metric": name, "title": metric.full_title, "unit": metric.unit} | number
     if not names:
         yield base

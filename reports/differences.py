@@ -234,7 +234,12 @@ def _note(a: Entry, b: Entry, whole: tuple[Evidence, Evidence], paired: Paired) 
             found.append(f"left out of {label}: {_many(objects, 'object')} and {_many(images, 'image')}")
     if not found and a.cell.partial == b.cell.partial and _images(a) != _images(b):
         found.append("the files of the images differ")
-    return "; ".join(found) or None
+    failed = dict.fromkeys(
+        f"{label}: {naming.failures_named(entry.cell)}".rstrip(".")
+        for label, entry in zip(labels(a, b), (a, b), strict=True)
+        if entry.cell.n_failed_images
+    )
+    return "; ".join([*failed, *found]) or None
 
 
 def _many(count: int, what: str) -> str:

@@ -48,7 +48,7 @@ class Grid:
 def describe(entries: Sequence[Entry]) -> list[Grid]:
     """Return every table that says how the numbers were made, those without rows left out."""
     scored = [entry for entry in entries if entry.cell.suite != "throughput"]  # speeds: `reports.speed_made`
-    grids = [_protocols(scored), _weights(entries), _adapters(entries), _data(scored)]
+    grids = [_protocols(scored), _weights(entries), _adapters(entries), _data(scored), _failed(scored)]
     grids += [_environment(entries), _timing(entries)]
     return [grid for grid in grids if grid.rows]
 
@@ -160,6 +160,23 @@ def _data(entries: Sequence[Entry]) -> Grid:
         "Odd, and read as data verify says",
     )
     return Grid("Data", head, _distinct(rows))
+
+
+def _failed(entries: Sequence[Entry]) -> Grid:
+    """Name the images that are in no number because a model failed on them, as far as results do."""
+    rows = [
+        (
+            Text(entry.label),
+            Text(entry.cell.suite),
+            Text(entry.cell.dataset),
+            Text(str(image.get("file_name", UNKNOWN))),
+            Text(str(image.get("reason", UNKNOWN))),
+        )
+        for entry in entries
+        for image in entry.cell.failed_images
+    ]
+    caption = "The first images of each cell that the model failed on; their objects are in no number."
+    return Grid("Failed images", ("Model", "Suite", "Dataset", "Image", "Reason"), _distinct(rows), caption)
 
 
 def _counted(counts: Mapping[str, int]) -> Text:

@@ -12,6 +12,13 @@ Verdict = Literal["", "reproduced", "differs", "not comparable", "not run"]
 """What a measured number says of the published one beside it; empty where none is published."""
 
 
+BOUNDS = (
+    "\u00b1: by how much other threads, batches of images or batches of prompts may move a number, on one "
+    "machine and in 99 of 100 runs; the same settings give the same bytes."
+)
+"""What stands beneath a table that has such bounds."""
+
+
 @dataclass(frozen=True)
 class Column:
     """One metric of a table."""
@@ -65,6 +72,8 @@ class Value:
     """Why the two are not comparable, or why it was not run."""
     entry: Entry | None = None
     """The cell where it was measured."""
+    bound: float | None = None
+    """By how much other threads and batch sizes may move it (`suites.determinism`), where that is stated."""
 
     @property
     def compared(self) -> float | None:
@@ -148,6 +157,11 @@ class Table:
         """Neighbouring columns under their shared heading."""
         names = dict.fromkeys(column.group for column in self.columns)
         return [(name, [c for c in self.columns if c.group == name]) for name in names]
+
+    @property
+    def bounds(self) -> str:
+        """What the bounds beside its numbers are; empty where there are none."""
+        return BOUNDS if any(value.bound is not None for row in self.rows for value in row.values) else ""
 
     @property
     def any_published(self) -> bool:

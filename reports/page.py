@@ -154,6 +154,7 @@ def _environment() -> Environment:
     environment.globals.update(zip=zip, MARKS=MARKS, COLOURED=COLOURED, ROOMY=ROOMY)
     environment.filters.update(
         anchor=_anchor,
+        bound=words.bound,
         brief=_brief,
         difference=_difference,
         numbered=_numbered,

@@ -15,7 +15,7 @@ from sambench.suites import naming
 
 SCHEMA = 1
 
-FIELDS = ("measured", "low", "high", "published", "difference", "verdict", "why", "exact", "cell")
+FIELDS = ("measured", "low", "high", "published", "difference", "verdict", "why", "exact", "cell", "bound")
 """What a value's list has, in this order; what is empty at its end is left out."""
 
 USUAL = {"about": "", "published": "", "digits": 1, "spread": "95% interval", "higher_is_better": True}
@@ -124,6 +124,7 @@ def _value(value: Value, own: int | None, cells: dict[int, int], whys: Names) ->
         whys.place(value.why) if value.why else None,
         short(value.exact),
         None if cell == own else cell,
+        short(value.bound, 3),
     ]
     return trimmed(fields)
 
@@ -155,6 +156,7 @@ def _cell(entry: Entry, shared: dict[str, Names]) -> dict[str, Any]:
         "device": shared["devices"].place(str(cell.provenance.get("device") or cell.device)),
         "images": cell.n_images,
         "objects": cell.n_instances,
+        "failed_images": cell.n_failed_images or None,
         "command": shared["commands"].place(str(command)) if command else None,
         "versions": shared["versions"].place(versions) if versions else None,
         "evidence": f"{cell.records}/{cell.evidence}" if cell.records and cell.evidence else None,

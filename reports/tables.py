@@ -13,6 +13,7 @@ from sambench.reports import comparable, published
 from sambench.reports.cells import Entry
 from sambench.reports.model import Column, Notes, Row, Table, Value, verdict
 from sambench.suites import naming
+from sambench.suites.determinism import bound
 from sambench.suites.registry import SUITES, suite_class
 from sambench.suites.scoring.scores import About, Metric
 
@@ -144,9 +145,10 @@ def _measured_row(entry: Entry, peers: Sequence[Entry], columns: Iterable[Column
     paper = published.lookup(cell.suite, cell.dataset, cell.model) if printed else None
     reasons = comparable.reasons(entry) if paper else []
     values = tuple(value_beside(entry, column.metric, reasons) for column in columns)
-    told = [cell.note] if cell.note else []
+    told = [text for text in (naming.failures_named(cell), cell.note) if text]
     if reasons:
-        said = _note("Not comparable", [*reasons, *told], notes)
+        others = [reason for reason in reasons if reason != naming.failures(cell)]  # which is told at length
+        said = _note("Not comparable", [*others, *told], notes)
     else:
         caveats = comparable.caveats(entry) if paper else []
         said = _note("Comparable, but mind" if paper else "Mind", [*caveats, *told], notes)
@@ -172,20 +174,21 @@ def value_beside(entry: Entry, metric: str, reasons: Sequence[str]) -> Value:
     low, high = cell.intervals.get(metric) or (None, None)
     interval = None if low is None or high is None else (low, high)
     measured = cell.metrics.get(metric)
+    moves = bound(cell, metric)
     paper = published.lookup(cell.suite, cell.dataset, cell.model)
     printed = paper.values.get(metric) if paper else None
     if paper is None or printed is None:
-        return Value(measured, interval, entry=entry)
+        return Value(measured, interval, entry=entry, bound=moves)
     exact = paper.exact.get(metric)
     if measured is None:
         return Value(None, None, printed, exact, "not run", "nothing there to measure it on", entry)
     if reasons:
-        return Value(measured, interval, printed, exact, "not comparable", "; ".join(reasons), entry)
+        return Value(measured, interval, printed, exact, "not comparable", "; ".join(reasons), entry, moves)
     if exact is not None:
         found = verdict(measured, exact, published.SCRIPT_DECIMALS)
     else:
         found = verdict(measured, printed, published.decimals(cell.suite, cell.dataset, metric))
-    return Value(measured, interval, printed, exact, found, entry=entry)
+    return Value(measured, interval, printed, exact, found, entry=entry, bound=moves)
 
 
 def published_value(suite: str, dataset: str, model: str, metric: str, why: str = "not run") -> Value:

@@ -15,6 +15,13 @@ def warnings(entries: Sequence[Entry]) -> list[str]:
     done = [entry for entry in entries if entry.cell.status == "done"]
     if untrained := dict.fromkeys(entry.name for entry in done if entry.weights == "random"):
         found.append(f"Random weights: {', '.join(untrained)}. Numbers so marked say nothing about a model.")
+    failed: dict[str, list[str]] = {}
+    for entry in done:
+        if said := naming.failures_named(entry.cell):
+            failed.setdefault(f"{entry.name}: {said}", []).append(
+                f"{entry.cell.suite} on {entry.cell.dataset}"
+            )
+    found += [f"{', '.join(dict.fromkeys(where))}, {said}" for said, where in failed.items()]
     whole = [
         entry.cell for entry in done if not entry.cell.partial and published.full_set(entry.cell.dataset)
     ]

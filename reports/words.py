@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -167,3 +168,12 @@ def off_paper(protocol: Mapping[str, Any], suite: str = "") -> list[str]:
 def figures(value: float) -> str:
     """Write a number with three figures, or with all that stand before the point."""
     return f"{value:,.0f}" if abs(value) >= 99.95 else f"{value:#.3g}".rstrip(".")
+
+
+def bound(value: float | None) -> str:
+    """Write what a number may be moved by: two figures, never less than it is; nothing of ``None``."""
+    if value is None:
+        return ""
+    unit = 10.0 ** (math.floor(math.log10(value)) - 1)
+    decimals = max(0, -round(math.log10(unit)))
+    return f"\u00b1{math.ceil(round(value / unit, 6)) * unit:.{decimals}f}"

@@ -22,6 +22,9 @@ PLAIN = "eager fp32"
 EVALUATOR = "hotcoco"
 """What computes AP where a name says nothing of it."""
 
+NAMED = 3
+"""Images that failed which a sentence names; `CellResult.failed_images` has more."""
+
 SHORT = 8
 """Letters of a checksum in a name; the report's tables have all of them."""
 
@@ -47,6 +50,7 @@ def departures(cell: CellResult) -> tuple[str, ...]:
         "weights not recorded" if unknown else checkpoint(cell.model, weights),
         "" if run_by(cell) == PLAIN else run_by(cell),
         sample(cell),
+        failures(cell),
         _evaluator(cell),
         *_options(cell),
     ]
@@ -92,6 +96,26 @@ def sample(cell: CellResult) -> str:
         return f"{_count(part.get('limit'))} of {_count(part.get('of'))} images"
     there = cell.counts.get("data_sets", len(registry()))
     return f"{there} of {len(registry())} data sets" if there < len(registry()) else ""
+
+
+def failures(cell: CellResult) -> str:
+    """Say on how many images the model failed; nothing where it did on none."""
+    return f"{cell.n_failed_images:,} of {cell.n_images:,} images failed" if cell.n_failed_images else ""
+
+
+def failures_named(cell: CellResult) -> str:
+    """Say it in a sentence, with the first of the images and why; nothing where there is none."""
+    if not cell.n_failed_images:
+        return ""
+    found = [
+        f"{image.get('file_name') or image.get('image_id')}: {str(image.get('reason')).rstrip('.')}"
+        for image in cell.failed_images[:NAMED]
+    ]
+    if more := cell.n_failed_images - len(found):
+        found.append(f"and {more:,} more" if found else "")
+    one = cell.n_failed_images == 1
+    said = f"{failures(cell)} and {'is' if one else 'are'} not in these numbers"
+    return ": ".join(filter(None, [said, "; ".join(filter(None, found))])) + "."
 
 
 def _count(images: int | None) -> str:

@@ -73,14 +73,27 @@ def load_results(path: Path) -> list[CellResult]:
     """
     file = path / "results.json" if path.is_dir() else path
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = file.read_bytes()
     except FileNotFoundError:
         raise SambenchError(f"{file}: no such file. Is {path} the --out folder of a run?") from None
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise SambenchError(f"{file}: cannot be read as results of a run ({error}).") from None
+    return decode_results(content, str(file))
+
+
+def decode_results(encoded: bytes, where: str) -> list[CellResult]:
+    """Return the cells that the bytes of a ``results.json`` have.
+
+    Raises:
+        SambenchError: they are not JSON, or of another schema; ``where`` they are from is named.
+    """
+    try:
+        content = json.loads(encoded.decode("utf-8"))
+    except ValueError as error:
+        raise SambenchError(f"{where}: cannot be read as results of a run ({error}).") from None
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
         raise SambenchError(
-            f"{file}: not a results file of schema {SCHEMA}; make it again with 'sambench run'."
+            f"{where}: not a results file of schema {SCHEMA}; make it again with 'sambench run'."
         )
     known = {f.name for f in dataclasses.fields(CellResult)} - {"about"}
     try:
@@ -91,5 +104,5 @@ def load_results(path: Path) -> list[CellResult]:
         ]
     except (KeyError, TypeError, AttributeError) as error:
         raise SambenchError(
-            f"{file}: a cell is incomplete ({error}); make it again with 'sambench run'."
+            f"{where}: a cell is incomplete ({error}); make it again with 'sambench run'."
         ) from None

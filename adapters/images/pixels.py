@@ -52,7 +52,7 @@ def to_rgb(image: Image.Image, content: bytes, name: str) -> np.ndarray:
         return np.array(turned)
     if image.mode in _PREMULTIPLIED:
         image = image.convert(_PREMULTIPLIED[image.mode])
-    return np.array(image.convert("RGB"))
+    return np.array(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def scaled(values: np.ndarray, name: str) -> np.ndarray:

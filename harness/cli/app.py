@@ -26,6 +26,7 @@ from sambench.harness.cli.published import published
 from sambench.harness.cli.push import push
 from sambench.harness.cli.report import report
 from sambench.harness.cli.run import run
+from sambench.harness.cli.runs import runs
 from sambench.harness.cli.show import show
 from sambench.harness.cli.suites import suites
 from sambench.harness.cli.throughput import throughput
@@ -47,6 +48,7 @@ for command in COMMANDS:
     app.command()(command)
 app.add_typer(data, name="data")
 app.add_typer(weights, name="weights")
+app.add_typer(runs, name="runs")
 app.add_typer(train, name="train")
 
 

@@ -57,6 +57,7 @@ def compare(
     from sambench.harness.cli.compare_tables import refusals, show_differences
     from sambench.harness.cli.gate import Gate
     from sambench.harness.config.keys import split
+    from sambench.harness.remote.places import fetched
     from sambench.reports.compare import compare as compare_entries
     from sambench.reports.compare import read_pair
 
@@ -68,7 +69,7 @@ def compare(
     if every and metrics:
         raise SambenchError("--all and --metrics: give one of them.")
     gates = [Gate.parse(text) for text in fail_if or []]
-    a, b = read_pair(*runs)
+    a, b = read_pair(*(fetched(run, console.note) for run in runs))
     entries = [*a, *(b or ())]
     wanted = _wanted(entries, metrics, gates, every=every or (as_json and not metrics))
     found = compare_entries(a, b, models=split(models or ""), suites=split(suites or ""), metrics=wanted)

@@ -31,11 +31,15 @@ def push(
     **Example**: sambench push runs/coco runs/l0-finetuned --track mlflow
     """
     from sambench.harness.config.keys import split
+    from sambench.harness.remote.places import fetched, returned
     from sambench.harness.tracking.trackers import DEFAULT, check_trackers, make_tracker
 
     names = split(track or DEFAULT)
     check_trackers(names, "--track")
-    reached = [_send(make_tracker(name, out), out) for name in names for out in runs]
+    folders = [fetched(run, console.note) for run in runs]
+    reached = [_send(make_tracker(name, out), out) for name in names for out in folders]
+    for run in runs:
+        returned(run)
     if not all(reached):
         raise typer.Exit(1)
 

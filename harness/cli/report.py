@@ -12,7 +12,9 @@ from sambench.harness.cli import console
 
 
 def report(
-    runs: Annotated[list[Path], typer.Argument(help="Folders of runs; several are shown side by side.")],
+    runs: Annotated[
+        list[Path], typer.Argument(help="Folders of runs, or addresses; several are shown side by side.")
+    ],
     out: Annotated[
         Path | None, typer.Option(help="Folder for the report; a single run's own by default.")
     ] = None,
@@ -41,12 +43,15 @@ def report(
 
     **Example**: sambench report runs/coco runs/speed --out runs/both --gallery 6
     """
+    from sambench.harness.remote.places import fetched, placed, returned
     from sambench.reports.report import Asked, write_report
 
     if out is None and len(runs) > 1:
         raise SambenchError("a report of several runs needs a folder of its own. Give it with --out.")
     asked = Asked(("pdf", "svg", "png"), gallery, tuple(figure or ()))
-    files = write_report(runs, out or runs[0], asked)
+    target = out or runs[0]
+    files = write_report([fetched(run, console.note) for run in runs], placed(target)[0], asked)
+    returned(target)
     console.out.print(f"{files.html}\n{files.markdown}", soft_wrap=True)
     tables = sum(path.suffix == ".csv" for path in files.pieces)
     figures = sum(path.suffix == ".svg" for path in files.pieces)

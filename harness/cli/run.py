@@ -99,6 +99,7 @@ def _as_first(context: typer.Context, *, as_json: bool, dry_run: bool) -> None:
     from sambench.harness.estimate import times_left
     from sambench.harness.executors.choose import check_workers
     from sambench.harness.plan import make_plan
+    from sambench.harness.remote.places import open_place
 
     loaded, content = load_run(context.params["config"], context.params)
     if loaded.executor == "torchrun" and not dry_run and not launch.is_started():
@@ -107,6 +108,7 @@ def _as_first(context: typer.Context, *, as_json: bool, dry_run: bool) -> None:
     console.note_out(content, loaded.out)
     console.warn_emulated(loaded.engines, loaded.precisions, loaded.device)
     check_workers(loaded)
+    open_place(loaded.out, loaded.remote, console.note, writes=not dry_run)
     with state.threads(loaded.threads):
         with status("Reading annotations, images and weights"):
             plan = make_plan(loaded)
@@ -129,6 +131,7 @@ def _do(plan: Plan, times: Sequence[str], as_json: bool) -> None:
     from sambench.harness.events import Events
     from sambench.harness.executors.choose import executor_of
     from sambench.harness.provenance import command_line
+    from sambench.harness.remote.sending import sending
     from sambench.harness.results import ResultsFile
     from sambench.harness.run import run as run_plan
     from sambench.harness.tracking.live import tracked
@@ -144,13 +147,17 @@ def _do(plan: Plan, times: Sequence[str], as_json: bool) -> None:
     out: Path = plan.config.out
     foresee_report(out)
     results, command = ResultsFile(out), command_line()
-    with tracked(plan.config.track, out, command, console.warn, console.note) as tracking:
+    with (
+        sending(plan.config.remote, out, console.warn, console.note) as sender,
+        tracked(plan.config.track, out, command, console.warn, console.note) as tracking,
+    ):
+        listeners = [results, tracking, sender]
         with (
             stoppable(command),
             executor_of(plan.config) as execute,
             RunProgress(console.err) as progress,
         ):
-            cells = run_plan(plan, Events([progress, results, tracking], console.warn), command, execute)
+            cells = run_plan(plan, Events([progress, *listeners], console.warn), command, execute)
         if as_json:
             console.print_json([cell.to_json() for cell in cells])
         else:

@@ -15,7 +15,7 @@ import typer
 
 from sambench.harness.cli import console
 
-PATIENCE = 1.5
+PATIENCE = 1.0
 """Seconds that an orderly end may take."""
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 SHOW_CURSOR = "\x1b[?25h"
@@ -42,18 +42,36 @@ def stoppable(command: str) -> Iterator[None]:
     Args:
         command: to go on with.
     """
-    hint = f"Stopped; what is finished is kept. Go on with: {command}"
+    hint = _Hint(f"Stopped; what is finished is kept. Go on with: {command}")
     try:
         with _heard(hint):
             yield
     except KeyboardInterrupt as stop:
-        console.err.print(hint, soft_wrap=True, markup=False)
+        hint.say()
         raise typer.Exit(128 + (stop.number if isinstance(stop, Stopped) else signal.SIGINT)) from None
 
 
+class _Hint:
+    """What is said at the end, once."""
+
+    def __init__(self, text: str) -> None:
+        self._text, self._lock = text, threading.Lock()
+
+    def say(self) -> None:
+        """Say it in order."""
+        if self._lock.acquire(blocking=False):
+            console.err.print(self._text, soft_wrap=True, markup=False)
+
+    def write(self) -> None:
+        """Say it from a thread, when nothing can be waited for."""
+        if self._lock.acquire(blocking=False):
+            cursor = SHOW_CURSOR if os.isatty(2) else ""
+            os.write(2, f"{cursor}{self._text}\n".encode())
+
+
 @contextlib.contextmanager
-def _heard(hint: str) -> Iterator[None]:
-    """Raise `Stopped` at a signal, and do not wait long for it to arrive.
+def _heard(hint: _Hint) -> Iterator[None]:
+    """Raise `Stopped` at a signal, and do not wait long for it to arrive, nor for what comes after the block.
 
     Python hears signals between two calls, and one into a library, such as an encoder's, can take minutes. A
     thread hears them by the byte that Python's own handler writes at once.
@@ -67,15 +85,20 @@ def _heard(hint: str) -> Iterator[None]:
     thread.start()
     before = {number: signal.signal(number, _raise) for number in SIGNALS}
     fd = signal.set_wakeup_fd(writes, warn_on_full_buffer=False)
+    told = False
     try:
         yield
+    except Stopped:
+        told = True
+        raise
     finally:
-        signal.set_wakeup_fd(fd)
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        os.close(writes)
-        thread.join()
-        os.close(reads)
+        if not told:
+            signal.set_wakeup_fd(fd)
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            os.close(writes)
+            thread.join()
+            os.close(reads)
 
 
 def _raise(number: int, frame: FrameType | None) -> None:
@@ -83,22 +106,16 @@ def _raise(number: int, frame: FrameType | None) -> None:
     raise Stopped(number)
 
 
-def _listen(reads: int, hint: str) -> None:
+def _listen(reads: int, hint: _Hint) -> None:
     first, until = 0, None
     while True:
         left = None if until is None else max(0.0, until - time.monotonic())
         ready, _, _ = select.select([reads], [], [], left)
-        heard = os.read(reads, 1)[0:1] if ready else b""
+        heard = os.read(reads, 1) if ready else b""
         if ready and not heard:  # all has ended well
             return
-        if first:
-            _leave(first, hint)
+        if first and (not ready or heard[0] in SIGNALS):
+            hint.write()
+            os._exit(128 + first)
         if heard[0] in SIGNALS:
             first, until = heard[0], time.monotonic() + PATIENCE
-
-
-def _leave(number: int, hint: str) -> None:
-    """End this process from a thread that is not in the middle of anything."""
-    cursor = SHOW_CURSOR if os.isatty(2) else ""
-    os.write(2, f"{cursor}{hint}\n".encode())
-    os._exit(128 + number)

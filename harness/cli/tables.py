@@ -12,7 +12,7 @@ from rich.table import Table
 from sambench.harness.cli.console import plain_table, print_table, stacked, table_width
 from sambench.harness.plan import Plan
 from sambench.harness.terminal import watched
-from sambench.suites.naming import checkpoint, departures, with_departures
+from sambench.suites.naming import checkpoint, departures, failures_named, with_departures
 from sambench.suites.results import CellResult
 from sambench.suites.scoring.scores import About, Metric
 
@@ -84,7 +84,9 @@ def show_results(cells: Sequence[CellResult], console: Console) -> None:
             metrics.pop()  # rather than to fold names letter by letter
         console.print(_title(mine, metrics), style="italic", soft_wrap=True)
         print_table(_table(mine, metrics, console), console)
-        said = [reason(cell) for cell in mine if cell.reason] + [cell.note for cell in mine if cell.note]
+        said = [reason(cell) for cell in mine if cell.reason]
+        said += [f"{cell.model}; {suite}: {failures_named(cell)}" for cell in mine if cell.n_failed_images]
+        said += [cell.note for cell in mine if cell.note]
         for line in dict.fromkeys(said):
             console.print(line, soft_wrap=True)
 

@@ -98,6 +98,7 @@ def throughput(
 
     **Example**: sambench throughput --models sam_vit_h,efficientvit_sam_l0 --dataset coco --out runs/speed
     """
+    from sambench.harness.remote.places import open_place
     from sambench.harness.throughput.config import load_throughput
 
     loaded, content = load_throughput(config, context.params)
@@ -107,6 +108,7 @@ def throughput(
     if explain:
         _explain(loaded)
         return
+    open_place(loaded.out, loaded.remote, console.note, writes=not dry_run)
     plan, uuid = _plan(loaded)
     if dry_run:
         _show_plan(plan, as_json)
@@ -134,6 +136,7 @@ def _do(plan: Plan, uuid: str | None, as_json: bool) -> None:
     from sambench.adapters.files import locked
     from sambench.harness.events import Events
     from sambench.harness.provenance import command_line
+    from sambench.harness.remote.sending import sending
     from sambench.harness.results import ResultsFile
     from sambench.harness.throughput.cooling import cooling
     from sambench.harness.throughput.progress import ThroughputProgress
@@ -143,8 +146,11 @@ def _do(plan: Plan, uuid: str | None, as_json: bool) -> None:
     out, command = plan.config.out, command_line()
     foresee_report(out)
     results = ResultsFile(out)
-    with tracked(plan.config.track, out, command, console.warn, console.note, meanwhile=False):
-        events = Events([results], console.warn)
+    with (
+        sending(plan.config.remote, out, console.warn, console.note, meanwhile=False) as sender,
+        tracked(plan.config.track, out, command, console.warn, console.note, meanwhile=False),
+    ):
+        events = Events([results, sender], console.warn)
         measured = out / "records" / "throughput"
         with interruptible(), locked(measured), ThroughputProgress(console.err) as progress:
             cells = run(plan, progress, events, command, cooling(uuid))

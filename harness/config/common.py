@@ -13,6 +13,7 @@ from sambench.adapters.engines import ENGINES, PRECISIONS
 from sambench.adapters.plugins import AdapterSpec, parse_adapter
 from sambench.adapters.registry import add, entry
 from sambench.harness.config.content import Content, weights_of
+from sambench.harness.remote.places import placed
 from sambench.harness.tracking.trackers import check_trackers
 from sambench.suites.files import expanded
 
@@ -23,6 +24,8 @@ class Config:
 
     models: tuple[str, ...]
     out: Path
+    remote: str | None = None
+    """The address of a store that ``out`` mirrors."""
     adapters: tuple[AdapterSpec, ...] = ()
     """Models of the user's own, which are among the models."""
     weights: dict[str, str] = field(default_factory=dict)
@@ -63,12 +66,15 @@ def read_common(content: Content) -> dict[str, Any]:
     }
 
 
-def read_out(content: Content, names: Sequence[str]) -> Path:
+def read_out(content: Content, names: Sequence[str]) -> tuple[Path, str | None]:
     """Read the folder to write to; by default one in ``runs``, the same for the same command.
 
     Args:
         content: what file and flags say.
         names: of the data sets, which name the folder where no file does.
+
+    Returns:
+        The folder; and where it mirrors a place in a store, the address.
 
     Raises:
         SambenchError: a folder is given that is no path.
@@ -76,8 +82,8 @@ def read_out(content: Content, names: Sequence[str]) -> Path:
     if content.has("out"):
         if not content.values["out"]:
             raise content.wrong("no output folder. Give it with --out.", "out")
-        return content.path("out")
-    return Path("runs") / (content.file.stem if content.file else "-".join(names))
+        return placed(content.path("out"))
+    return Path("runs") / (content.file.stem if content.file else "-".join(names)), None
 
 
 def read_track(content: Content) -> tuple[str, ...]:

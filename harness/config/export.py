@@ -10,6 +10,7 @@ from typing import Any
 from sambench.harness.config.common import Config, read_common
 from sambench.harness.config.content import Content, read
 from sambench.harness.config.keys import EXPORT
+from sambench.harness.remote.places import address
 
 MOST_IMAGES = 64
 """A call: exported encoders are tried up to here."""
@@ -43,6 +44,10 @@ def load_export(path: Path | None, flags: Mapping[str, Any]) -> tuple[ExportConf
     common = read_common(content)
     if not content.values.get("out"):
         raise content.wrong("no output folder. Give it with --out.")
+    if address(content.path("out")):
+        raise content.wrong(
+            f"out is {content.values['out']}; a graph goes to a folder of this machine.", "out"
+        )
     config = ExportConfig(
         **common,
         out=content.path("out"),

@@ -67,9 +67,11 @@ def load_run(path: Path | None, flags: Mapping[str, Any]) -> tuple[RunConfig, Co
     if not content.values.get("dataset"):
         raise content.wrong("no data set. Give --dataset NAME --images DIR --annotations FILE.")
     datasets = read_datasets(content.values["dataset"], content.where)
+    out, remote = read_out(content, [dataset.name for dataset in datasets])
     config = RunConfig(
         **common,
-        out=read_out(content, [dataset.name for dataset in datasets]),
+        out=out,
+        remote=remote,
         suites=suites,
         datasets=datasets,
         protocol=make_protocol(content.values.get("protocol", "strict")),

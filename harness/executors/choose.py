@@ -20,12 +20,12 @@ def executor_of(config: RunConfig) -> Iterator[Executor]:
     if config.executor == "processes":
         from sambench.harness.executors.processes import Processes
 
-        with Processes(config.workers, config.device) as processes:
+        with Processes(config.workers) as processes:
             yield processes
     elif config.executor == "torchrun":
         from sambench.harness.executors.torchrun import Ranks
 
-        with Ranks(config.device) as ranks:
+        with Ranks() as ranks:
             yield ranks
     elif config.executor == "ray":
         from sambench.harness.executors.on_ray import Actors

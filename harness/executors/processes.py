@@ -16,11 +16,10 @@ class Processes:
 
     Args:
         workers: how many.
-        device: of the run: ``cpu``, or ``cuda`` for as many cards as there are workers.
     """
 
-    def __init__(self, workers: int, device: str) -> None:
-        self.workers, self.device = workers, device
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
         self._children: list[Child] = []
         self._crew = self._fresh()
 
@@ -42,7 +41,7 @@ class Processes:
         return Crew(self.workers, self._hire, device_of if self.workers > 1 else lambda device, _: device)
 
     def _hire(self, worker: int) -> Child:
-        share = Share(worker, self.workers) if self.device == "cpu" and self.workers > 1 else None
+        share = Share(worker, self.workers) if self.workers > 1 else None
         self._children.append(start(serve, share))
         return self._children[-1]
 

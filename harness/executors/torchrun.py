@@ -13,6 +13,7 @@ import secrets
 import signal
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from multiprocessing.connection import Client, Connection, Listener
 from typing import TYPE_CHECKING, Self
 
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 PORT, KEY = "sambench/port", "sambench/key"
 """Of the first rank's listener, in torchrun's own store: whoever can read that may connect."""
+
+PATIENCE = timedelta(hours=6)
+"""How long a rank waits for the first one, while that reads and plans; of one that ended torchrun knows."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +47,10 @@ class Place:
         names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
         return cls(*(int(os.environ[name]) for name in names))
 
-    def share(self, device: str) -> Share | None:
-        """Return which cores of its machine it takes."""
-        return Share(self.local_rank, self.local_ranks) if device == "cpu" and self.local_ranks > 1 else None
+    @property
+    def share(self) -> Share | None:
+        """Which cores of its machine it takes."""
+        return Share(self.local_rank, self.local_ranks) if self.local_ranks > 1 else None
 
 
 @dataclass(frozen=True)
@@ -61,14 +66,10 @@ class _Rank:
 
 
 class Ranks:
-    """All ranks, from the first one.
+    """All ranks, from the first one."""
 
-    Args:
-        device: of the run.
-    """
-
-    def __init__(self, device: str) -> None:
-        self.device, self.place = device, Place.here()
+    def __init__(self) -> None:
+        self.place = Place.here()
         self._child: Child | None = None
         self._others: dict[int, _Rank] = {}
         """Those that are there and have not been hired."""
@@ -83,7 +84,7 @@ class Ranks:
             for _ in range(self.place.ranks - 1):
                 connection = listener.accept()
                 place: Place = connection.recv()
-                connection.send(place.share(self.device))
+                connection.send(place.share)
                 self._others[place.rank] = _Rank(connection, place)
                 self._connections.append(connection)
         self._crew = Crew(self.place.ranks, self._hire, self._device_of)
@@ -103,7 +104,7 @@ class Ranks:
         """Return a rank that is there; the first one's child is made anew where it has died."""
         if worker:
             return self._others.pop(worker, None)
-        self._child = start(serve, self.place.share(self.device))
+        self._child = start(serve, self.place.share)
         return self._child
 
     def _device_of(self, device: str, worker: int) -> str:
@@ -116,7 +117,7 @@ class Ranks:
 
 def help_first() -> None:
     """Do what the first rank gives, until it ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first one hears it, and closes the pipe
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # there is nothing here that would be lost
     store = _store()
     port, key = int(store.get(PORT)), bytes(store.get(KEY))
     if not port:
@@ -152,4 +153,5 @@ def _store() -> Store:
     from torch.distributed.rendezvous import rendezvous
 
     store: Store = next(iter(rendezvous("env://")))[0]
+    store.set_timeout(PATIENCE)
     return store

@@ -59,9 +59,11 @@ def load_throughput(path: Path | None, flags: Mapping[str, Any]) -> tuple[Throug
     common = read_common(content)
     kind = _kind(content, common["device"])
     data = _data(content)
+    out, remote = read_out(content, [data.name])
     config = ThroughputConfig(
         **common,
-        out=read_out(content, [data.name]),
+        out=out,
+        remote=remote,
         dataset=data.name,
         images=data.images,
         annotations=data.annotations,

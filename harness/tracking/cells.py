@@ -16,7 +16,7 @@ from sambench.harness.results import identity, question
 from sambench.harness.secrets import redacted, without_secrets
 from sambench.harness.tracking.content import Entry, Point, Status, files_under, flat
 from sambench.harness.tracking.trackers import TRACKERS
-from sambench.suites.naming import departures
+from sambench.suites.naming import departures, failures_named
 from sambench.suites.results import CellResult, load_results
 
 SHARED = ("results.json", "report.html", "report.md")
@@ -149,6 +149,7 @@ def _points(cell: CellResult) -> list[Point]:
         numbers |= {f"{name}.low": low, f"{name}.high": high}
     if cell.status == "done":
         numbers |= {"n_images": float(cell.n_images), "n_instances": float(cell.n_instances)}
+        numbers |= {"n_failed_images": float(cell.n_failed_images)} if cell.n_failed_images else {}
         numbers |= {f"count.{name}": float(count) for name, count in cell.counts.items()}
         numbers |= {f"timing.{name}": float(value) for name, value in cell.timing.items()}
     known = ((name, value) for name, value in numbers.items() if value is not None)
@@ -158,6 +159,7 @@ def _points(cell: CellResult) -> list[Point]:
 def _tags(cell: CellResult) -> dict[str, str]:
     provenance: dict[str, Any] = {k: v for k, v in cell.provenance.items() if k != "command"}
     found = {"status": cell.status, "reason": cell.reason or "", "note": cell.note or ""}
+    found |= {"failed_images": failures_named(cell)}
     found |= {"command": command_of(cell), "records": cell.records or ""}
     return {name: text for name, text in (found | flat(provenance)).items() if text}
 

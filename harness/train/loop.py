@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from sambench.adapters.children import deaf_children
 from sambench.evsam.errors import SambenchError
 from sambench.evsam.train.average import Average
 from sambench.evsam.train.optimiser import make_optimiser
@@ -21,7 +22,7 @@ from sambench.harness.train.log import Log
 from sambench.harness.train.order import Order, Share
 from sambench.harness.train.phase import Phase
 from sambench.harness.train.ranks import Ranks
-from sambench.harness.train.signals import deaf_children, told_to_stop
+from sambench.harness.train.signals import told_to_stop
 from sambench.harness.train.sources.base import Source
 from sambench.harness.train.step import Stepper, Taken
 from sambench.harness.train.wrap import wrapped

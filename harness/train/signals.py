@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C: a training saves after its step and ends; its loaders do not hear them."""
+"""SIGTERM and Ctrl-C: a training saves after its step and ends."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from multiprocessing import resource_tracker
 from types import FrameType
 
-BOTH = (signal.SIGTERM, signal.SIGINT)
+from sambench.adapters.children import BOTH
 
 
 class Told:
@@ -46,18 +45,3 @@ def told_to_stop(*, first: bool, alone: bool) -> Iterator[Told]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-@contextmanager
-def deaf_children() -> Iterator[None]:
-    """Start processes that never get SIGTERM or SIGINT; ours come when the block ends.
-
-    A scheduler sends SIGTERM to every process of a job, and a terminal Ctrl-C: loaders that died of it would
-    take the training with them before it has saved. They end with the process that started them.
-    """
-    resource_tracker.ensure_running()  # it would start with the first child, and unblock both
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, BOTH)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

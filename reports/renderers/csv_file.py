@@ -1,4 +1,4 @@
-"""A table as CSV: of every number its interval, the published one, their difference and the verdict."""
+"""A table as CSV: of every number its interval and bound, the published one, difference and verdict."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import io
 
 from sambench.reports.model import Table, Value
 
-PARTS = ("", "_low", "_high", "_published", "_difference", "_verdict", "_why")
+PARTS = ("", "_low", "_high", "_bound", "_published", "_difference", "_verdict", "_why")
 """What follows a metric's name in the head of its columns."""
 
 
@@ -41,4 +41,4 @@ def column_names(table: Table) -> list[str]:
 
 def _fields(value: Value) -> list[object]:
     low, high = value.interval or (None, None)
-    return [value.measured, low, high, value.published, value.delta, value.verdict, value.why]
+    return [value.measured, low, high, value.bound, value.published, value.delta, value.verdict, value.why]

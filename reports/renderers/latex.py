@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sambench.reports import words
 from sambench.reports.model import Column, Row, Table, Value
 
 MARKS = {"reproduced": "=", "differs": r"\neq", "not comparable": r"\not\sim"}
@@ -22,6 +23,7 @@ _SPECIAL = {
     "|": r"\textbar{}",
     '"': "''",
     "\u00d7": r"$\times$",
+    "\u00b1": r"$\pm$",
     "\u00b2": r"$^2$",
     "\u2013": "--",
     "\u2212": "$-$",
@@ -30,7 +32,7 @@ _SPECIAL = {
 
 
 def render(table: Table) -> str:
-    """Return a ``table`` environment: measured, beneath it the interval, then the published number.
+    """Return a ``table`` environment: measured, beneath it interval and bound, then the published number.
 
     It is as wide as the text where it would be wider. A legend explains the marks.
     """
@@ -122,10 +124,9 @@ def _measured(value: Value, column: Column) -> str:
 
 
 def _interval(value: Value, column: Column) -> str:
-    if value.interval is None:
-        return ""
-    low, high = (escape(column.write(end)) for end in value.interval)
-    return rf"{{\scriptsize {low}--{high}}}"
+    low_high = "--".join(escape(column.write(end)) for end in value.interval or ())
+    found = ", ".join(filter(None, [low_high, escape(words.bound(value.bound))]))
+    return rf"{{\scriptsize {found}}}" if found else ""
 
 
 def _published(value: Value, column: Column) -> str:
@@ -145,6 +146,7 @@ def _legend(table: Table) -> list[str]:
             "in brackets the published number, and measured minus published where both are comparable"
         )
     said += ["; ".join(marks) + "."] if marks else []
+    said += [escape(table.bounds)] if table.bounds else []
     said += [f"$^{{{n}}}$ {escape(note)}" for n, note in enumerate(table.notes, start=1)]
     said += [escape(f"{row.name}, {row.status}: {row.reason}.") for row in table.rows if row.status]
     return [r"\par\smallskip{\footnotesize\raggedright " + r"\par ".join(said) + r"\par}"] if said else []

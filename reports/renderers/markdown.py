@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sambench.reports import words
 from sambench.reports.model import Column, Row, Table, Value
 
 
@@ -14,6 +15,8 @@ def render(table: Table) -> str:
     lines.append("| Model | " + " | ".join(escape(column.heading) for column in table.columns) + " |")
     lines.append("|:--|" + "--:|" * len(table.columns))
     lines += [_row(row, table) for row in table.rows]
+    if table.bounds:
+        lines += ["", escape(table.bounds)]
     if table.notes:
         lines += ["", *(f"{n}. {escape(note)}" for n, note in enumerate(table.notes, start=1))]
     return "\n".join(lines) + "\n"
@@ -31,8 +34,9 @@ def _row(row: Row, table: Table) -> str:
 def _value(value: Value, column: Column) -> str:
     found = []
     if value.measured is not None:
-        low_high = value.interval and "-".join(map(column.write, value.interval))
-        found.append(f"**{column.write(value.measured)}**" + (f" ({low_high})" if low_high else ""))
+        low_high = "-".join(map(column.write, value.interval or ()))
+        behind = "; ".join(filter(None, [low_high, words.bound(value.bound)]))
+        found.append(f"**{column.write(value.measured)}**" + (f" ({behind})" if behind else ""))
     if value.published is not None:
         found.append(f"{column.published or 'paper'} {column.write_published(value.published)}")
     if value.delta is not None:

@@ -133,6 +133,7 @@
     const add = (name, text) => text !== null && text !== undefined && text !== "" && found.push([name, String(text)]);
     if (value.measured !== null) add("measured", exactly(value.measured));
     if (value.low !== null) add(about.spread, `${exactly(value.low)} to ${exactly(value.high)}`);
+    if (value.bound !== null) add("other settings", `move it by ${exactly(value.bound)} at most`);
     if (value.published !== null) {
       add("published", `${exactly(value.published)} (${about.published || "paper"})`);
       if (value.exact !== null) add("authors' script", exactly(value.exact));
@@ -149,6 +150,7 @@
       add("device", data.devices[source.device]);
       add("of", source.objects ? `${source.objects.toLocaleString("en-US")} objects, ${source.images.toLocaleString("en-US")} images`
         : `${source.images.toLocaleString("en-US")} images`);
+      if (source.failed_images) add("failed", `${source.failed_images.toLocaleString("en-US")} of these images, in no number`);
       add("run", source.run);
     }
     return found;

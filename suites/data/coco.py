@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from sambench.adapters.images import Orientation
+from sambench.adapters.images import Orientation, look
 from sambench.evsam.errors import SambenchError
 from sambench.evsam.size import Size
 from sambench.suites.data.annotations import (
@@ -27,6 +27,7 @@ from sambench.suites.data.checks.lvis import unlisted
 from sambench.suites.data.drawn import how_to_get
 from sambench.suites.data.ids import Known
 from sambench.suites.data.locate import ImageFolder, Match
+from sambench.suites.data.looks import Looks
 from sambench.suites.data.masks import WindowMask
 from sambench.suites.data.pictures.picture import MaskPicture
 from sambench.suites.data.prefetch import prefetch
@@ -34,6 +35,8 @@ from sambench.suites.data.reading import Reading
 
 WORKERS = min(8, os.cpu_count() or 1)
 """Threads that look at images; beyond eight, it is the annotations that take the time."""
+BATCH = 16
+"""Images that a thread looks at before it says so."""
 
 
 @dataclass(frozen=True)
@@ -196,6 +199,7 @@ class CocoDataset:
             The entries with their files and sizes, and annotations with a box and an area each; those with
             a fault are left out of them. Faults are in ``problems``.
         """
+        looks = Looks(entry.file for entry in entries if files and not thorough)
         check = partial(
             check_entry,
             folder=self._folder,
@@ -203,12 +207,17 @@ class CocoDataset:
             thorough=thorough,
             files=files,
             masks=self._masks,
+            look=look if thorough else looks,
         )
-        found = []
-        for done, (entry, findings) in enumerate(prefetch(check, entries, WORKERS), 1):
-            self.problems.extend(findings)
-            found.append(entry)
-            on_image(done, len(entries))
+        found: list[Entry] = []
+        # Some images at once: handing over each alone takes as long as the look at a small one.
+        batches = [entries[i : i + BATCH] for i in range(0, len(entries), BATCH)]
+        for batch in prefetch(lambda some: list(map(check, some)), batches, WORKERS):
+            for entry, findings in batch:
+                self.problems.extend(findings)
+                found.append(entry)
+                on_image(len(found), len(entries))
+        looks.keep()
         if self._masks and (kind := other_kind(found)):
             self.problems.add("boxes_of_another_kind", kind)
         return found

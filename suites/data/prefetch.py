@@ -14,8 +14,8 @@ U = TypeVar("U")
 def prefetch(work: Callable[[T], U], items: Iterable[T], workers: int = 2) -> Iterator[U]:
     """Map ``work`` over items in threads, in order, at most ``2 * workers`` results ahead of the consumer.
 
-    Decoding JPEGs, resizing and rasterising release Python's lock, so threads suffice. An error is raised
-    where its item's turn comes.
+    Threads suffice where the work releases Python's lock, as decoding JPEGs, resizing and hashing do. An
+    error is raised where its item's turn comes.
     """
     with ThreadPoolExecutor(workers, thread_name_prefix="sambench-load") as pool:
         pending: deque[Future[U]] = deque()

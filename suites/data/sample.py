@@ -13,7 +13,7 @@ from sambench.adapters.images import read_image
 from sambench.evsam.size import Size
 from sambench.suites.data.annotations import AnnotationRecord
 from sambench.suites.data.coco import Entry
-from sambench.suites.data.masks import WindowMask, decode_segmentation, to_window
+from sambench.suites.data.masks import WindowMask, decode_window
 
 T = TypeVar("T")
 
@@ -63,13 +63,9 @@ def load_sample(entry: Entry) -> Sample:
     annotations, void, unscored = _annotated(entry, size)
     targets = []
     for a in annotations:
-        mask = decode_segmentation(
-            a.segmentation, size, f"{entry.source}: annotation {a.id} of image {record.id}"
-        )
+        mask = decode_window(a.segmentation, size, f"{entry.source}: annotation {a.id} of image {record.id}")
         x, y, w, h = a.bbox
-        targets.append(
-            Target(a.id, a.category_id, (x, y, x + w, y + h), a.area, bool(a.iscrowd), to_window(mask))
-        )
+        targets.append(Target(a.id, a.category_id, (x, y, x + w, y + h), a.area, bool(a.iscrowd), mask))
     return Sample(record.id, image, tuple(targets), entry.file_name, entry.categories, void, unscored)
 
 

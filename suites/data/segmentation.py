@@ -277,25 +277,48 @@ def _check_runs(counts: str | list[int], pixels: int) -> None:
 
 
 def _sum_up(counts: str) -> tuple[int, int]:
-    """Return the least and the sum of COCO's compressed runs.
-
-    They are written with five bits a character, least first; from the fourth on as differences.
-    """
-    digits = np.frombuffer(counts.encode("latin-1", "replace"), np.uint8).astype(np.int64) - 48
-    if not len(digits):
+    """Return the least and the sum of COCO's compressed runs."""
+    if not counts:
         return 0, 0
-    last = (digits & 32) == 0  # the character that ends a number; its bit 16 is the sign
-    first = np.flatnonzero(np.concatenate([[True], last[:-1]]))
-    lengths = np.diff([*first, len(digits)])
-    if digits.min() < 0 or digits.max() > 63 or not last[-1] or lengths.max() > LONGEST_RUN:
-        raise UnfitError("damaged_rle", f"counts of its RLE, {shorten(counts)}, is no text of run lengths")
+    runs = runs_of(counts)
+    return int(runs.min()), int(runs.sum())
+
+
+def runs_of(counts: str | bytes | list[int]) -> np.ndarray:
+    """Return the runs of an RLE, (N,) int64: of pixels outside and inside in turn, down the columns.
+
+    COCO's compressed ones are written with five bits a character, least first; from the fourth on as
+    differences.
+
+    Raises:
+        UnfitError: it is no text of run lengths.
+    """
+    if isinstance(counts, list):
+        return np.array(counts, np.int64)
+    text = counts.encode("latin-1", "replace") if isinstance(counts, str) else counts
+    digits = np.frombuffer(text, np.uint8).astype(np.int64) - 48
+    if not len(digits):
+        return digits
+    ends = np.flatnonzero((digits & 32) == 0)  # the character that ends a number; its bit 16 is the sign
+    unfinished = not len(ends) or ends[-1] != len(digits) - 1
+    if digits.min() < 0 or digits.max() > 63 or unfinished:
+        raise _no_runs(counts)
+    first = np.zeros_like(ends)
+    first[1:] = ends[:-1] + 1
+    lengths = ends - first + 1
+    if lengths.max() > LONGEST_RUN:
+        raise _no_runs(counts)
     shift = 5 * (np.arange(len(digits)) - np.repeat(first, lengths))
     runs = np.add.reduceat((digits & 31) << shift, first)
-    ends = first + lengths - 1
     runs -= np.where(digits[ends] & 16, 1 << (shift[ends] + 5), 0)
     runs[1::2] = np.cumsum(runs[1::2])
     runs[2::2] = np.cumsum(runs[2::2])
-    return int(runs.min()), int(runs.sum())
+    return runs
+
+
+def _no_runs(counts: str | bytes) -> UnfitError:
+    text = counts.decode("latin-1") if isinstance(counts, bytes) else counts
+    return UnfitError("damaged_rle", f"counts of its RLE, {shorten(text)}, is no text of run lengths")
 
 
 def compress(drawable: Polygons | Mapping[str, Any], size: Size | None = None) -> dict[str, Any]:

@@ -20,6 +20,7 @@ NOT_RUN = {
     r"srun ": "needs Slurm",
     r"torchrun ": "needs several processes or machines; tests/harness/train/test_ranks.py runs two",
     r"sambench run .*--track|sambench push|mlflow |tensorboard ": "needs a server",
+    r"sambench (?:run|report|runs list) .*s3://": "tests/harness/remote/ has a store",
     r"sambench --install-completion": "changes the files of a user's shell",
     r"sambench weights fetch": "downloads",
     r"sambench detect ": "needs a detector's checkpoint; tests/adapters/detectors goes without",

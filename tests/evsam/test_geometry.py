@@ -76,3 +76,16 @@ def test_gradients_pass_the_matrices_that_inference_has_made():
         for f in (geometry.upsample_at_once, geometry.upsample)
     )
     torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("size", [(48, 64), (64, 48), (100, 37), (64, 64)])
+def test_preprocess_rounds_as_its_steps_one_after_the_other(size):
+    """Bit for bit, for golden data and finished records insist on it."""
+    image = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+    height, width = geometry.resized(size, 64)
+    small = np.array(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
+    mean, std = (torch.tensor(v).reshape(3, 1, 1) / 255 for v in (geometry.PIXEL_MEAN, geometry.PIXEL_STD))
+    steps = (torch.from_numpy(small).permute(2, 0, 1).float() / 255 - mean) / std
+    expected = torch.zeros(3, 64, 64)
+    expected[:, :height, :width] = steps
+    assert torch.equal(geometry.preprocess(image, 64), expected)

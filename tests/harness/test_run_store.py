@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import hashlib
 import io
 import json
 import os
@@ -104,6 +105,28 @@ def test_images_that_a_model_failed_on_are_kept_with_their_shard(tmp_path: Path)
     store.write(0, encode_shard(RECORDS, {}, SCHEMA, failed=[failed]))
     store.write(1, encode_shard([], {}, SCHEMA))
     assert store.check().failed == [failed]
+
+
+def test_the_checksum_that_a_reader_sees_is_that_of_the_file_with_zeros_in_its_place(tmp_path: Path) -> None:
+    store = CellStore(tmp_path, 1)
+    store.write(0, encode_shard(RECORDS, {"crowd_dropped": 1}, SCHEMA))
+    content = store.path(0).read_bytes()
+    seal = pq.read_metadata(store.path(0)).metadata[b"sambench.sha256"]
+    assert content.count(seal) == 1
+    assert hashlib.sha256(content.replace(seal, b"0" * 64)).hexdigest().encode() == seal
+    assert b"sambench.sha256" not in pq.read_schema(store.path(0)).metadata  # which would be another copy
+
+
+def test_shards_that_are_not_there_are_no_damaged_ones(tmp_path: Path) -> None:
+    store = CellStore(tmp_path, 4)
+    for shard in (0, 1, 3):
+        store.write(shard, encode_shard(RECORDS, {}, SCHEMA))
+    store.path(1).write_bytes(store.path(1).read_bytes()[:-1])
+    store.path(3).write_bytes(b"")
+    assert store.damaged() == [1, 3]
+    with pytest.raises(DamagedError) as caught:
+        store.check()
+    assert caught.value.shards == (1, 2, 3)
 
 
 def test_finished_shards_are_counted_and_a_temporary_file_is_none(tmp_path: Path) -> None:

@@ -5,12 +5,24 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from command import ROOT, assert_nothing_half_written, cells_of, ended, shards_of, started
+from filelock import FileLock, Timeout
 
-from sambench.suites.results import load_results
+from sambench.harness.results import write_results
+from sambench.suites.results import CellResult, load_results
+
+HOLDS = """
+import sys, time
+from pathlib import Path
+from sambench.adapters.files import locked
+with locked(Path(sys.argv[1]) / "results.json"):
+    print("locked", flush=True)
+    time.sleep(600)
+"""
 
 ADDS = """
 import sys
@@ -55,6 +67,28 @@ def test_results_written_at_once_keep_each_others_cells(tmp_path: Path) -> None:
     names = sorted(cell.model for cell in load_results(tmp_path))
     assert names == sorted(f"{own}{i}" for own in "abc" for i in range(15))
     assert sorted(f.name for f in tmp_path.iterdir()) == [".results.json.lock", "results.json"]
+
+
+def test_a_command_that_is_killed_while_it_holds_the_lock_releases_it(tmp_path: Path) -> None:
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDS, str(tmp_path)],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "locked\n"
+    waiting = FileLock(tmp_path / ".results.json.lock")
+    with pytest.raises(Timeout):
+        waiting.acquire(timeout=0.1)
+    holder.kill()
+    holder.communicate()
+    cell = CellResult("box", "eager", "fp32", "cpu", "gt_box", "coco", {"preset": "paper"})
+    began = time.monotonic()
+    write_results(tmp_path, [cell])
+    assert time.monotonic() - began < 1
+    assert load_results(tmp_path) == [cell]
 
 
 @pytest.mark.slow

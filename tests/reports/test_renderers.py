@@ -59,6 +59,7 @@ def test_csv_has_every_number_unrounded(tables):
                     "": value.measured,
                     "_low": low,
                     "_high": high,
+                    "_bound": value.bound,
                     "_published": value.published,
                     "_difference": value.delta,
                     "_verdict": value.verdict,

@@ -13,7 +13,7 @@ import yaml
 from sambench import adapters
 from sambench.adapters.weights.resolve import sha256_of
 from sambench.adapters.weights.upstream import RemoteFile, Upstream
-from sambench.suites.naming import departures, is_official, title, with_departures
+from sambench.suites.naming import departures, failures_named, is_official, title, with_departures
 from sambench.suites.results import CellResult
 
 WEIGHTS = yaml.safe_load((Path(adapters.__file__).parent / "weights" / "weights.yaml").read_text())
@@ -55,6 +55,7 @@ def test_a_plain_cell_has_a_bare_name() -> None:
         ({"precision": "int8"}, ("eager int8",)),
         ({"partial": {"limit": 3, "of": 5000, "seed": 0}}, ("3 of 5,000 images",)),
         ({"counts": {"data_sets": 24}}, ("24 of 25 data sets",)),
+        ({"n_images": 5000, "n_failed_images": 2}, ("2 of 5,000 images failed",)),
         ({"counts": {"data_sets": 25}}, ()),
         ({"provenance": {**file(), "evaluator": "pycocotools"}}, ("scored by pycocotools",)),
         ({"provenance": {**file(), "evaluator": None}}, ()),
@@ -83,6 +84,27 @@ def test_all_of_them_together() -> None:
     assert with_departures("x", cell) == (
         "x, random weights, onnxruntime int8, 3 of 64 images, scored by lvis"
     )
+
+
+@pytest.mark.parametrize(
+    ("failed", "named", "words"),
+    [
+        (0, 0, ""),
+        (1, 1, "1 of 9 images failed and is not in these numbers: 0.jpg: why."),
+        (3, 3, "3 of 9 images failed and are not in these numbers: 0.jpg: why; 1.jpg: why; 2.jpg: why."),
+        (
+            5,
+            4,
+            "5 of 9 images failed and are not in these numbers: 0.jpg: why; 1.jpg: why; 2.jpg: why; "
+            "and 2 more.",
+        ),
+        (2, 0, "2 of 9 images failed and are not in these numbers."),
+    ],
+)
+def test_the_first_images_that_failed_are_named(failed: int, named: int, words: str) -> None:
+    images = [{"image_id": i, "file_name": f"{i}.jpg", "reason": "why."} for i in range(named)]
+    cell = dataclasses.replace(PLAIN, n_images=9, n_failed_images=failed, failed_images=images)
+    assert failures_named(cell) == words
 
 
 def test_official_is_what_the_registered_checksum_says() -> None:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -36,6 +37,7 @@ def check_entry(
     thorough: bool = False,
     files: bool = True,
     masks: bool = True,
+    look: Callable[[Path], Look] = look,
 ) -> tuple[Entry, list[Finding]]:
     """Look at an image's file and masks, and complete what the annotations leave open.
 
@@ -46,6 +48,7 @@ def check_entry(
         thorough: read the file to its end, which finds those cut off, and count every mask's pixels.
         files: look into the file at all, and not just for where it is.
         masks: look at annotations at all.
+        look: reads the header of an image file.
 
     Returns:
         The entry with its file and size, and annotations with a box and an area each, as far as they can be
@@ -59,21 +62,24 @@ def check_entry(
     elif not files:
         entry = dataclasses.replace(entry, file=folder.find(record.file_name, record.coco_url).file)
     else:
-        entry, found = _with_file(entry, folder, f"image {name}", thorough)
+        entry, found = _with_file(entry, folder, f"image {name}", thorough, look)
         findings += found
     if not masks:
         return entry, findings
-    records = []
+    records, size, own = [], entry.stated, texts.get("ann_id", {})
     for annotation in entry.annotations:
-        who = f"annotation {texts.get('ann_id', {}).get(annotation.id, annotation.id)} of image {name}"
+        odd: Iterable[Finding]
         try:
-            mask = examine(annotation.segmentation, entry.stated) if has_mask(annotation) else None
+            mask = examine(annotation.segmentation, size) if has_mask(annotation) else None
         except UnfitError as error:
-            findings.append((error.kind, f"{who}: {error.detail}"))
-            continue
-        odd = _oddities(annotation, mask, entry.stated, thorough)
-        findings += [(kind, f"{who}: {detail}") for kind, detail in odd]
-        records.append(_completed(annotation, mask, entry.stated))
+            odd = [(error.kind, error.detail)]
+        else:
+            odd = _oddities(annotation, mask, size, thorough)
+            records.append(_completed(annotation, mask, size))
+        for kind, detail in odd:
+            findings.append(
+                (kind, f"annotation {own.get(annotation.id, annotation.id)} of image {name}: {detail}")
+            )
     return dataclasses.replace(entry, annotations=tuple(records)), findings
 
 
@@ -82,7 +88,9 @@ def has_mask(annotation: AnnotationRecord) -> bool:
     return bool(memoryview(annotation.segmentation))
 
 
-def _with_file(entry: Entry, folder: ImageFolder, who: str, thorough: bool) -> tuple[Entry, list[Finding]]:
+def _with_file(
+    entry: Entry, folder: ImageFolder, who: str, thorough: bool, look: Callable[[Path], Look]
+) -> tuple[Entry, list[Finding]]:
     located = folder.find(entry.record.file_name, entry.record.coco_url)
     entry = dataclasses.replace(entry, file=located.file)
     found = [] if located.kind is None else [(located.kind, f"{who}: {located.detail}")]

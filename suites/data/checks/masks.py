@@ -50,17 +50,19 @@ def check_box(box: Box, mask: Examined | None, size: Size | None) -> Iterator[Fi
         size: (height, width) of its image, if it is known.
     """
     around = mask.box if mask else None
-    shown = f"bbox is {_numbers(box)}"
-    if around:
-        shown += f", around the mask it is {_numbers(around)}"
     if _is_empty(box, around):
-        yield "empty_box", shown
+        yield "empty_box", _shown(box, around)
     elif around and (kind := _misplaced(box, around, size)):
-        yield kind, shown
+        yield kind, _shown(box, around)
     elif 0 in box[2:]:
-        yield "thin_box", shown
+        yield "thin_box", _shown(box, around)
     elif size and leaves(box, size):
         yield "box_outside", f"bbox is {_numbers(box)} in an image of {size[1]} x {size[0]}"
+
+
+def _shown(box: Box, around: Box | None) -> str:
+    shown = f"bbox is {_numbers(box)}"
+    return f"{shown}, around the mask it is {_numbers(around)}" if around else shown
 
 
 def area_of(mask: Examined, size: Size) -> int:
@@ -94,12 +96,16 @@ def leaves(box: Box, size: Size) -> bool:
 
 def _is_empty(box: Box, around: Box | None) -> bool:
     """Tell whether a box has a negative side, or none where its mask has one."""
+    if box[2] > 0 and box[3] > 0:
+        return False
     sides = zip(box[2:], around[2:] if around else (BOX_EDGE, BOX_EDGE), strict=True)
     return any(side < 0 or (side == 0 and of_mask >= BOX_EDGE) for side, of_mask in sides)
 
 
 def _misplaced(box: Box, around: Box, size: Size | None) -> str | None:
     """Return the kind of problem of a box that is not around its mask."""
+    if not _apart(box, around):  # as nearly all are
+        return None
     arounds = [around]
     if size and leaves(around, size) and (inside := _cut(around, size)):
         arounds.append(inside)  # tools take the box before or after they cut the mask

@@ -128,8 +128,14 @@ class Problems:
         raise SambenchError("\n".join([*lines, more]))
 
 
+MOST_PLAIN = 10**15
+"""Whole numbers below are shorter than `QUOTED`."""
+
+
 def quoted(value: object) -> str:
     """Return a value as JSON has it, cut where it is long."""
+    if type(value) is int and -MOST_PLAIN < value < MOST_PLAIN:  # most ids, of which there are millions
+        return str(value)
     if isinstance(value, bytes):
         text = value[: 4 * QUOTED].decode(errors="replace")
     else:

@@ -132,3 +132,15 @@ def test_a_pipe_has_a_row_for_each_cell_with_all_metrics_however_narrow() -> Non
     ]
     assert "Frequent" in header
     assert all("44.4 (44.0-45.0)" in row for row in rows)
+
+
+def test_images_that_failed_stand_with_the_name_and_are_named_beneath() -> None:
+    images = [{"image_id": 1, "file_name": "a.jpg", "reason": "its logits are not finite"}]
+    failed = dataclasses.replace(PLAIN, n_images=9, n_failed_images=1, failed_images=images)
+    lines = shown([PLAIN, failed], 100)
+    assert sum("1 of 9 images failed" in line for line in lines) == 2
+    assert (
+        "efficientvit_sam_l0; gt_box: 1 of 9 images failed and is not in these numbers: "
+        "a.jpg: its logits are not finite."
+    ) in lines
+    assert not [line for line in shown([PLAIN], 100) if "failed" in line]

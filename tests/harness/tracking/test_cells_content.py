@@ -227,3 +227,12 @@ def test_secrets_of_an_older_file_reach_no_entry(tmp_path: Path, monkeypatch: py
     assert len(entries) == 2
     assert "from-the" not in repr([(e.key, e.name, e.params, e.tags, e.texts) for e in entries.values()])
     assert json.loads(children(entries)[0].texts["cell.json"])["provenance"]["annotations"]["count"] == 5
+
+
+def test_images_that_failed_are_a_number_and_named_in_a_tag(tmp_path: Path) -> None:
+    images = [{"image_id": 1, "file_name": "a.jpg", "reason": "its logits are not finite"}]
+    cells = write_cells(tmp_path, cell(n_failed_images=1, failed_images=images))
+    (entry,) = children(by_key(cells))
+    assert numbers(entry)["n_failed_images"] == 1
+    assert "a.jpg: its logits are not finite" in entry.tags["failed_images"]
+    assert "1 of 3 images failed" in entry.name

@@ -9,7 +9,8 @@ import pytest
 from sambench.adapters.weights.resolve import sha256_of
 from sambench.suites.data.annotations import ImageRecord
 from sambench.suites.data.coco import CocoDataset, Entry
-from sambench.suites.data.fingerprints import SETTLED, images_sha256, with_digests
+from sambench.suites.data.fingerprints import images_sha256, with_digests
+from sambench.suites.data.remembered import SETTLED
 
 
 def test_it_is_over_ids_names_and_contents_in_the_order_of_the_images(coco_mini):
@@ -27,7 +28,7 @@ def test_it_is_over_ids_names_and_contents_in_the_order_of_the_images(coco_mini)
 def files(tmp_path, monkeypatch):
     """Three image files that count as old, and a cache of their own."""
     monkeypatch.setenv("SAMBENCH_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("sambench.suites.data.fingerprints.SETTLED", -1.0)
+    monkeypatch.setattr("sambench.suites.data.remembered.SETTLED", -1.0)
     found = [tmp_path / f"{i}.jpg" for i in range(3)]
     for i, file in enumerate(found):
         file.write_bytes(bytes([i]) * 100)
@@ -82,7 +83,7 @@ def test_a_file_that_was_written_anew_is_read_again(files, read, how):
 
 def test_a_file_of_this_very_moment_is_not_remembered(files, read, monkeypatch):
     """It could be written again within the same tick of the file system's clock."""
-    monkeypatch.setattr("sambench.suites.data.fingerprints.SETTLED", SETTLED)
+    monkeypatch.setattr("sambench.suites.data.remembered.SETTLED", SETTLED)
     digests(files)
     digests(files)
     assert len(read) == 6

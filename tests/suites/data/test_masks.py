@@ -14,7 +14,7 @@ from pycocotools.coco import COCO
 
 from sambench.evsam.errors import SambenchError
 from sambench.suites.data.coco import CocoDataset
-from sambench.suites.data.masks import decode_segmentation, to_window
+from sambench.suites.data.masks import decode_segmentation, decode_window, to_window
 
 MASKS = hnp.arrays(bool, hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=24))
 
@@ -49,6 +49,31 @@ def uncompressed(mask):
 def compressed(mask):
     encoded = rle.encode(np.asfortranarray(mask, np.uint8))
     return {"size": list(mask.shape), "counts": encoded["counts"].decode()}
+
+
+@given(MASKS)
+def test_a_window_is_cut_as_from_the_whole_mask(mask):
+    expected = to_window(mask)
+    for encoded in (uncompressed(mask), compressed(mask)):
+        window = decode_window(json.dumps(encoded).encode(), mask.shape, "annotation 5 of image 3")
+        np.testing.assert_array_equal(window.pixels, expected.pixels)
+        assert window.pixels.dtype == bool
+        assert window.pixels.flags.c_contiguous
+        assert (window.top, window.left, window.size, window.area) == (
+            expected.top,
+            expected.left,
+            mask.shape,
+            np.count_nonzero(mask),
+        )
+
+
+def test_runs_of_no_pixels_widen_no_window():
+    """As some tools write them; pycocotools' own box of such runs is too large."""
+    encoded = {"size": [4, 3], "counts": [0, 0, 2, 0, 3, 2, 1, 0, 4]}
+    window = decode_window(json.dumps(encoded).encode(), (4, 3), "x")
+    expected = to_window(rle.decode(rle.frPyObjects(encoded, 4, 3)).astype(bool))
+    np.testing.assert_array_equal(window.pixels, expected.pixels)
+    assert (window.top, window.left, window.area) == (1, 1, 2) == (expected.top, expected.left, expected.area)
 
 
 @given(MASKS)

@@ -1,0 +1,1 @@
+"""Runs whose records and results lie in an object store: a folder here mirrors what is there."""
