@@ -43,11 +43,12 @@ class Actors:
     def __enter__(self) -> Self:
         cards = kind_of(self.device) == "cuda"
         self._owned = self._stack.enter_context(joined(self.address, self.workers, cards))
-        self._stack.callback(self._dismiss)
+        if not self._owned:
+            self._stack.callback(self._dismiss)
         return self
 
-    def __exit__(self, *error: object) -> None:
-        self._stack.close()
+    def __exit__(self, *error: Any) -> None:
+        self._stack.__exit__(*error)
 
     def __call__(self, given: Work, tasks: Iterable[Task]) -> Iterator[tuple[int, Message]]:
         """Do the tasks of a group (see `base.Executor`)."""
