@@ -1,0 +1,107 @@
+"""Faults that are no chance: signals, models and shards that are bad in one particular way."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks.faults.family import Family
+from benchmarks.faults.trial import Bench, Trial
+from benchmarks.faults.world import Setting, computed
+
+BOTH = ("gt_box", "click")
+AT = 20
+"""The image that a model fails on."""
+SOON = 2.0
+"""Seconds that a run may take to end."""
+AT_ONCE = 0.5
+"""Seconds that it may take where it is asked twice."""
+
+Tell = Callable[[Trial], None]
+
+
+def others(bench: Bench, tell: Tell) -> None:
+    """Make all of them."""
+    for executor, workers in (("inline", 1), ("processes", 2), ("torchrun", 2)):
+        setting = Setting(executor, workers, BOTH)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signalled(bench, tell, setting, number)
+    for setting in (Setting(suites=BOTH), Setting("processes", 2, BOTH)):
+        signalled(bench, tell, setting, signal.SIGTERM, "call")
+        signalled(bench, tell, setting, signal.SIGINT, "call", twice=True)
+        signalled(bench, tell, setting, signal.SIGTERM, "held")
+    failing(bench, tell)
+    for setting in (Setting(suites=BOTH), Setting("processes", 2, BOTH)):
+        damaged(bench, tell, setting)
+
+
+def signalled(
+    bench: Bench, tell: Tell, setting: Setting, number: signal.Signals, kind: str = "", *, twice: bool = False
+) -> None:
+    """Tell a run to end, in the middle of its work."""
+    when = {"": "computing", "call": "in a call", "held": "in a call, lock held"}[kind]
+
+    def do(family: Family, out: Path) -> str | None:
+        there = (lambda: computed(out)["slow", AT]) if kind else (lambda: computed(out).total() > AT)
+        if not family.wait(there):
+            return None
+        time.sleep(0.1)
+        os.kill(family.command.pid, number)
+        if twice:
+            time.sleep(0.1)
+            os.kill(family.command.pid, number)
+        return "the command"
+
+    name = f"{number.name}{' twice' if twice else ''} to {{}}"
+    more = {"FAULT": f"{kind}:{AT}"} if kind else {}
+    trial = bench.disturbed(name, when, setting, do, more=more, codes=(128 + number,))
+    if trial is None:
+        raise RuntimeError(f"{name}: the run ended before")
+    limit = AT_ONCE if twice else SOON
+    if trial.seconds + trial.left_s > limit:
+        trial.wrong.append(f"took {trial.seconds:.2f} s and {trial.left_s:.2f} s, more than {limit} s")
+    tell(trial)
+
+
+def failing(bench: Bench, tell: Tell) -> None:
+    """Let the model fail on one image: of the moment, so that the same command makes it whole."""
+    nothing = lambda family, out: family.wait(lambda: computed(out)["slow", AT]) and "the model"  # noqa: E731
+    for fault, kind, codes in (
+        ("the model raises", "raise", (1,)),
+        ("the model gives NaN", "nan", (1,)),
+        ("its process dies of SIGSEGV", "die", (0,)),
+    ):
+        for setting in (Setting(suites=BOTH), Setting("processes", 2, BOTH)):
+            if kind == "die" and setting.executor == "inline":
+                codes = (-signal.SIGSEGV,)  # noqa: PLW2901 - the process is the command
+            trial = bench.disturbed(
+                fault, "computing", setting, nothing, more={"FAULT": f"{kind}:{AT}"}, codes=codes
+            )
+            if trial is not None:
+                tell(trial)
+            codes = (0,) if kind == "die" else (1,)  # noqa: PLW2901
+
+
+def damaged(bench: Bench, tell: Tell, setting: Setting) -> None:
+    """Turn a bit of a finished shard round, after a kill, as a disk might."""
+    broken: list[str] = []
+
+    def do(family: Family, out: Path) -> str | None:
+        if not family.wait(lambda: len(list(out.glob("records/*/*.parquet"))) > 2):
+            return None
+        os.kill(family.command.pid, signal.SIGKILL)
+        family.end()
+        victim = min(out.glob("records/*/*.parquet"))
+        content = bytearray(victim.read_bytes())
+        content[len(content) // 2] ^= 1
+        victim.write_bytes(content)
+        broken.append(victim.relative_to(out).as_posix())
+        return "a finished shard"
+
+    codes = (-signal.SIGKILL,)
+    trial = bench.disturbed("a bit of {} is turned", "afterwards", setting, do, codes=codes, broken=broken)
+    if trial is not None:
+        tell(trial)
