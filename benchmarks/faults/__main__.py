@@ -14,13 +14,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sambench.harness.provenance import device_name, versions
-
 from benchmarks.faults.disks import disks
 from benchmarks.faults.kills import kills
 from benchmarks.faults.others import others
 from benchmarks.faults.trial import Bench, Trial
 from benchmarks.faults.world import World
+from sambench.harness.provenance import device_name, versions
 
 RESULTS = Path(__file__).parents[1] / "results" / "faults-cpu.json"
 KILLS = int(os.environ.get("SAMBENCH_FAULTS", "50"))
@@ -44,7 +43,7 @@ def main() -> None:
         write(asked.out, about, trials)
 
     with tempfile.TemporaryDirectory(prefix="faults-") as name:
-        bench = Bench.open(Path(name), World(Path(name) / "world"), apart=True)
+        bench = Bench(World(Path(name) / "world").make())
         if asked.only in (None, "kills"):
             kills(bench, KILLS, random.Random(asked.seed), executors(), tell)
         if asked.only in (None, "others"):

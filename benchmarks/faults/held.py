@@ -12,9 +12,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from sambench.harness.plan import SHARD_IMAGES
-
 from benchmarks.faults.world import Setting, World, computed
+from sambench.harness.plan import SHARD_IMAGES
 
 
 @dataclass(frozen=True)

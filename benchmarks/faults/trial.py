@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.faults.family import Family
 from benchmarks.faults.held import Seen, complaints
-from benchmarks.faults.world import Setting, World, command
+from benchmarks.faults.world import SUITES, Setting, World, command
 
 SHM = Path("/dev/shm")
 
@@ -42,18 +42,19 @@ class Bench:
     """Where trials are made."""
 
     world: World
-    undisturbed: Path
     watch_memory: bool = True
     """Whether what is new in /dev/shm is ours: nobody else is at work."""
+    suites: Sequence[str] = SUITES
+    """All that its runs have."""
 
-    @classmethod
-    def open(cls, folder: Path, world: World, *, apart: bool = False, watch_memory: bool = True) -> Bench:
-        """Make the world, and the run that nothing disturbs."""
-        bench = cls(world.make(), folder / "undisturbed", watch_memory)
-        done = bench.start(Setting(apart=apart), bench.undisturbed)
-        code, _ = done.end()
-        assert code == 0, done.text()
-        return bench
+    def undisturbed(self, setting: Setting) -> Path:
+        """Return the folder of a run of all suites in one process that nothing disturbs."""
+        out = self.world.folder / f"undisturbed-{setting.models}"
+        if not out.exists():
+            done = self.start(Setting(suites=self.suites, apart=setting.apart), out)
+            code, _ = done.end()
+            assert code == 0, done.text()
+        return out
 
     def start(self, setting: Setting, out: Path, more: Mapping[str, str] | None = None) -> Family:
         """Start a setting's command."""
@@ -143,7 +144,7 @@ class Bench:
                 trial.wrong.append(
                     f"still alive after the second command: {'; '.join(m.words for m in left)}"
                 )
-        trial.wrong += complaints(self.world, setting, out, self.undisturbed, before, kept, broken)
+        trial.wrong += complaints(self.world, setting, out, self.undisturbed(setting), before, kept, broken)
         trial.lost = sum(times - 1 for times in Seen.of(out).computed.values())
 
 

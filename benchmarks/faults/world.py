@@ -1,4 +1,4 @@
-"""A small world to break runs in: tiny images, a detector's boxes, a model that takes its time and keeps count."""
+"""A small world to break runs in: tiny images, a detector's boxes, a model that takes its time."""
 
 from __future__ import annotations
 
