@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.faults.family import Family
-from benchmarks.faults.trial import Bench, Trial
+from benchmarks.faults.trial import Bench, Fault, Trial
 from benchmarks.faults.world import SUITES, Setting
 
 SIZES = ("40k", "80k", "160k")
@@ -93,10 +93,10 @@ def _gives_out(
     setting: Setting,
     fault: str,
     do: Callable[[Family, Path], str | None],
-    prepare: Callable[[Path], object],
+    prepare: Callable[[Path], None],
 ) -> None:
     mend = functools.partial(mounted, options=f"remount,rw,size={ENOUGH}")
-    trial = bench.disturbed(fault, "writing", setting, do, codes=(2,), prepare=prepare, mend=mend)
+    trial = bench.disturbed(Fault(fault, "writing", do, codes=(2,), prepare=prepare, mend=mend), setting)
     if trial is None:
         raise RuntimeError(f"{fault}: the run ended before")
     if "cannot be written" not in trial.said:

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.faults.family import Family
-from benchmarks.faults.trial import Bench, Trial
+from benchmarks.faults.trial import Bench, Fault, Trial
 from benchmarks.faults.world import SUITES, Setting, computed
+from sambench.harness.plan import SHARD_IMAGES
 
 STARTING = 8.0
 """Seconds within which a run that is starting is killed; one takes as long to import torch and to plan."""
@@ -44,7 +45,7 @@ def kill(bench: Bench, draw: random.Random, setting: Setting, moment: str) -> Tr
         os.kill(victim.pid, signal.SIGKILL)
         return role
 
-    return bench.disturbed("SIGKILL to {}", moment, setting, do, codes=(0, -signal.SIGKILL))
+    return bench.disturbed(Fault("SIGKILL to {}", moment, do, codes=(0, -signal.SIGKILL)), setting)
 
 
 def _reached(
@@ -52,7 +53,7 @@ def _reached(
 ) -> bool:
     """Wait for a moment, drawn within its phase; tell whether it came before the run's end."""
     cells = len(setting.suites) * setting.models
-    shards = cells * -(-bench.world.images // 16)
+    shards = cells * -(-bench.world.images // SHARD_IMAGES)
     after: Callable[[], object]
     pause = 0.0
     if moment == "starting":

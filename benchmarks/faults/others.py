@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.faults.family import Family
-from benchmarks.faults.trial import Bench, Trial
+from benchmarks.faults.trial import Bench, Fault, Trial
 from benchmarks.faults.world import Setting, computed
 
 BOTH = ("gt_box", "click")
@@ -57,7 +57,7 @@ def signalled(
 
     name = f"{number.name}{' twice' if twice else ''} to {{}}"
     more = {"FAULT": f"{kind}:{AT}"} if kind else {}
-    trial = bench.disturbed(name, when, setting, do, more=more, codes=(128 + number,))
+    trial = bench.disturbed(Fault(name, when, do, more, codes=(128 + number,)), setting)
     if trial is None:
         raise RuntimeError(f"{name}: the run ended before")
     limit = AT_ONCE if twice else SOON
@@ -67,27 +67,24 @@ def signalled(
 
 
 def failing(bench: Bench, tell: Tell) -> None:
-    """Let the model fail on one image: of the moment, so that the same command makes it whole."""
-    nothing = lambda family, out: family.wait(lambda: computed(out)["slow", AT]) and "the model"  # noqa: E731
-    for fault, kind, codes in (
-        ("the model raises", "raise", (1,)),
-        ("the model gives NaN", "nan", (1,)),
-        ("its process dies of SIGSEGV", "die", (0,)),
-    ):
-        for setting in (Setting(suites=BOTH), Setting("processes", 2, BOTH)):
-            if kind == "die" and setting.executor == "inline":
-                codes = (-signal.SIGSEGV,)  # noqa: PLW2901 - the process is the command
-            trial = bench.disturbed(
-                fault, "computing", setting, nothing, more={"FAULT": f"{kind}:{AT}"}, codes=codes
-            )
-            if trial is not None:
-                tell(trial)
-            codes = (0,) if kind == "die" else (1,)  # noqa: PLW2901
+    """Let the model fail on one image, for the moment: the same command makes it whole."""
+
+    def do(family: Family, out: Path) -> str | None:
+        return "the model" if family.wait(lambda: computed(out)["slow", AT]) else None
+
+    for setting in (Setting(suites=BOTH), Setting("processes", 2, BOTH)):
+        dies = -signal.SIGSEGV if setting.executor == "inline" else 0  # where its process is the command
+        for title, kind, code in (
+            ("the model raises an error", "raise", 1),
+            ("the model gives NaN", "nan", 1),
+            ("an engine dies of SIGSEGV", "die", dies),
+        ):
+            fault = Fault(title, "computing", do, {"FAULT": f"{kind}:{AT}"}, codes=(code,))
+            _told(bench.disturbed(fault, setting), tell, title)
 
 
 def damaged(bench: Bench, tell: Tell, setting: Setting) -> None:
     """Turn a bit of a finished shard round, after a kill, as a disk might."""
-    broken: list[str] = []
 
     def do(family: Family, out: Path) -> str | None:
         if not family.wait(lambda: len(list(out.glob("records/*/*.parquet"))) > 2):
@@ -98,10 +95,14 @@ def damaged(bench: Bench, tell: Tell, setting: Setting) -> None:
         content = bytearray(victim.read_bytes())
         content[len(content) // 2] ^= 1
         victim.write_bytes(content)
-        broken.append(victim.relative_to(out).as_posix())
+        fault.broken.append(victim.relative_to(out).as_posix())
         return "a finished shard"
 
-    codes = (-signal.SIGKILL,)
-    trial = bench.disturbed("a bit of {} is turned", "afterwards", setting, do, codes=codes, broken=broken)
-    if trial is not None:
-        tell(trial)
+    fault = Fault("a bit of {} is turned", "afterwards", do, codes=(-signal.SIGKILL,))
+    _told(bench.disturbed(fault, setting), tell, fault.title)
+
+
+def _told(trial: Trial | None, tell: Tell, title: str) -> None:
+    if trial is None:
+        raise RuntimeError(f"{title}: the run ended before")
+    tell(trial)

@@ -13,6 +13,33 @@ from benchmarks.faults.held import Seen, complaints
 from benchmarks.faults.world import SUITES, Setting, World, command
 
 SHM = Path("/dev/shm")
+TOLD = ("worker", "Stopped", "error", "rank", "Error", "warning", "killed", "torchrun", "damaged")
+"""Words of lines that say what happened, among those of progress and results."""
+
+
+def nothing(out: Path) -> None:
+    """Leave a run's folder as it is."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What comes to a run."""
+
+    title: str
+    """With ``{}`` for whom it came to."""
+    when: str
+    do: Callable[[Family, Path], str | None]
+    """Makes it happen to a command and its folder, and says to whom; ``None`` where the run had ended."""
+    more: Mapping[str, str] = field(default_factory=dict)
+    """Environment variables of the command."""
+    codes: Sequence[int] = (0,)
+    """Those that the command may end with."""
+    broken: list[str] = field(default_factory=list)
+    """Shards that it breaks, by their paths; filled by ``do``."""
+    prepare: Callable[[Path], None] = nothing
+    """Is called with the run's folder before the command ..."""
+    mend: Callable[[Path], None] = nothing
+    """... and before the second one."""
 
 
 @dataclass
@@ -51,110 +78,85 @@ class Bench:
         """Return the folder of a run of all suites in one process that nothing disturbs."""
         out = self.world.folder / f"undisturbed-{setting.models}"
         if not out.exists():
-            done = self.start(Setting(suites=self.suites, apart=setting.apart), out)
-            code, _ = done.end()
-            assert code == 0, done.text()
+            code, said = self.finish(Setting(suites=self.suites, apart=setting.apart), out)
+            if code:
+                raise RuntimeError(f"a run that nothing disturbs ended with {code}: {said}")
         return out
 
     def start(self, setting: Setting, out: Path, more: Mapping[str, str] | None = None) -> Family:
         """Start a setting's command."""
         words = command(self.world.arguments(setting, out))
-        said = out.with_suffix(".said")
-        return Family(words, self.world.environment(setting, out, more or {}), said)
+        return Family(words, self.world.environment(setting, out, more or {}), out.with_suffix(".said"))
 
-    def disturbed(
-        self,
-        fault: str,
-        when: str,
-        setting: Setting,
-        do: Callable[[Family, Path], str | None],
-        *,
-        more: Mapping[str, str] | None = None,
-        codes: Sequence[int] = (0,),
-        broken: Sequence[str] = (),
-        prepare: Callable[[Path], object] = lambda out: None,
-        mend: Callable[[Path], object] = lambda out: None,
-    ) -> Trial | None:
+    def finish(self, setting: Setting, out: Path) -> tuple[int, str]:
+        """Run a setting's command to its end; return its exit code and what it said last."""
+        family = self.start(setting, out)
+        code, _ = family.end()
+        return (1, f"still alive: {left}") if (left := family.kill()) else (code, _last(family.text()))
+
+    def disturbed(self, fault: Fault, setting: Setting) -> Trial | None:
         """Start a run, let something happen to it, go on with it where it ended, and look at all of it.
 
-        Args:
-            fault: what happens, for the table.
-            when: it does.
-            setting: of the run.
-            do: makes it happen, and says to whom; ``None`` where the run had ended by then.
-            more: environment variables of the first command.
-            codes: those that the first command may end with.
-            broken: shards that ``do`` breaks, by their paths; filled by it.
-            prepare: is called with the run's folder before the first command.
-            mend: is called with it before the second one.
-
         Returns:
-            What became of it; ``None`` where nothing had happened.
+            What became of it; ``None`` where the run ended before anything had happened.
         """
         number = len(list(self.world.folder.glob("*.said")))
         out = self.world.folder / f"run-{number:03d}"
-        memory = set(_names(SHM))
-        prepare(out)
-        family = self.start(setting, out, more)
-        victim = do(family, out)
+        memory = _names(SHM)
+        fault.prepare(out)
+        family = self.start(setting, out, fault.more)
+        victim = fault.do(family, out)
         start = time.monotonic()
-        before = Seen.of(out, broken)
         if victim is None:
             family.end()
             return None
+        before = Seen.of(out, fault.broken)
         code, left_s = family.end()
-        names = ", ".join(setting.suites)
-        trial = Trial(
-            fault.format(victim), setting.title, names, when, code, time.monotonic() - start - left_s
-        )
-        trial.left_s, trial.said = round(left_s, 2), _last(family.text())
-        trial.seconds = round(trial.seconds, 2)
-        self._look(trial, setting, out, family, before, codes, broken, mend)
-        if self.watch_memory and (new := set(_names(SHM)) - memory):
+        seconds = time.monotonic() - start - left_s
+        trial = Trial(fault.title.format(victim), setting.title, ", ".join(setting.suites), fault.when, code)
+        trial.seconds, trial.left_s, trial.said = round(seconds, 2), round(left_s, 2), _last(family.text())
+        trial.wrong += _said_wrong(trial, family, fault.codes)
+        self._go_on(trial, setting, out, fault, before)
+        if self.watch_memory and (new := _names(SHM) - memory):
             trial.wrong.append(f"left in /dev/shm: {', '.join(sorted(new))}")
         if not trial.wrong:
             shutil.rmtree(out, ignore_errors=True)  # which may be a disk
         return trial
 
-    def _look(
-        self,
-        trial: Trial,
-        setting: Setting,
-        out: Path,
-        family: Family,
-        before: Seen,
-        codes: Sequence[int],
-        broken: Sequence[str],
-        mend: Callable[[Path], object],
-    ) -> None:
-        if left := family.kill():
-            trial.wrong.append(f"still alive: {'; '.join(one.words for one in left)}")
-        if trial.code not in codes:
-            trial.wrong.append(f"exit code {trial.code}")
-        if "Traceback" in family.text():
-            trial.wrong.append("a trace was shown")
-        kept = Seen.of(out, broken)
-        mend(out)
+    def _go_on(self, trial: Trial, setting: Setting, out: Path, fault: Fault, before: Seen) -> None:
+        """Run the same command again where it did not end well, and hold its folder against another."""
+        kept = Seen.of(out, fault.broken)
+        fault.mend(out)
         if trial.code:
-            again = self.start(setting, out)
-            code, _ = again.end()
+            code, said = self.finish(setting, out)
             if code:
-                trial.wrong.append(f"the second command ended with {code}: {_last(again.text())}")
-            if left := again.kill():
-                trial.wrong.append(
-                    f"still alive after the second command: {'; '.join(m.words for m in left)}"
-                )
-        trial.wrong += complaints(self.world, setting, out, self.undisturbed(setting), before, kept, broken)
+                trial.wrong.append(f"the second command ended with {code}: {said}")
+                return
+            if fault.broken and "damaged" not in said:
+                trial.wrong.append(f"the damaged shard is not named: {said}")
+        undisturbed = self.undisturbed(setting)
+        trial.wrong += complaints(self.world, setting, out, undisturbed, before, kept, fault.broken)
         trial.lost = sum(times - 1 for times in Seen.of(out).computed.values())
 
 
-def _names(folder: Path) -> list[str]:
-    return [one.name for one in folder.iterdir()]
+def _said_wrong(trial: Trial, family: Family, codes: Sequence[int]) -> list[str]:
+    """Return what is wrong with the end of a command."""
+    found = []
+    if left := family.kill():
+        found.append(f"still alive: {'; '.join(one.words for one in left)}")
+    if trial.code not in codes:
+        found.append(f"exit code {trial.code}")
+    if "Traceback" in family.text():
+        found.append("a trace was shown")
+    return found
+
+
+def _names(folder: Path) -> set[str]:
+    return {one.name for one in folder.iterdir()}
 
 
 def _last(text: str) -> str:
-    """Return the last line that says what happened: none of a result's tables, or of progress."""
+    """Return the last line that says what happened."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    words = ("worker", "Stopped", "error", "rank", "Error", "warning", "killed", "torchrun")
-    told = [line for line in lines if any(word in line for word in words)]
+    told = [line for line in lines if any(word in line for word in TOLD)]
     return (told or lines or [""])[-1][:300]
