@@ -21,12 +21,13 @@ ENDING = 6.0
 MOMENTS = ("starting", "computing", "writing", "scoring")
 
 
-def drawn(draw: random.Random, executors: list[str]) -> Setting:
-    """Draw how a run is done."""
+def drawn(draw: random.Random, executors: list[str], moment: str) -> Setting:
+    """Draw how a run is done; with a report, which takes longest, where its end is what matters."""
     executor = draw.choice(executors)
     workers = 1 if executor == "inline" else draw.choice([1, 2, 3])
-    suites = tuple(name for name in SUITES if draw.random() < 0.6) or ("gt_box",)
-    return Setting(executor, workers, suites, draw.random() < 0.2, draw.choice([0, 0, 1]))
+    suites = tuple(name for name in SUITES if draw.random() < 0.5) or ("gt_box",)
+    apart, loaders = draw.random() < 0.2, draw.choice([0, 0, 1])
+    return Setting(executor, workers, suites, apart, loaders, report=moment == "scoring")
 
 
 def kill(bench: Bench, draw: random.Random, setting: Setting, moment: str) -> Trial | None:
@@ -83,7 +84,8 @@ def kills(
     """Kill so often, every moment as often as the others."""
     done = 0
     while done < times:
-        trial = kill(bench, draw, drawn(draw, executors), MOMENTS[done % len(MOMENTS)])
+        moment = MOMENTS[done % len(MOMENTS)]
+        trial = kill(bench, draw, drawn(draw, executors, moment), moment)
         if trial is not None:
             done += 1
             tell(trial)

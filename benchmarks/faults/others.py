@@ -26,15 +26,15 @@ Tell = Callable[[Trial], None]
 def others(bench: Bench, tell: Tell) -> None:
     """Make all of them."""
     for executor, workers in (("inline", 1), ("processes", 2), ("torchrun", 2)):
-        setting = Setting(executor, workers, BOTH)
+        setting = Setting(executor, workers, BOTH, report=False)
         for number in (signal.SIGINT, signal.SIGTERM):
             signalled(bench, tell, setting, number)
-    for setting in (Setting(suites=BOTH), Setting("processes", 2, BOTH)):
+    for setting in (Setting(suites=BOTH, report=False), Setting("processes", 2, BOTH, report=False)):
         signalled(bench, tell, setting, signal.SIGTERM, "call")
         signalled(bench, tell, setting, signal.SIGINT, "call", twice=True)
-        signalled(bench, tell, setting, signal.SIGTERM, "held")
+    signalled(bench, tell, Setting("processes", 2, BOTH, report=False), signal.SIGTERM, "held")
     failing(bench, tell)
-    for setting in (Setting(suites=BOTH), Setting("processes", 2, BOTH)):
+    for setting in (Setting(suites=BOTH, report=False), Setting("processes", 2, BOTH, report=False)):
         damaged(bench, tell, setting)
 
 
@@ -72,7 +72,7 @@ def failing(bench: Bench, tell: Tell) -> None:
     def do(family: Family, out: Path) -> str | None:
         return "the model" if family.wait(lambda: computed(out)["slow", AT]) else None
 
-    for setting in (Setting(suites=BOTH), Setting("processes", 2, BOTH)):
+    for setting in (Setting(suites=BOTH, report=False), Setting("processes", 2, BOTH, report=False)):
         dies = -signal.SIGSEGV if setting.executor == "inline" else 0  # where its process is the command
         for title, kind, code in (
             ("the model raises an error", "raise", 1),

@@ -78,7 +78,7 @@ class Bench:
         """Return the folder of a run of all suites in one process that nothing disturbs."""
         out = self.world.folder / f"undisturbed-{setting.models}"
         if not out.exists():
-            code, said = self.finish(Setting(suites=self.suites, apart=setting.apart), out)
+            code, said = self.finish(Setting(suites=self.suites, apart=setting.apart, report=False), out)
             if code:
                 raise RuntimeError(f"a run that nothing disturbs ended with {code}: {said}")
         return out
