@@ -1,4 +1,4 @@
-"""A sample of `make faults`: a run and a worker are killed, and what is left is what an undisturbed run gives."""
+"""A sample of `make faults`: a run and a worker are killed, and what is left is what one left alone gives."""
 
 from __future__ import annotations
 
