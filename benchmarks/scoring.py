@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import hashlib
 import json
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ from sambench.suites.det_box import SCHEMA, DetBox
 from sambench.suites.everything.generator import GeneratorSettings, generate
 from sambench.suites.metrics.recall import match
 from sambench.suites.protocol import PRESETS
+from sambench.suites.records import Records
 from sambench.suites.scoring.objects import Column, Objects
 
 HEIGHT, WIDTH = 480, 640
@@ -57,11 +59,16 @@ STRICT = PRESETS["strict"]
 
 
 def average_precision(folder: Path) -> Callable[[], Any]:
-    """Score the records of a folder that `write_world` wrote."""
-    table = pa.concat_tables([pq.read_table(file) for file in sorted(folder.glob("*.parquet"))])
-    ids = tuple(range(1, len(list(folder.glob("*.parquet"))) * SHARD + 1))
+    """Score the records of a folder that `write_world` wrote, a file at a time as a run does."""
+    files = sorted(folder.glob("*.parquet"))
+    records = Records([functools.partial(_read, file) for file in files], tuple(SCHEMA.names))
+    ids = tuple(range(1, len(files) * SHARD + 1))
     setting = Setting(folder / "annotations.json", ids, folder / "none.json", style="lvis")
-    return lambda: dataclasses.astuple(DetBox.on(setting).score(table, STRICT))[:3]
+    return lambda: dataclasses.astuple(DetBox.on(setting).score_all(records, STRICT))[:3]
+
+
+def _read(file: Path, columns: Sequence[str]) -> pa.Table:
+    return pq.read_table(file, columns=list(columns))
 
 
 def intervals(_: Path) -> Callable[[], Any]:
@@ -152,7 +159,8 @@ def write_world(folder: Path, images: int) -> None:
             "pred_iou": rng.random(len(near)).astype(np.float32),
             "choice": np.zeros(len(near), np.int8),
         }
-        pq.write_table(pa.table(columns, schema=SCHEMA), folder / f"{first:06d}.parquet")
+        schema = pa.schema([SCHEMA.field(name) for name in columns])
+        pq.write_table(pa.table(columns, schema=schema), folder / f"{first:06d}.parquet")
 
 
 def _write_annotations(

@@ -83,7 +83,8 @@ def _who(key: Key) -> tuple[Any, ...]:
 
 
 def _left(group: Group, store: CellStore) -> int:
-    return sum(len(entries) for i, entries in enumerate(group.data.shards()) if not store.has(i))
+    shards = group.data.shards()
+    return sum(shards.images(i) for i in range(len(shards)) if not store.has(i))
 
 
 def times_left(plan: Plan, *, unknown: bool) -> list[str]:

@@ -7,9 +7,10 @@ annotation file and hashes no image.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import cast, get_args
+from typing import cast, get_args, overload
 
 from sambench.adapters.spec import ModelSpec
 from sambench.evsam.errors import SambenchError
@@ -50,13 +51,37 @@ EVALUATORS = ("hotcoco", "pycocotools", "lvis", "numpy")
 
 
 @dataclass(frozen=True)
+class Shards(Sequence[tuple[Entry, ...]]):
+    """Images cut into shards, each when it is asked for: of a million images no second list is made."""
+
+    entries: Sequence[Entry]
+
+    def __len__(self) -> int:
+        return (len(self.entries) + SHARD_IMAGES - 1) // SHARD_IMAGES
+
+    @overload
+    def __getitem__(self, shard: int) -> tuple[Entry, ...]: ...
+    @overload
+    def __getitem__(self, shard: slice) -> tuple[tuple[Entry, ...], ...]: ...
+    def __getitem__(self, shard: int | slice) -> tuple[Entry, ...] | tuple[tuple[Entry, ...], ...]:
+        if isinstance(shard, slice):
+            return tuple(self[i] for i in range(len(self))[shard])
+        first = range(len(self))[shard] * SHARD_IMAGES
+        return tuple(self.entries[first : first + SHARD_IMAGES])
+
+    def images(self, shard: int) -> int:
+        """Count a shard's images."""
+        return min(SHARD_IMAGES, len(self.entries) - shard * SHARD_IMAGES)
+
+
+@dataclass(frozen=True)
 class Data:
     """A data set as one run sees it."""
 
     config: DatasetConfig
     style: Style
     """Whose rules average precision follows."""
-    entries: tuple[Entry, ...]
+    entries: Sequence[Entry]
     """The images to evaluate, by rising id."""
     available: int
     """Images of the whole data set."""
@@ -78,16 +103,16 @@ class Data:
         counts = self.found.counts("mended")
         return {name: counts[name] for name in COMPLETED if name in counts}
 
-    @property
+    @functools.cached_property
     def objects(self) -> int | None:
         """Annotated objects of these images; ``None`` where masks would have to be read to know."""
         if self.config.masks is not None:
             return None
         return sum(len(entry.annotations) + len(entry.unscored) for entry in self.entries)
 
-    def shards(self) -> list[tuple[Entry, ...]]:
+    def shards(self) -> Shards:
         """Cut the images into shards."""
-        return [self.entries[i : i + SHARD_IMAGES] for i in range(0, len(self.entries), SHARD_IMAGES)]
+        return Shards(self.entries)
 
 
 @dataclass(frozen=True)
@@ -159,14 +184,18 @@ class _Asked:
     detections: dict[str, str] | None
 
 
-def make_plan(config: RunConfig) -> Plan:
+def make_plan(config: RunConfig, open_data: Callable[[DatasetConfig, RunConfig], Data] | None = None) -> Plan:
     """Open the data, find the weights, name the cells. Reads much, computes and writes nothing.
+
+    Args:
+        config: what is asked for.
+        open_data: what reads a data set; by default its files are read and hashed.
 
     Raises:
         SambenchError: data or weights that the user named are missing or wrong.
     """
     variants = make_variants(config, try_weights=True)
-    data = [_open(d, config) for d in config.datasets]
+    data = [(open_data or _open)(d, config) for d in config.datasets]
     asked = [[q for name in config.suites for q in _ask(name, one, config)] for one in data]
     groups = []
     for variant in variants:

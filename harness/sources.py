@@ -21,7 +21,7 @@ TABLES = ("sambench.adapters.models", "sambench.suites.registry")
 
 SCORING = "sambench.suites.scoring"
 """The package that makes numbers of records; what of a suite does so beside it are these methods."""
-SCORING_METHODS = ("score", "score_all", "export", "about", "check")
+SCORING_METHODS = ("score", "score_all", "scored_objects", "export", "about", "check")
 
 
 @cache

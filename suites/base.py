@@ -24,6 +24,7 @@ from sambench.suites.records import Records
 from sambench.suites.scoring.average_precision import Evaluator
 from sambench.suites.scoring.ground_truth import Style
 from sambench.suites.scoring.means import objects_by_size, scores_of
+from sambench.suites.scoring.objects import Objects
 from sambench.suites.scoring.scores import About, Metric, Scores
 
 if TYPE_CHECKING:
@@ -199,6 +200,28 @@ class InstanceSuite(Suite):
         return [*sample.unscored, *(reason for reason in reasons if reason)]
 
 
+class MeansSuite(InstanceSuite):
+    """A suite whose numbers are means over objects: a shard's are put behind those of the one before."""
+
+    @abstractmethod
+    def scored_objects(self, records: pa.Table, protocol: Protocol) -> Objects:
+        """Return what records give to the means; the groups of objects begin with the sizes."""
+
+    def score(self, records: pa.Table, protocol: Protocol) -> Scores:
+        """Average over objects."""
+        return scores_of(self.scored_objects(records, protocol))
+
+    def score_all(self, records: Records, protocol: Protocol) -> Scores:
+        """Average over objects of which a few numbers each are all that is held.
+
+        A suite with a `score` of its own has all records at once.
+        """
+        if type(self).score is not MeansSuite.score:
+            return super().score_all(records, protocol)
+        parts = (self.scored_objects(table, protocol) for table in records.each(self.scored))
+        return scores_of(Objects.together(parts))
+
+
 def kept(targets: tuple[Target, ...], protocol: Protocol) -> list[Target]:
     """Return the objects that a protocol scores."""
     return [t for t in targets if left_out(t, protocol) is None]
@@ -211,6 +234,31 @@ def left_out(target: Target, protocol: Protocol) -> str | None:
     if protocol.leave_out == "area_below_1":
         return "area_below_1_dropped" if target.area < 1 else None
     return "empty_dropped" if target.mask.area == 0 else None
+
+
+def objects_of(
+    iou: Mapping[str, np.ndarray],
+    records: pa.Table,
+    protocol: Protocol,
+    *,
+    others: Mapping[str, np.ndarray] | None = None,
+    scales: Mapping[str, float] | None = None,
+) -> Objects:
+    """Return what is averaged over the objects that n records describe (see `score_instances`)."""
+    image_id, ann_id, category_id = (
+        records[name].to_numpy() for name in ("image_id", "ann_id", "category_id")
+    )
+    area = records[area_column(protocol)].to_numpy()
+    return objects_by_size(
+        iou,
+        image_id,
+        area,
+        protocol,
+        ann_id=ann_id,
+        category_id=category_id,
+        others=others,
+        scales=scales,
+    )
 
 
 def score_instances(
@@ -230,22 +278,7 @@ def score_instances(
         others: averaged over objects alone, (n,) each.
         scales: what the mean of some is multiplied by, where that is not 100.
     """
-    image_id, ann_id, category_id = (
-        records[name].to_numpy() for name in ("image_id", "ann_id", "category_id")
-    )
-    area = records[area_column(protocol)].to_numpy()
-    return scores_of(
-        objects_by_size(
-            iou,
-            image_id,
-            area,
-            protocol,
-            ann_id=ann_id,
-            category_id=category_id,
-            others=others,
-            scales=scales,
-        )
-    )
+    return scores_of(objects_of(iou, records, protocol, others=others, scales=scales))
 
 
 def area_column(protocol: Protocol) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar, Self
@@ -26,6 +26,7 @@ from sambench.suites.data.sample import Sample
 from sambench.suites.metrics.sizes import SIZES, sized
 from sambench.suites.predict import predict
 from sambench.suites.protocol import Protocol
+from sambench.suites.records import Records
 from sambench.suites.scoring.average_precision import (
     Evaluator,
     caveat,
@@ -61,6 +62,8 @@ METRICS = (
     Metric("ap75", "AP75", brief=True),
 )
 REPORTED = frozenset(metric.name for metric in METRICS)
+RESULT = ("image_id", "category_id", "score")
+"""Columns of what is compared, beside its box or its mask."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,14 @@ class DetectedSuite(Suite):
     )
     needs_detections: ClassVar[bool] = True
     boxes: ClassVar[BoxUse] = "scored"
+
+    def score(self, records: pa.Table, protocol: Protocol) -> Scores:
+        """Compute what `score_all` does, of rows in any order."""
+        return self.score_all(Records.of(records), protocol)
+
+    @abstractmethod
+    def score_all(self, records: Records, protocol: Protocol) -> Scores:
+        """Compute AP; masks are read a shard at a time."""
 
     @abstractmethod
     def found(self, image_id: int) -> ImageDetections:
@@ -167,7 +178,7 @@ class DetBox(DetectedSuite):
         """Look the image up."""
         return self.detections.of(image_id)
 
-    def score(self, records: pa.Table, protocol: Protocol) -> Scores:
+    def score_all(self, records: Records, protocol: Protocol) -> Scores:
         """Compute AP of the masks by the protocol's score, and of the boxes by the detector's."""
         scores = average_precision(records, self.truth, protocol, self.setting.evaluator)
         spread = scores.evidence.intervals() if scores.evidence else {}
@@ -196,7 +207,7 @@ def changes(detections: Detections) -> dict[str, int]:
 
 
 def average_precision(
-    records: pa.Table, truth: GroundTruth, protocol: Protocol, evaluator: Evaluator
+    records: Records, truth: GroundTruth, protocol: Protocol, evaluator: Evaluator
 ) -> Scores:
     """Score records of a `DetectedSuite`: the masks by the protocol's score, the boxes by the detector's.
 
@@ -204,10 +215,9 @@ def average_precision(
         Metrics, what they are made of, and who computed them; no intervals and no counts.
     """
     truth = truth.numbered(protocol.gt_ids)
-    columns = records.select(["image_id", "category_id", "score", "segmentation", "bbox"])
-    ranked = columns.set_column(2, "score", _ranking(records["score"], records["pred_iou"], protocol))
-    metrics, evidence = evaluate_and_match(truth, ranked, iou_type="segm", evaluator=evaluator)
-    of_boxes, boxes = evaluate_and_match(truth, columns, iou_type="bbox", evaluator=evaluator)
+    masks, of_detector = _ranked(records, protocol), records.each((*RESULT, "bbox"))
+    metrics, evidence = evaluate_and_match(truth, masks, iou_type="segm", evaluator=evaluator)
+    of_boxes, boxes = evaluate_and_match(truth, of_detector, iou_type="bbox", evaluator=evaluator)
     return Scores(
         {name: value for name, value in metrics.items() if name in REPORTED} | {"box_ap": of_boxes["ap"]},
         {},
@@ -216,6 +226,13 @@ def average_precision(
         caveat(truth, evaluator),
         evidence.beside(boxes) if evidence and boxes else None,
     )
+
+
+def _ranked(records: Records, protocol: Protocol) -> Iterator[pa.Table]:
+    """Read the masks, each with the score that ranks it."""
+    for table in records.each((*RESULT, "segmentation", "pred_iou")):
+        place = table.column_names.index("score")
+        yield table.set_column(place, "score", _ranking(table["score"], table["pred_iou"], protocol))
 
 
 def _ranking(score: pa.ChunkedArray, pred_iou: pa.ChunkedArray, protocol: Protocol) -> pa.ChunkedArray:

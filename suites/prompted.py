@@ -13,12 +13,12 @@ from sambench.adapters.base import Embedding, Prompts, Segmenter
 from sambench.suites.base import (
     INSTANCE_COLUMNS,
     SCORED,
-    InstanceSuite,
+    MeansSuite,
     Record,
     Stopwatch,
     describe,
     kept,
-    score_instances,
+    objects_of,
 )
 from sambench.suites.data.rle import encode_text
 from sambench.suites.data.sample import Sample, Target
@@ -29,7 +29,8 @@ from sambench.suites.metrics.sizes import SIZES, sized
 from sambench.suites.metrics.void import without_void
 from sambench.suites.predict import predict
 from sambench.suites.protocol import Protocol
-from sambench.suites.scoring.scores import Metric, Scores
+from sambench.suites.scoring.objects import Objects
+from sambench.suites.scoring.scores import Metric
 
 PROMPT = ("box", "points", "labels")
 ANSWER = ("segmentation", "iou", "boundary_iou", "pred_iou", "choice")
@@ -53,7 +54,7 @@ Lists that may be missing are of no fixed size: pyarrow 25 cannot read the null 
 """
 
 
-class PromptedSuite(InstanceSuite):
+class PromptedSuite(MeansSuite):
     """One prompt an object; metrics ``miou``, ``miou_small``, ``miou_medium``, ``miou_large`` and `further`.
 
     A suite of this kind has a name and a title, says which models cannot take part, and makes the prompts.
@@ -102,10 +103,10 @@ class PromptedSuite(InstanceSuite):
                 records.append(describe(sample, target) | prompt | scored)
         return records
 
-    def score(self, records: pa.Table, protocol: Protocol) -> Scores:
-        """Average over objects."""
+    def scored_objects(self, records: pa.Table, protocol: Protocol) -> Objects:
+        """Return the IoU of each object, and how far the predicted one is from it."""
         iou, near, own = (records[name].to_numpy() for name in ("iou", "boundary_iou", "pred_iou"))
-        return score_instances(
+        return objects_of(
             {"miou": iou, "boundary_iou": near}, records, protocol, others=calibration("", own, iou)
         )
 

@@ -8,6 +8,9 @@ from typing import Self
 
 import pyarrow as pa
 
+Shard = Callable[[Sequence[str]], pa.Table]
+"""Reads some columns of a part of the records."""
+
 
 @dataclass(frozen=True)
 class Records:
@@ -16,7 +19,7 @@ class Records:
     An image's records lie in one of them, and images follow each other by rising id.
     """
 
-    shards: Sequence[Callable[[Sequence[str]], pa.Table]]
+    shards: Sequence[Shard]
     """Each reads one, the columns that it is given."""
     columns: tuple[str, ...]
     """That there are."""

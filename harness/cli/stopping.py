@@ -14,8 +14,9 @@ from types import FrameType
 import typer
 
 from sambench.harness.cli import console
+from sambench.harness.leave import leave_at_exit
 
-PATIENCE = 1.5
+PATIENCE = 1.0
 """Seconds that an orderly end may take."""
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 SHOW_CURSOR = "\x1b[?25h"
@@ -48,7 +49,10 @@ def stoppable(command: str) -> Iterator[None]:
             yield
     except KeyboardInterrupt as stop:
         hint.say()
-        raise typer.Exit(128 + (stop.number if isinstance(stop, Stopped) else signal.SIGINT)) from None
+        code = 128 + (stop.number if isinstance(stop, Stopped) else signal.SIGINT)
+        if isinstance(stop, Stopped):
+            leave_at_exit(code)
+        raise typer.Exit(code) from None
 
 
 class _Hint:

@@ -39,14 +39,20 @@ def executor_of(config: RunConfig) -> Iterator[Executor]:
 
 
 def check_workers(config: RunConfig) -> None:
-    """See that this machine has a card for every worker.
+    """See that there is a card for every worker of this machine, or a Ray cluster where one is named.
 
     Raises:
-        SambenchError: it has not.
+        SambenchError: there is not.
     """
     import torch
 
-    if config.executor != "processes" or config.device != "cuda":
+    local = config.executor == "processes"
+    if config.executor == "ray":
+        from sambench.harness.executors import ray_cluster
+
+        ray_cluster.check(config.address, config.device)
+        local = ray_cluster.where(config.address) == ray_cluster.OWN
+    if not local or config.device != "cuda":
         return
     cards = torch.cuda.device_count()
     if config.workers > cards:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from sambench.harness.executors.names import PASSIVE
+from sambench.harness.leave import leave_at_exit
 
 RESTARTS = 3
 """How often a start on this machine begins anew after a rank died; what was written is kept."""
@@ -42,6 +43,7 @@ def launch(workers: int, arguments: Sequence[str]) -> int:
         except ChildFailedError:
             return 1
         except SignalException as stopped:
+            leave_at_exit(128 + stopped.sigval)
             return 128 + stopped.sigval
         finally:
             told = Path(os.environ.pop(CODE))

@@ -56,6 +56,15 @@ class Queue:
         self._held[worker].append(Held(task))
         return task
 
+    @property
+    def held(self) -> bool:
+        """Whether anybody has a task."""
+        return any(self._held.values())
+
+    def tasks_of(self, worker: int) -> tuple[Task, ...]:
+        """Return the tasks of a worker, the one that it does first."""
+        return tuple(held.task for held in self._held.get(worker, ()))
+
     def count(self, worker: int, images: int) -> None:
         """Take note that a worker has evaluated some more images."""
         if self._held[worker]:

@@ -29,7 +29,7 @@ PORT, KEY = "sambench/port", "sambench/key"
 """Of the first rank's listener, in torchrun's own store: whoever can read that may connect."""
 
 PATIENCE = timedelta(hours=6)
-"""How long a rank waits for the first one, while that reads and plans. Of one that ended torchrun knows at once."""
+"""How long a rank waits for the first one, while that reads and plans; of one that ended torchrun knows."""
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,12 @@ from sambench.adapters.base import Capabilities, Embedding, Prompts, Segmenter
 from sambench.suites.base import (
     INSTANCE_COLUMNS,
     SCORED,
-    InstanceSuite,
+    MeansSuite,
     Record,
     Stopwatch,
     describe,
     kept,
-    score_instances,
+    objects_of,
 )
 from sambench.suites.click.clicker import Clicker
 from sambench.suites.data.masks import WindowMask
@@ -34,7 +34,8 @@ from sambench.suites.metrics.sizes import SIZES, sized
 from sambench.suites.metrics.void import without_void
 from sambench.suites.predict import ChosenMasks, predict
 from sambench.suites.protocol import Protocol
-from sambench.suites.scoring.scores import Metric, Scores
+from sambench.suites.scoring.objects import Objects
+from sambench.suites.scoring.scores import Metric
 
 CLICKS = 5
 QUALITY = f"Clicks to a quality, of {CLICKS}"
@@ -72,7 +73,7 @@ class _Session:
     done: bool = False
 
 
-class Click(InstanceSuite):
+class Click(MeansSuite):
     """Five rounds of clicks; metrics ``miou_1``, ``miou_3``, ``miou_5`` and the same by size, and further.
 
     All clicks so far go into each prompt. The objects of an image take each round together.
@@ -144,8 +145,8 @@ class Click(InstanceSuite):
                 _take_round(batch, chosen, sample.void, protocol, watch, last=round_ == CLICKS)
         return [_record(sample, s) for s in sessions]
 
-    def score(self, records: pa.Table, protocol: Protocol) -> Scores:
-        """Average over objects after 1, 3 and 5 clicks, and count the clicks to a quality."""
+    def scored_objects(self, records: pa.Table, protocol: Protocol) -> Objects:
+        """Return the IoUs of each object after 1, 3 and 5 clicks, and its clicks to a quality."""
         iou, near, own = (_rounds(records[name]) for name in ("iou", "boundary_iou", "pred_iou"))
         shares = {f"miou_{k}": iou[:, k - 1] for k in REPORTED}
         shares |= {f"boundary_iou_{k}": near[:, k - 1] for k in REPORTED}
@@ -155,7 +156,7 @@ class Click(InstanceSuite):
         for k in REPORTED:
             others |= calibration(f"_{k}", own[:, k - 1], iou[:, k - 1])
         scales = {f"noc_{quality}": 1.0 for quality in QUALITIES}
-        return score_instances(shares, records, protocol, others=others, scales=scales)
+        return objects_of(shares, records, protocol, others=others, scales=scales)
 
 
 def _rounds(column: pa.ChunkedArray) -> np.ndarray:

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from sambench.adapters.base import Capabilities, Embedding, Segmenter
 from sambench.suites.base import (
     IMAGE_COLUMNS,
-    InstanceSuite,
+    MeansSuite,
     Record,
     Stopwatch,
     describe,
@@ -34,7 +34,7 @@ from sambench.suites.metrics.sizes import SIZES, sized
 from sambench.suites.metrics.void import without_void_coded
 from sambench.suites.protocol import Protocol
 from sambench.suites.scoring.objects import Column, Objects
-from sambench.suites.scoring.scores import Metric, Scores
+from sambench.suites.scoring.scores import Metric
 
 MOST_MASKS = 1000
 SETTINGS = GeneratorSettings()  # those of SAM's own generator, whatever the model
@@ -69,7 +69,7 @@ SCHEMA = pa.schema(
 """Rows of three kinds: ``image``, ``mask`` and ``object``; what says nothing of a kind is null."""
 
 
-class Everything(InstanceSuite):
+class Everything(MeansSuite):
     """All masks of an image; metrics ``masks_per_image``, ``ar_1000``, ``ar_1000_small``, ``..._large``."""
 
     name: ClassVar[str] = "everything"
@@ -120,32 +120,24 @@ class Everything(InstanceSuite):
             ),
         ]
 
-    def score(self, records: pa.Table, protocol: Protocol) -> Scores:
-        """Average recall over objects (percent), and masks over images."""
+    def scored_objects(self, records: pa.Table, protocol: Protocol) -> Objects:
+        """Return each object's recalls, and each image's masks as those of an object of its own."""
         del protocol  # which decided the records
-        evidence = _evidence(records)
-        objects = evidence.counts()
-        counts = {size: objects[sized("ar_1000", size)] for size in SIZES}
-        return Scores(evidence.numbers(), evidence.intervals(), counts, evidence=evidence)
-
-
-def _evidence(records: pa.Table) -> Objects:
-    """Put together what the numbers are means of: each object's recalls, and each image's masks."""
-    rows = records.filter(pc.not_equal(records["kind"], "mask"))
-    is_image = pc.equal(rows["kind"], "image").to_numpy()
-    recalls = [_filled(rows[column], 0) / len(THRESHOLDS) for column in MATCHED.values()]
-    bins = [pc.is_valid(rows[column]).to_numpy() for column in MATCHED.values()]
-    return Objects(
-        columns=(
-            *(Column(sized("ar_1000", size), i, i) for i, size in enumerate(SIZES)),
-            Column("masks_per_image", len(SIZES), len(SIZES), scale=1.0),
-        ),
-        image=rows["image_id"].to_numpy(),
-        ann_id=_filled(rows["ann_id"], -1).astype(np.int64),
-        category=_filled(rows["category_id"], -1).astype(np.int64),
-        values=np.stack([*recalls, _filled(rows["masks"], 0)], axis=1),
-        groups=np.stack([*bins, is_image], axis=1),
-    )
+        rows = records.filter(pc.not_equal(records["kind"], "mask"))
+        is_image = pc.equal(rows["kind"], "image").to_numpy()
+        recalls = [_filled(rows[column], 0) / len(THRESHOLDS) for column in MATCHED.values()]
+        bins = [pc.is_valid(rows[column]).to_numpy() for column in MATCHED.values()]
+        return Objects(
+            columns=(
+                *(Column(sized("ar_1000", size), i, i) for i, size in enumerate(SIZES)),
+                Column("masks_per_image", len(SIZES), len(SIZES), scale=1.0),
+            ),
+            image=rows["image_id"].to_numpy(),
+            ann_id=_filled(rows["ann_id"], -1).astype(np.int64),
+            category=_filled(rows["category_id"], -1).astype(np.int64),
+            values=np.stack([*recalls, _filled(rows["masks"], 0)], axis=1),
+            groups=np.stack([*bins, is_image], axis=1),
+        )
 
 
 def _filled(column: pa.ChunkedArray, value: int) -> np.ndarray:

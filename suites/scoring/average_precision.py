@@ -8,14 +8,15 @@ by our own code on the way (`suites.scoring.matching`), so that they can be resa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import collections
+from collections.abc import Callable, Iterable, Iterator
 from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from sambench.evsam.errors import SambenchError
-from sambench.suites.scoring.batches import Batch, IouType, batches
+from sambench.suites.scoring.batches import Batch, IouType, Results, batches
 from sambench.suites.scoring.evaluators import (
     COCO_STATS,
     LVIS_STATS,
@@ -66,7 +67,7 @@ def caveat(truth: GroundTruth, evaluator: Evaluator) -> str | None:
 
 
 def evaluate(
-    truth: GroundTruth, results: pa.Table, *, iou_type: IouType, evaluator: Evaluator = "hotcoco"
+    truth: GroundTruth, results: Results, *, iou_type: IouType, evaluator: Evaluator = "hotcoco"
 ) -> dict[str, float | None]:
     """Compute average precision and recall.
 
@@ -75,7 +76,8 @@ def evaluate(
 
     Args:
         truth: the annotations, with the style of the evaluation.
-        results: N rows in any order, ``image_id`` and ``category_id`` int64, ``score`` float64, and of
+        results: N rows in any order, or several such tables where each image is in one of them and images
+            rise from one to the next: ``image_id`` and ``category_id`` int64, ``score`` float64, and of
             ``segmentation`` (a compressed RLE, ``{"size": [H, W], "counts": str}``, as JSON text) and
             ``bbox`` (four of float64: x, y, width, height in pixels) the one that is compared.
         iou_type: whether masks or boxes are compared.
@@ -90,22 +92,22 @@ def evaluate(
         SambenchError: a score is not finite, an image or category is not the annotations', a mask has not its
             image's size, or the evaluator does not fit.
     """
-    _check(truth, results)
-    return _run(truth, batches(truth, results, iou_type), iou_type, used_evaluator(truth, evaluator))
+    found = batches(truth, _checked(truth, results), iou_type)
+    return _run(truth, found, iou_type, used_evaluator(truth, evaluator))
 
 
 def evaluate_and_match(
-    truth: GroundTruth, results: pa.Table, *, iou_type: IouType, evaluator: Evaluator = "hotcoco"
+    truth: GroundTruth, results: Results, *, iou_type: IouType, evaluator: Evaluator = "hotcoco"
 ) -> tuple[dict[str, float | None], Matches | None]:
     """Compute what `evaluate` does, and on the way keep what precision is made of, for it to be resampled.
 
     Returns:
         The numbers, and their evidence; ``None`` where there is no image or no category.
     """
-    _check(truth, results)
     used = used_evaluator(truth, evaluator)
     matching = Matching(truth, iou_type)
-    numbers = _run(truth, matching.watch(batches(truth, results, iou_type)), iou_type, used)
+    found = batches(truth, _checked(truth, results), iou_type)
+    numbers = _run(truth, matching.watch(found), iou_type, used)
     return numbers, Matches.of(truth, matching.matched) if _can_have_numbers(truth) else None
 
 
@@ -117,9 +119,17 @@ def _run(
     truth: GroundTruth, found: Iterable[Batch], iou_type: IouType, used: Evaluator
 ) -> dict[str, float | None]:
     if not _can_have_numbers(truth):
+        collections.deque(found, maxlen=0)  # results are looked at all the same
         return dict.fromkeys(COCO_STATS if truth.style == "coco" else LVIS_STATS.values())
     fractions = _RUN[used](truth, found, iou_type)
     return {name: 100 * float(value) if value >= 0 else None for name, value in fractions.items()}
+
+
+def _checked(truth: GroundTruth, results: Results) -> Iterator[pa.Table]:
+    """Pass results on, each table looked at before (see `_check`)."""
+    for table in [results] if isinstance(results, pa.Table) else results:
+        _check(truth, table)
+        yield table
 
 
 def _check(truth: GroundTruth, results: pa.Table) -> None:

@@ -1,13 +1,14 @@
 """Results of some images at a time, as the evaluators take them: a dictionary each, ordered.
 
-All at once they would take a kilobyte each: 6 GB for the 6 million of 20,000 images with 300 boxes.
+All at once they would take a kilobyte each: 6 GB for the 6 million of 20,000 images with 300 boxes. Nor is
+there a need to have them all at once as a table: those of a shard are looked at when its images' turn comes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 import numpy as np
@@ -18,6 +19,11 @@ from sambench.evsam.errors import SambenchError
 from sambench.suites.scoring.ground_truth import GroundTruth
 
 IouType = Literal["segm", "bbox"]
+Results: TypeAlias = pa.Table | Iterable[pa.Table]
+"""One table in any order; or several, each image in one of them and images rising from one to the next."""
+
+Rows = tuple[pa.Table | None, np.ndarray]
+"""Of an image: its results as (n,) rows of a table; ``None`` where there is no table."""
 
 RESULTS_AT_ONCE, IMAGES_AT_ONCE = 20_000, 1_000
 """Of a batch, but for an image with more results: some 20 MB of dictionaries."""
@@ -34,27 +40,27 @@ class Batch:
     categories are numbers too."""
 
 
-def batches(truth: GroundTruth, results: pa.Table, iou_type: IouType) -> Iterator[Batch]:
+def batches(truth: GroundTruth, results: Results, iou_type: IouType) -> Iterator[Batch]:
     """Cut results into batches, which together have every image of ``truth`` once, by rising id.
 
     Args:
         truth: the annotations; results on images that it leaves out are left out.
-        results: in any order, as of `average_precision.evaluate`.
+        results: as of `average_precision.evaluate`.
         iou_type: whether the masks or the boxes are wanted.
 
     Raises:
-        SambenchError: a mask has not its image's size.
+        SambenchError: a mask has not its image's size, or tables are not in the order of their images.
     """
-    image_ids = truth.images.ids
-    owners = results["image_id"].to_numpy()
-    by_image = np.argsort(owners, kind="stable")
-    owners = owners[by_image]
-    starts, ends = (np.searchsorted(owners, image_ids, side=side) for side in ("left", "right"))
-    for images in _cut(ends - starts):
-        rows = np.concatenate([by_image[a:b] for a, b in zip(starts[images], ends[images], strict=True)])
-        found = _ordered(_take(results, rows), iou_type)
-        numbers = range(images.start + 1, images.stop + 1)
-        yield Batch(list(numbers), _dictionaries(truth, found, iou_type))
+    tables = [results] if isinstance(results, pa.Table) else results
+    first, images, held = 0, list[Rows](), 0
+    for rows in _by_image(truth, tables):
+        if images and (held + len(rows[1]) > RESULTS_AT_ONCE or len(images) == IMAGES_AT_ONCE):
+            yield _batch(truth, first, images, iou_type)
+            first, images, held = first + len(images), [], 0
+        images.append(rows)
+        held += len(rows[1])
+    if images:
+        yield _batch(truth, first, images, iou_type)
 
 
 def at_once(truth: GroundTruth, found: Iterable[Batch], iou_type: IouType) -> list[dict[str, Any]]:
@@ -76,22 +82,41 @@ def _miss(truth: GroundTruth, iou_type: IouType) -> dict[str, Any]:
     return miss | {"segmentation": rle.encode(np.zeros(size, np.uint8, order="F"))}
 
 
-def _cut(counts: np.ndarray) -> Iterator[slice]:
-    """Cut I images into runs, by how many results each has, (I,)."""
-    ends = np.cumsum(counts)
-    first = 0
-    while first < len(counts):
-        most = (ends[first - 1] if first else 0) + RESULTS_AT_ONCE
-        last = int(np.searchsorted(ends, most, side="right"))
-        last = min(max(last, first + 1), first + IMAGES_AT_ONCE)
-        yield slice(first, last)
-        first = last
+def _by_image(truth: GroundTruth, tables: Iterable[pa.Table]) -> Iterator[Rows]:
+    """Find the results of each image that is evaluated, by rising id."""
+    ids, done, before = truth.images.ids, 0, None
+    for table in filter(len, tables):
+        owners = table["image_id"].to_numpy()
+        by_image = np.argsort(owners, kind="stable")
+        owners = owners[by_image]
+        if before is not None and owners[0] <= before:
+            raise SambenchError(
+                f"results: those of image {owners[0]} follow those of image {before}. Give tables in the "
+                "order of their images, each image in one of them."
+            )
+        before = int(owners[-1])
+        mine = ids[done : np.searchsorted(ids, before, side="right")]
+        starts, ends = (np.searchsorted(owners, mine, side=side) for side in ("left", "right"))
+        for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
+            yield table, by_image[start:end]
+        done += len(mine)
+    for _ in ids[done:]:
+        yield None, np.zeros(0, np.int64)
+
+
+def _batch(truth: GroundTruth, first: int, images: list[Rows], iou_type: IouType) -> Batch:
+    """Put the results of images together, whose numbers follow each other after the first ones."""
+    tables = {id(table): table for table, rows in images if len(rows)}
+    own = {key: [rows for table, rows in images if id(table) == key] for key in tables}
+    taken = [_take(table, np.concatenate(own[key])) for key, table in tables.items() if table is not None]
+    numbers = list(range(first + 1, first + 1 + len(images)))
+    if not taken:
+        return Batch(numbers, [])
+    return Batch(numbers, _dictionaries(truth, _ordered(pa.concat_tables(taken), iou_type), iou_type))
 
 
 def _take(table: pa.Table, rows: np.ndarray) -> pa.Table:
     """Take rows that lie near each other, looking at nothing else: Arrow would join all chunks first."""
-    if not len(rows):
-        return table.slice(0, 0)
     first, last = int(rows.min()), int(rows.max())
     return table.slice(first, last - first + 1).take(rows - first)
 

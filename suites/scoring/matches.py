@@ -17,6 +17,10 @@ if TYPE_CHECKING:  # reading evidence needs neither the annotations nor the libr
     from sambench.suites.scoring.ground_truth import GroundTruth
     from sambench.suites.scoring.matching import Matched
 
+STEPS_AT_ONCE = 500
+DRAWN_AT_ONCE = 50_000_000
+"""Numbers of a block of draws: up to 100,000 images all of the `STEPS_AT_ONCE`; 400 MB."""
+
 PARTS = (*SIZES, "boxes")
 """What a curve is of: objects of an area, or the boxes beside masks."""
 
@@ -120,8 +124,8 @@ class Matches(Evidence):
 
     @property
     def resamples_at_once(self) -> int:
-        """As many as make each step along a curve worth while."""
-        return 500
+        """As many as make each step along a curve worth while; fewer of very many images."""
+        return min(STEPS_AT_ONCE, max(1, DRAWN_AT_ONCE // len(self.images)))
 
     def resampled(self, drawn: np.ndarray) -> np.ndarray:
         """Average over the categories that have an object among the images drawn, percent."""

@@ -20,8 +20,9 @@ def mean_iou(
 
 
 def scores_of(objects: Objects) -> Scores:
-    """Return the means over objects whose groups are sizes: their intervals, and the objects of each size."""
-    counts = dict(zip(SIZES, objects.groups.sum(axis=0).tolist(), strict=True))
+    """Return the means over objects, whose first groups are sizes: with intervals, and each size's count."""
+    sizes = objects.groups.sum(axis=0)[: len(SIZES)]
+    counts = dict(zip(SIZES, sizes.tolist(), strict=True))
     return Scores(objects.numbers(), objects.intervals(), counts, evidence=objects)
 
 

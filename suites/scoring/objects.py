@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from sambench.suites.scoring.evidence import Evidence, as_text, from_text
+from sambench.suites.scoring.growing import Growing
 
 AVERAGED = ("image", "category")
 """What a mean may be taken over beside objects."""
+OF_OBJECTS = ("image", "ann_id", "category", "values", "groups")
+"""The fields with a row an object."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,18 @@ class Objects(Evidence):
     """(N, G) bool: which objects are of which group, such as a size."""
     averaged: tuple[str, ...] = ()
     """Columns whose means over images and categories are wanted too."""
+
+    @classmethod
+    def together(cls, parts: Iterable[Self]) -> Self:
+        """Put the objects of several parts, at least one, one after the other, and keep no part."""
+        rows = {name: Growing() for name in OF_OBJECTS}
+        part: Self | None = None
+        for part in parts:
+            for name, growing in rows.items():
+                growing.add(getattr(part, name))
+        assert part is not None
+        whole: dict[str, Any] = {name: growing.whole() for name, growing in rows.items()}
+        return dataclasses.replace(part, **whole)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -95,8 +111,7 @@ class Objects(Evidence):
         known = {tuple(row) for row in its.tolist()}
         kept = np.array([tuple(row) in known for row in own.tolist()], bool)
         order = np.flatnonzero(kept)[np.lexsort((self.ann_id[kept], self.image[kept]))]
-        parts = ("image", "ann_id", "category", "values", "groups")
-        return dataclasses.replace(self, **{part: getattr(self, part)[order] for part in parts})
+        return dataclasses.replace(self, **{name: getattr(self, name)[order] for name in OF_OBJECTS})
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the fields, those that are no arrays as JSON."""
@@ -110,6 +125,14 @@ class Objects(Evidence):
         columns = tuple(Column(**column) for column in from_text(arrays.pop("columns")))
         return cls(columns=columns, averaged=tuple(from_text(arrays.pop("averaged"))), **arrays)
 
+    @cached_property
+    def samples(self) -> np.ndarray:
+        """The numbers of all draws; the sums that they are made of are as large as all objects, and go."""
+        found = super().samples
+        for name in ("_sums", "_means_of_images", "_categories"):
+            vars(self).pop(name, None)
+        return found
+
     def _column(self, name: str) -> Column:
         return next(column for column in self.columns if column.name == name)
 
@@ -122,22 +145,33 @@ class Objects(Evidence):
     @cached_property
     def _sums(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Sums and counts of the columns by image, (I, columns) each, and their scales."""
-        summed = [self._by_image(column) for column in self.columns]
-        sums, counts = (np.stack(part, axis=1) for part in zip(*summed, strict=True))
+        sums, counts = np.empty((2, len(self.image_ids), len(self.columns)))
+        for k, column in enumerate(self.columns):
+            sums[:, k], counts[:, k] = self._by_image(column)
         return sums, counts, np.array([column.scale for column in self.columns])
 
     def _by_image(self, column: Column) -> tuple[np.ndarray, np.ndarray]:
         image_ids, places = self._images
         members = self.groups[:, column.group]
-        return _added(places[members], self.values[members, column.value], len(image_ids))
+        where, n = places[members], len(image_ids)
+        sums = np.bincount(where, weights=self.values[members, column.value], minlength=n)
+        return sums, np.bincount(where, minlength=n).astype(np.float64)
 
     def _over_images(self, drawn: np.ndarray, name: str) -> np.ndarray:
-        column = self._column(name)
-        sums, counts = self._by_image(column)
-        there = counts > 0
+        own, there = self._means_of_images[name]
         with np.errstate(divide="ignore", invalid="ignore"):
-            own = np.where(there, sums / counts, 0)
-            return column.scale * ((drawn @ own) / (drawn @ there.astype(np.float64)))
+            return self._column(name).scale * ((drawn @ own) / (drawn @ there))
+
+    @cached_property
+    def _means_of_images(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """By name, the mean of each image (I,), and 1 where it has one and 0 elsewhere (I,)."""
+        found = {}
+        for name in self.averaged:
+            sums, counts = self._by_image(self._column(name))
+            there = counts > 0
+            with np.errstate(divide="ignore", invalid="ignore"):
+                found[name] = np.where(there, sums / counts, 0), there.astype(np.float64)
+        return found
 
     def _over_categories(self, drawn: np.ndarray) -> dict[str, np.ndarray]:
         """Average the categories' own means, (R,) a name; one without an object in a draw is none of it."""
@@ -169,15 +203,15 @@ class Objects(Evidence):
         members = self.groups[:, group]
         if not members.any():
             return []
-        of = np.stack([self.category[members], self._images[1][members]])
-        pairs, where = np.unique(of, axis=1, return_inverse=True)
-        added = [_added(where, self.values[members, column.value], pairs.shape[1]) for column in columns]
-        parts = np.stack([added[0][1], *(sums for sums, _ in added)])
-        starts = np.flatnonzero(np.diff(pairs[0])) + 1
-        return list(zip(np.split(pairs[1], starts), np.split(parts, starts, axis=1), strict=True))
-
-
-def _added(where: np.ndarray, values: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Add values up at n places, and count them there, both (n,) float64."""
-    counts = np.bincount(where, minlength=n).astype(np.float64)
-    return np.bincount(where, weights=values, minlength=n), counts
+        images = len(self.image_ids)
+        _, of = np.unique(self.category[members], return_inverse=True)
+        of *= images
+        of += self._images[1][members]  # a number for each pair of both, rising with the category
+        pairs, where = np.unique(of, return_inverse=True)
+        parts = np.empty((1 + len(columns), len(pairs)))
+        parts[0] = np.bincount(where)
+        for row, column in zip(parts[1:], columns, strict=True):
+            row[:] = np.bincount(where, weights=self.values[members, column.value])
+        categories, places = np.divmod(pairs, images)
+        starts = np.flatnonzero(np.diff(categories)) + 1
+        return list(zip(np.split(places, starts), np.split(parts, starts, axis=1), strict=True))

@@ -7,11 +7,12 @@ COCO's AP on each ``valid`` split, and the unweighted mean over the data sets.
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import zipfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,7 +28,7 @@ from sambench.suites.base import Setting
 from sambench.suites.data.detections import Detections, ImageDetections, detections_sha256
 from sambench.suites.det_box import DetectedSuite, average_precision, changes, with_doubts
 from sambench.suites.protocol import Protocol
-from sambench.suites.records import Records
+from sambench.suites.records import Records, Shard
 from sambench.suites.scoring.detector import check_detections, doubts, unusual_scores
 from sambench.suites.scoring.ground_truth import GroundTruth, read_whole
 from sambench.suites.scoring.matches import Matches
@@ -115,12 +116,13 @@ class Sginw(DetectedSuite):
         name, own = split_id(image_id)
         return self.detections[name].of(own)
 
-    def score(self, records: pa.Table, protocol: Protocol) -> Scores:
+    def score_all(self, records: Records, protocol: Protocol) -> Scores:
         """Compute AP on each data set, and their mean and median."""
+        own = _by_set(records, self.truths)
         each: dict[str, float | None] = dict.fromkeys(registry())
         counts, evaluators, notes, parts = {}, set(), [], {}
         for name, truth in self.truths.items():
-            scores = average_precision(_own(records, name), truth, protocol, self.setting.evaluator)
+            scores = average_precision(own[name], truth, protocol, self.setting.evaluator)
             each[name] = scores.metrics["ap"]
             counts[f"images_{name}"] = len(truth.sizes)
             evaluators.add(scores.evaluator)
@@ -156,11 +158,10 @@ class Sginw(DetectedSuite):
 
         Its own name begins so for those who open the folder as one table, and skip such files.
         """
-        table = records.table(self.scored)
-        buffer = io.BytesIO()
+        buffer, own = io.BytesIO(), _by_set(records, self.detections)
         with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
             for name in self.detections:
-                rows = _own(table, name).select(["image_id", "category_id", "segmentation", "score"])
+                rows = own[name].table(("image_id", "category_id", "segmentation", "score"))
                 results = [
                     row | {"segmentation": json.loads(row["segmentation"])} for row in rows.to_pylist()
                 ]
@@ -169,12 +170,25 @@ class Sginw(DetectedSuite):
         write_atomic(folder / "_submission.zip", buffer.getvalue())
 
 
-def _own(records: pa.Table, name: str) -> pa.Table:
-    """Return the records of one data set, under the images' own ids."""
-    first = global_id(name, 0)
-    ids = records["image_id"]
-    mine = records.filter(pc.and_(pc.greater_equal(ids, first), pc.less(ids, first + STRIDE)))
-    return mine.set_column(0, "image_id", pc.subtract(mine["image_id"], first))
+def _by_set(records: Records, names: Iterable[str]) -> dict[str, Records]:
+    """Return the records of each of some data sets, under images' own ids: of the shards that have some."""
+    shards: dict[str, list[Shard]] = {name: [] for name in names}
+    for shard, table in zip(records.shards, records.each(["image_id"]), strict=True):
+        for name in dict.fromkeys(split_id(i)[0] for i in table["image_id"].unique().to_pylist()):
+            shards[name].append(shard)
+    return {
+        name: Records([functools.partial(_own, shard, name) for shard in its], records.columns)
+        for name, its in ((name, its or records.shards[:1]) for name, its in shards.items())
+    }
+
+
+def _own(shard: Shard, name: str, columns: Sequence[str]) -> pa.Table:
+    """Read the records of one data set, under the images' own ids; their columns begin with those."""
+    first, table = global_id(name, 0), shard(columns)
+    ids = table["image_id"]
+    mine = table.filter(pc.and_(pc.greater_equal(ids, first), pc.less(ids, first + STRIDE)))
+    place = mine.column_names.index("image_id")
+    return mine.set_column(place, "image_id", pc.subtract(mine["image_id"], first))
 
 
 def _detection_files(setting: Setting) -> dict[str, Path]:

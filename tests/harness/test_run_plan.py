@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -18,7 +19,7 @@ from sambench.adapters.base import Weights
 from sambench.evsam.errors import SambenchError
 from sambench.harness.config.datasets import DatasetConfig
 from sambench.harness.config.run import RunConfig
-from sambench.harness.plan import Plan, make_plan
+from sambench.harness.plan import Plan, Shards, make_plan
 from sambench.suites.data.annotations import ImageRecord
 from sambench.suites.data.coco import Entry
 from sambench.suites.data.sample import draw
@@ -195,6 +196,29 @@ def test_shards_hold_every_image_once_in_order(tiny: TinyCoco, monkeypatch: pyte
     monkeypatch.setattr("sambench.harness.plan.SHARD_IMAGES", 3)
     shards = make_plan(config_of(tiny)).groups[0].data.shards()
     assert [[e.record.id for e in shard] for shard in shards] == [[1, 2, 3], [4]]
+    assert [shards.images(i) for i in range(len(shards))] == [3, 1]
+    assert shards[-1] == shards[1]
+    assert list(shards[:1]) == [shards[0]]
+    with pytest.raises(IndexError):
+        shards[2]
+
+
+def test_a_shards_images_are_asked_for_when_the_shard_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+
+    class Many(Sequence[Any]):
+        def __len__(self) -> int:
+            return 10**9
+
+        def __getitem__(self, i: Any) -> Any:
+            asked.append(i)
+            return [i.start, i.stop]
+
+    shards = Shards(Many())
+    assert len(shards) == 62_500_000
+    assert not asked
+    assert shards[62_499_999] == (10**9 - 16, 10**9)
+    assert len(asked) == 1
 
 
 def test_what_decides_a_cell_can_be_read_beside_its_records(tiny: TinyCoco, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from sambench.adapters.base import Capabilities, Embedding, Prediction, Prepared
 from sambench.suites.base import Stopwatch
 from sambench.suites.data.masks import to_window
 from sambench.suites.data.sample import Sample, Target
+from sambench.suites.records import Records
 
 FILE_NAME = "some/image.jpg"
 CATEGORIES = {1: "thing", 90: "toothbrush"}
@@ -127,3 +128,12 @@ def evaluate(suite, segmenter, sample, protocol):
 def table(suite, records):
     """Records as they are stored."""
     return pa.Table.from_pylist(records, schema=suite.schema)
+
+
+def in_shards(records, images, read=lambda table: table):
+    """Records of rising images, so many a shard, each given to ``read`` when it is asked for."""
+    ids = records["image_id"].to_numpy()
+    edges = np.flatnonzero(np.diff(ids, prepend=ids[0] - 1))[::images].tolist()
+    parts = [records.slice(a, b - a) for a, b in zip(edges, [*edges[1:], len(ids)], strict=True)]
+    shards = [lambda columns, part=part: read(part.select(list(columns))) for part in parts]
+    return Records(shards, tuple(records.column_names))

@@ -5,12 +5,13 @@ import dataclasses
 import hashlib
 import io
 import json
+import weakref
 
 import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from fakes import Fake, as_logits
+from fakes import Fake, as_logits, in_shards
 from pycocotools import mask as rle_tools
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
@@ -23,6 +24,7 @@ from sambench.suites.data.coco import CocoDataset
 from sambench.suites.data.sample import load_sample
 from sambench.suites.det_box import SCHEMA, DetBox
 from sambench.suites.protocol import PRESETS
+from sambench.suites.scoring import batches
 
 STRICT = PRESETS["strict"]
 
@@ -168,6 +170,49 @@ def test_records_are_the_detectors_boxes_with_a_mask_each(synthetic):
             mask = rle_tools.decode(json.loads(row["segmentation"]))
             w, h = row["bbox"][2:]
             assert mask.sum() == pytest.approx(w * h, abs=2 * (w + h) + 4)
+
+
+def assert_same(found, whole):
+    """To the last bit, evidence too."""
+    assert found == whole
+    for key, array in whole.evidence.arrays().items():
+        np.testing.assert_array_equal(found.evidence.arrays()[key], array, strict=True)
+
+
+@pytest.mark.parametrize("images", [1, 3, 10])
+def test_shards_score_as_one_table_to_the_last_bit(images, synthetic, scores):
+    suite, records, _ = synthetic
+    parts = in_shards(records, images)
+    assert len(parts.shards) > 2
+    assert_same(suite.score_all(parts, STRICT), scores)
+
+
+def test_rows_in_any_order_score_as_those_in_order(synthetic, scores):
+    suite, records, _ = synthetic
+    assert_same(suite.score(records.take(np.random.default_rng(0).permutation(len(records))), STRICT), scores)
+
+
+def test_masks_are_held_of_as_many_images_as_are_compared_at_once(synthetic, monkeypatch):
+    suite, records, _ = synthetic
+    monkeypatch.setattr(batches, "IMAGES_AT_ONCE", 1)
+    given, most = [], 0
+
+    def read(part):
+        nonlocal most
+        given.append(weakref.ref(part))
+        most = max(most, sum(one() is not None for one in given))
+        return part
+
+    suite.score_all(in_shards(records, 1, read), STRICT)
+    assert most <= 4  # of the 25 that there are: one before its score is set, one after, one to compare
+
+
+def test_records_that_are_not_in_the_order_of_their_images_are_refused(synthetic):
+    suite, records, _ = synthetic
+    parts = in_shards(records, 5)
+    turned = dataclasses.replace(parts, shards=parts.shards[::-1])
+    with pytest.raises(SambenchError, match="in the order of their images"):
+        suite.score_all(turned, STRICT)
 
 
 def test_ap_is_pycocotools_without_the_boxes_in_the_size_bins(synthetic, scores):

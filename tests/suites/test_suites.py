@@ -4,7 +4,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 import pytest
-from fakes import Fake, evaluate, table
+from fakes import Fake, evaluate, in_shards, table
 from test_det_box import boxes_of, filled_box
 
 from sambench.adapters import create
@@ -16,9 +16,11 @@ from sambench.suites.data.sample import load_sample
 from sambench.suites.det_box import DetBox
 from sambench.suites.everything import suite as everything
 from sambench.suites.everything.generator import GeneratedMask
+from sambench.suites.gt_box import GtBox
 from sambench.suites.metrics.sizes import SIZES, sized
 from sambench.suites.protocol import make_protocol
 from sambench.suites.registry import SUITES, suite_class
+from sambench.suites.scoring.scores import Scores
 from sambench.suites.sginw.data import SginwData
 from sambench.suites.sginw.suite import Sginw
 
@@ -119,6 +121,33 @@ def test_scores_are_what_their_evidence_says(name, protocol, records):
     assert scores.counts == {size: counted[sized(first, size)] for size in SIZES}
     assert evidence.instances == scores.counts["all"]
     assert 0 < scores.metrics[first] < 100
+
+
+@pytest.mark.parametrize("images", [1, 2, 4])
+@pytest.mark.parametrize("name", MEANS)
+def test_shards_score_as_one_table_to_the_last_bit(name, images, records):
+    suite = suite_class(name)()
+    whole, parts = suite.score(records[name], PAPER), in_shards(records[name], images)
+    assert len(parts.shards) > 2
+    found = suite.score_all(parts, PAPER)
+    assert found == whole  # but for the evidence
+    for key, array in whole.evidence.arrays().items():
+        np.testing.assert_array_equal(found.evidence.arrays()[key], array, strict=True)
+
+
+class Harsh(GtBox):
+    """Reads more of the records, and makes less of it."""
+
+    scored = (*GtBox.scored, "segmentation")
+
+    def score(self, records, protocol):
+        assert records["segmentation"].null_count == 0
+        return Scores({"miou": 0.0}, {}, {"rows": len(records)})
+
+
+def test_a_suite_with_a_score_of_its_own_is_given_all_records(records):
+    found = Harsh().score_all(in_shards(records["gt_box"], 2), PAPER)
+    assert found.counts == {"rows": len(records["gt_box"])}
 
 
 def test_a_suite_without_a_check_of_its_own_takes_any_data(tmp_path):

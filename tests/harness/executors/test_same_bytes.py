@@ -39,7 +39,11 @@ class Dies(Ellipse):
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> TinyCoco:
     """Forty tiny images, and the boxes of a detector."""
-    tiny = make_tiny(tmp_path_factory.mktemp("world"), IMAGES - 1)
+    return make_world(tmp_path_factory.mktemp("world"))
+
+
+def make_world(folder: Path) -> TinyCoco:
+    tiny = make_tiny(folder, IMAGES - 1)
     Image.fromarray(noise((HEIGHT, ODD))).save(tiny.file(IMAGES))
     tiny.add(IMAGES, tiny.file(IMAGES).name, (HEIGHT, ODD))
     tiny.save()

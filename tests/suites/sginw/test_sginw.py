@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from fakes import Fake
+from fakes import Fake, in_shards
 from test_det_box import boxes_of, filled_box, oracle
 
 from sambench.evsam.errors import SambenchError
@@ -89,6 +89,29 @@ def test_perfect_masks_score_100_or_what_the_scorer_makes_of_them(preset, suite,
         assert metrics[f"ap_{name}"] == pytest.approx(100 if preset == "strict" else scored, abs=0.01)
     mean = 100 if preset == "strict" else sum(SCORER.values()) / 4
     assert metrics["ap_of_those_there"] == pytest.approx(mean, abs=0.01)
+
+
+@pytest.mark.parametrize("images", [1, 3])
+def test_shards_score_as_one_table_and_give_the_same_submission(images, suite, perfect, tmp_path):
+    order = np.argsort(perfect["image_id"].to_numpy(), kind="stable")
+    parts = in_shards(perfect.take(order), images)
+    assert len(parts.shards) > 2
+    whole, found = suite.score(perfect, PRESETS["strict"]), suite.score_all(parts, PRESETS["strict"])
+    assert found == whole
+    for key, array in whole.evidence.arrays().items():
+        np.testing.assert_array_equal(found.evidence.arrays()[key], array, strict=True)
+    suite.export(Records.of(perfect.take(order)), tmp_path / "whole")
+    suite.export(parts, tmp_path / "parts")
+    files = [tmp_path / name / "_submission.zip" for name in ("whole", "parts")]
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_a_data_set_without_a_record_has_an_empty_submission(suite, perfect, tmp_path):
+    cows = [split_id(i)[0] == "Cows" for i in perfect["image_id"].to_pylist()]
+    suite.export(in_shards(perfect.filter(pa.array(cows)), 1), tmp_path)
+    with zipfile.ZipFile(tmp_path / "_submission.zip") as archive:
+        assert json.loads(archive.read("seginw_Elephants_val.json")) == []
+        assert json.loads(archive.read("seginw_Cows_val.json"))
 
 
 def test_a_row_has_its_category_by_the_name_of_its_own_data_set(perfect):
