@@ -123,7 +123,8 @@ class World:
         (self.folder / "instances.json").write_text(json.dumps(content))
         (self.folder / "found.json").write_text(json.dumps([one | {"score": 0.5} for one in found]))
         (self.folder / "without").mkdir()
-        (self.folder / "without" / "jinja2.py").write_text("raise ImportError")
+        hidden = "import sys; sys.modules['jinja2'] = None"
+        (self.folder / "without" / "sitecustomize.py").write_text(hidden)
         (self.folder / "slow.py").write_text(MODEL.replace("PAUSE *", f"{self.pause} *"))
         return self
 

@@ -1,4 +1,4 @@
-"""A disk that fails at any of a run's writes, for a moment or for good: nothing lost, and the same bytes after."""
+"""A disk that fails at any of a run's writes, for a moment or for good: nothing lost, the same bytes after."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from command import Done, assert_nothing_half_written, call, cells_of, flags, sh
 from tiny_coco import TinyCoco, make_tiny
 
 STEPS = ("fsync", "replace", "open")
-"""What writing a file is made of (`adapters.files.writing`): its content reaches the disk, it gets its name; or
-it cannot be begun."""
+"""What writing a file is made of (`adapters.files.writing`): its content reaches the disk, it gets its name;
+or it cannot be begun."""
 WHAT = ("box", "gt_box")
 EVERY = 1 if "SAMBENCH_FAULTS" in os.environ else 4
 """Each so manieth of them is tried; `make faults` tries all."""
