@@ -158,5 +158,5 @@ def _names(folder: Path) -> set[str]:
 def _last(text: str) -> str:
     """Return the last line that says what happened."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    told = [line for line in lines if any(word in line for word in TOLD)]
+    told = [line for line in lines if any(word in line for word in TOLD) and "needs jinja2" not in line]
     return (told or lines or [""])[-1][:300]

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from torch.distributed.distributed_c10d import Store
 
 ADDRESS = "sambench/address"
-"""Where torchrun's own store has port and key of the first rank's listener: whoever reads that may connect."""
+"""Where torchrun's own store has port and key of the first rank's listener: who reads that may connect."""
 AGAIN = 0.2
 """Seconds after which a rank that met nobody there looks again: torchrun keeps its store when it begins anew,
 and what the first rank of before wrote leads nowhere."""

@@ -1,4 +1,4 @@
-"""A disk that fails at any of a run's writes, for a moment or for good: nothing lost, the same bytes after."""
+"""A disk that fails at any of a run's writes, for a moment or for good: nothing lost, the bytes the same."""
 
 from __future__ import annotations
 
