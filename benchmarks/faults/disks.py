@@ -20,7 +20,7 @@ SIZES = ("40k", "100k")
 """Of which the first holds not even what is written before the first shard is finished."""
 ENOUGH = "64m"
 OWN = "FAULTS_OWN_MOUNTS"
-"""The environment variable that says that nobody but this process and its children sees what is mounted here."""
+"""The environment variable that says that nobody else sees what is mounted here."""
 
 Tell = Callable[[Trial], None]
 
