@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 DEMO := runs/demo
 PACKAGES := adapters evsam harness reports suites
 
-.PHONY: demo test check parity fuzz lint docs bench wheel install clean
+.PHONY: demo test check parity fuzz faults lint docs bench wheel install clean
 
 demo: $(READY)  ## the main job on the embedded data: a small EfficientViT-SAM beside baselines
 	$(BIN)/sambench data make shapes --out data/shapes --images 24 --seed 0
@@ -29,6 +29,11 @@ parity: $(READY)  ## golden parity of all models, the largest included (7 GB of 
 
 fuzz: $(READY)  ## damaged files of all kinds into the readers, for an hour or two
 	SAMBENCH_FUZZ=200 $(PYTEST) -m fuzz
+
+# Disks are mounted for it where nobody else sees them, as far as that is allowed; --seed N draws the same kills.
+UNSHARE := $(shell unshare -m true 2>/dev/null && echo FAULTS_OWN_MOUNTS=1 unshare -m)
+faults: $(READY)  ## SAMBENCH_FAULTS=50 random kills of runs, and faults of all other kinds: an hour or two
+	$(UNSHARE) $(BIN)/python -m benchmarks.faults
 
 lint: $(READY) build/typing/sambench
 	$(BIN)/ruff check .

@@ -69,11 +69,19 @@ def others_dismissed() -> Iterator[None]:
     """Let the other ranks go where this one ends before it has asked them for anything."""
     try:
         yield
-    finally:
-        if is_started():
-            from sambench.harness.executors.torchrun import dismiss
+    except KeyboardInterrupt:  # which they hear too
+        raise
+    except BaseException:
+        _dismiss()
+        raise
+    _dismiss()
 
-            dismiss()
+
+def _dismiss() -> None:
+    if is_started():
+        from sambench.harness.executors.torchrun import dismiss
+
+        dismiss()
 
 
 def is_started() -> bool:

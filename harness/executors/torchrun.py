@@ -12,11 +12,13 @@ import os
 import platform
 import secrets
 import signal
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client, Connection, Listener
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from sambench.evsam.errors import SambenchError
 from sambench.harness.executors.crew import Crew
@@ -28,8 +30,11 @@ from sambench.harness.work import Message, Task, Work
 if TYPE_CHECKING:
     from torch.distributed.distributed_c10d import Store
 
-PORT, KEY = "sambench/port", "sambench/key"
-"""Of the first rank's listener, in torchrun's own store: whoever can read that may connect."""
+ADDRESS = "sambench/address"
+"""Where torchrun's own store has port and key of the first rank's listener: who reads that may connect."""
+AGAIN = 0.2
+"""Seconds after which a rank that met nobody there looks again: torchrun keeps its store when it begins anew,
+and what the first rank of before wrote leads nowhere."""
 
 PATIENCE = timedelta(hours=6)
 """How long a rank waits for the first one, while that reads and plans; of one that ended torchrun knows."""
@@ -86,7 +91,13 @@ class _Rank:
 
 
 class Ranks:
-    """All ranks, from the first one."""
+    """All ranks, from the first one.
+
+    Attributes:
+        met: whether the others have been let in, by any such object of this process.
+    """
+
+    met: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self.place = Place.here()
@@ -98,16 +109,11 @@ class Ranks:
     def __enter__(self) -> Self:
         key = secrets.token_hex(32)
         with Listener(("", 0), "AF_INET", backlog=self.place.ranks, authkey=key.encode()) as listener:
-            store = _store()
-            store.set(KEY, key)
-            store.set(PORT, str(listener.address[1]))
-            for _ in range(self.place.ranks - 1):
-                connection = listener.accept()
-                place: Place = connection.recv()
-                self.place.check(place)
-                connection.send(place.share)
-                self._others[place.rank] = _Rank(connection, place)
-                self._connections.append(connection)
+            _store().set(ADDRESS, f"{listener.address[1]} {key}")
+            while len(self._others) < self.place.ranks - 1:
+                with contextlib.suppress(AuthenticationError, EOFError, ConnectionError):  # a stranger
+                    self._let_in(listener)
+        Ranks.met = True
         self._crew = Crew(self.place.ranks, self._hire, self._device_of)
         return self
 
@@ -120,6 +126,14 @@ class Ranks:
     def __call__(self, given: Work, tasks: Iterable[Task]) -> Iterator[tuple[int, Message]]:
         """Do the tasks of a group (see `base.Executor`)."""
         yield from self._crew(given, tasks)
+
+    def _let_in(self, listener: Listener) -> None:
+        connection = listener.accept()
+        place: Place = connection.recv()
+        self.place.check(place)
+        connection.send(place.share)
+        self._others[place.rank] = _Rank(connection, place)
+        self._connections.append(connection)
 
     def _hire(self, worker: int) -> Child | _Rank | None:
         """Return a rank that is there; the first one's child is made anew where it has died."""
@@ -139,14 +153,20 @@ class Ranks:
 def help_first() -> None:
     """Do what the first rank gives, until it ends."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # there is nothing here that would be lost
-    store = _store()
-    port, key = int(store.get(PORT)), bytes(store.get(KEY))
-    if not port:
-        return
     with contextlib.suppress(EOFError, ConnectionError):
-        connection = Client((os.environ["MASTER_ADDR"], port), "AF_INET", authkey=key)
-        connection.send(Place.here())
-        serve(connection, connection.recv(), _serve_apart)
+        serve(*_meet(_store()), _serve_apart)
+
+
+def _meet(store: Store) -> tuple[Connection, Share | None]:
+    """Connect to the first rank as soon as it is there; return what it says of the cores too."""
+    while True:
+        port, key = store.get(ADDRESS).split()
+        try:
+            connection = Client((os.environ["MASTER_ADDR"], int(port)), "AF_INET", authkey=key)
+            connection.send(Place.here())
+            return connection, connection.recv()
+        except (AuthenticationError, EOFError, OSError):
+            time.sleep(AGAIN)
 
 
 def _serve_apart(connection: Connection, given: Work) -> None:
@@ -164,9 +184,9 @@ def _serve_there(pipe: Connection, connection: Connection, given: Work) -> None:
 
 def dismiss() -> None:
     """Let the other ranks go, where the first one has nothing for them."""
-    store = _store()
-    store.set(KEY, "")
-    store.set(PORT, "0")
+    if not Ranks.met:
+        with Ranks():
+            pass
 
 
 def _store() -> Store:
