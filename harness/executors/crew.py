@@ -114,6 +114,7 @@ class _Group:
                 self.queue.keep(worker, message.shard, message.files)
             case Outcome():
                 self.queue.finish(worker, message.shard)
+                self.queue.end(message.failures)
         yield worker, message
 
     def _died(self, worker: int) -> Iterator[tuple[int, Message]]:
@@ -130,6 +131,7 @@ class _Group:
         if given_up is not None:
             failure = Failure("died", how).on_image(given_up.at)
             task = given_up.task
+            self.queue.end(task.suites)
             yield worker, Outcome(task.shard, 0, {}, dict.fromkeys(task.suites, failure), {}, {})
         else:
             yield worker, Noted(f"worker {worker}: {how} It is replaced, and its shard is done again.")

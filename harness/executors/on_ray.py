@@ -160,6 +160,7 @@ class _Group:
                 self.opened.add(worker)
             elif isinstance(message, Outcome):
                 self.queue.finish(worker, message.shard)
+                self.queue.end(message.failures)
             yield worker, message
         if answer.error is not None:
             raise answer.error
@@ -177,6 +178,7 @@ class _Group:
         task = held[0]
         self.queue.finish(worker, task.shard)
         self.queue.release(worker)
+        self.queue.end(task.suites)
         first, last = task.entries[0].file_name, task.entries[-1].file_name
         how = f"its worker died {TRIES} times, of this image or one of the next as far as {last}: {why}"
         failure = Failure("died", how).on_image(first)

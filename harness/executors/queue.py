@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from sambench.harness.work import Task
@@ -39,6 +39,8 @@ class Queue:
     """By worker, the one that it does first."""
     _tries: Counter[int] = field(default_factory=Counter)
     """By shard, workers that died of it."""
+    _over: set[int] = field(default_factory=set)
+    """Suites that have failed: nobody does more for them."""
 
     def __post_init__(self) -> None:
         self.source = iter(self.source)
@@ -80,9 +82,16 @@ class Queue:
         """Take note that a task is done."""
         self._held[worker] = [held for held in self._held[worker] if held.task.shard != shard]
 
+    def end(self, suites: Iterable[int]) -> None:
+        """Drop what is there for suites that have failed."""
+        self._over.update(suites)
+        waiting = list(self._ready)
+        self._ready.clear()
+        self._take_back(waiting)
+
     def release(self, worker: int) -> None:
         """Take back what a worker has not begun, and never will."""
-        self._ready.extendleft(held.task for held in reversed(self._held.pop(worker, [])))
+        self._take_back([held.task for held in self._held.pop(worker, [])])
 
     def bury(self, worker: int) -> Held | None:
         """Take back what a dead worker had; return the task that it died of, once that is tried no more."""
@@ -92,5 +101,11 @@ class Queue:
         first, *rest = held
         self._tries[first.task.shard] += 1
         given_up = self._tries[first.task.shard] >= TRIES
-        self._ready.extendleft(one.task for one in reversed(rest if given_up else held))
+        self._take_back([one.task for one in (rest if given_up else held)])
         return first if given_up else None
+
+    def _take_back(self, tasks: Sequence[Task]) -> None:
+        """Put tasks first in the line, as far as somebody still wants them."""
+        for task in reversed(tasks):
+            if wanted := tuple(i for i in task.suites if i not in self._over):
+                self._ready.appendleft(replace(task, suites=wanted))

@@ -65,6 +65,23 @@ def test_a_worker_that_goes_gives_back_what_it_has_without_blame() -> None:
     assert queue.take(0).shard == 0  # type: ignore[union-attr]
 
 
+def test_nobody_does_more_for_a_suite_that_has_failed() -> None:
+    both = [Task(t.shard, t.entries, (0, 1)) for t in tasks(3)]
+    queue = Queue(both)
+    queue.take(0)
+    queue.take(0)
+    queue.end([1])
+    queue.bury(0)
+    assert [(task.shard, task.suites) for task in (queue.take(1), queue.take(1)) if task] == [
+        (0, (0,)),
+        (1, (0,)),
+    ]
+    queue.end([0])
+    queue.release(1)
+    assert queue.take(2) == both[2]  # of the source, which leaves them out itself
+    assert queue.take(2) is None
+
+
 def test_whatever_happens_every_task_is_done_once_or_given_up_once() -> None:
     """Against a list of what was done, in 300 random stories."""
     for seed in range(300):
