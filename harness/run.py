@@ -119,7 +119,7 @@ class _GroupRun:
         shards = group.data.shards()
         missing = [i for i in range(len(shards)) if self._lacking(i)]
         images = len(group.data.entries)
-        left = sum(len(shards[i]) for i in missing)
+        left = sum(shards.images(i) for i in missing)
         self.events.tell(Listener.group_started, group.title, images, images - left)
         if not missing:
             return
@@ -166,7 +166,7 @@ class _GroupRun:
         for shard in missing:
             lacking = self._lacking(shard)
             if not lacking:
-                self.events.tell(Listener.images_done, len(shards[shard]))
+                self.events.tell(Listener.images_done, shards.images(shard))
                 continue
             stores = {i: self.cells[i].cell.store for i in lacking}
             begun = {i: content for i, store in stores.items() if (content := store.begun(shard))}

@@ -149,7 +149,8 @@ class CellStore:
 
     def _shard(self, shard: int, ids: TextIds, columns: Sequence[str]) -> pa.Table:
         try:
-            table = pq.read_table(self.path(shard), columns=list(columns))
+            with pq.ParquetFile(self.path(shard)) as file:  # for small files twice as fast as `read_table`
+                table = file.read(list(columns), use_threads=False)
         except (OSError, pa.ArrowException):
             raise DamagedError([shard], [self.path(shard)]) from None
         return as_numbers(table.replace_schema_metadata(None), ids)

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sambench.harness.cli.console import plain_table, print_table, stacked, table_width
+from sambench.harness.executors.names import ALONE
 from sambench.harness.plan import Plan
 from sambench.harness.terminal import watched
 from sambench.suites.naming import checkpoint, departures, failures_named, with_departures
@@ -36,7 +37,8 @@ def show_plan(plan: Plan, times: Sequence[str], console: Console) -> None:
         table.add_row(*words, row["suite"], row["dataset"], *counts)
     print_table(table, console)
     config = plan.config
-    console.print(f"protocol {config.protocol.preset}, {config.device}, out {config.out}", soft_wrap=True)
+    by = "" if config.executor == ALONE else f", {config.workers} by {config.executor}"
+    console.print(f"protocol {config.protocol.preset}, {config.device}{by}, out {config.out}", soft_wrap=True)
     for reason in dict.fromkeys(group.variant.reason for group in plan.groups):
         if reason:
             console.print(f"will have no number: {reason}", soft_wrap=True)
@@ -68,6 +70,8 @@ def plan_rows(plan: Plan) -> list[dict[str, Any]]:
                 "shards": cell.store.shards,
                 "shards_done": cell.store.finished(),
                 "reason": variant.reason,
+                "executor": plan.config.executor,
+                "workers": plan.config.workers,
                 "out": str(plan.config.out),
             }
             for cell in group.cells

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import secrets
 import signal
 import time
@@ -19,9 +20,11 @@ from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client, Connection, Listener
 from typing import TYPE_CHECKING, ClassVar, Self
 
+from sambench.evsam.errors import SambenchError
 from sambench.harness.executors.crew import Crew
 from sambench.harness.executors.process import Child, start
 from sambench.harness.executors.serve import Share, serve, serve_group
+from sambench.harness.provenance import versions
 from sambench.harness.work import Message, Task, Work
 
 if TYPE_CHECKING:
@@ -45,12 +48,29 @@ class Place:
     ranks: int
     local_rank: int
     local_ranks: int
+    host: str
+    software: dict[str, str]
+    """Versions of what decides numbers."""
 
     @classmethod
     def here(cls) -> Self:
-        """Read it from the environment."""
+        """Read it from the environment, and say what is installed."""
         names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
-        return cls(*(int(os.environ[name]) for name in names))
+        return cls(*(int(os.environ[name]) for name in names), platform.node(), versions())
+
+    def check(self, other: Place) -> None:
+        """See that another rank has the same software: its records would be other ones.
+
+        Raises:
+            SambenchError: it has not.
+        """
+        names = [name for name in self.software if self.software[name] != other.software.get(name)]
+        if names:
+            has = ", ".join(f"{name} {other.software.get(name)}, not {self.software[name]}" for name in names)
+            raise SambenchError(
+                f"rank {other.rank} on {other.host} has {has}, as rank {self.rank} on {self.host} has. "
+                "Install the same on all machines."
+            )
 
     @property
     def share(self) -> Share | None:
@@ -110,6 +130,7 @@ class Ranks:
     def _let_in(self, listener: Listener) -> None:
         connection = listener.accept()
         place: Place = connection.recv()
+        self.place.check(place)
         connection.send(place.share)
         self._others[place.rank] = _Rank(connection, place)
         self._connections.append(connection)

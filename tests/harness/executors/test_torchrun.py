@@ -10,6 +10,7 @@ import pytest
 
 from sambench.harness.executors import torchrun
 from sambench.harness.executors.torchrun import ADDRESS, Place, Ranks, dismiss
+from sambench.harness.provenance import versions
 
 
 class Store(dict[str, str]):
@@ -64,7 +65,7 @@ def test_a_rank_finds_the_first_one_whatever_an_earlier_start_left(
 ) -> None:
     if stale:  # the first rank was killed, and torchrun began anew with the same store
         store.set(ADDRESS, f"{port_of_nobody()} {'0' * 64}")
-    place = Place(1, 2, 1, 2)
+    place = Place(1, 2, 1, 2, "there", versions())
     monkeypatch.setattr(torchrun.Connection, "send", _as(place, torchrun.Connection.send))
     thread, said = arrived(store)
     with Ranks():
@@ -81,7 +82,9 @@ def _as(place: Place, send: Any) -> Any:
 def test_ranks_that_nothing_is_for_are_let_go_and_only_once(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(torchrun.Connection, "send", _as(Place(1, 2, 1, 2), torchrun.Connection.send))
+    monkeypatch.setattr(
+        torchrun.Connection, "send", _as(Place(1, 2, 1, 2, "there", versions()), torchrun.Connection.send)
+    )
     thread, said = arrived(store)
     dismiss()
     thread.join(20)
@@ -90,7 +93,7 @@ def test_ranks_that_nothing_is_for_are_let_go_and_only_once(
 
 
 def test_a_stranger_is_not_let_in(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    place = Place(1, 2, 1, 2)
+    place = Place(1, 2, 1, 2, "there", versions())
     monkeypatch.setattr(torchrun.Connection, "send", _as(place, torchrun.Connection.send))
     wrong = Store()
     opened = threading.Thread(target=dismiss, daemon=True)
