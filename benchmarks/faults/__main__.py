@@ -30,12 +30,14 @@ def main() -> None:
     parser.add_argument("--only", choices=["kills", "others", "disks"], help="some of them")
     parser.add_argument("--seed", type=int, default=time.time_ns() % 100_000)
     parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--add", action="store_true", help="to what is in that file")
     asked = parser.parse_args()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # commands hear it, also in a shell's background
     print(f"seed {asked.seed}, {KILLS} kills", flush=True)
-    about = {"date": time.strftime("%Y-%m-%d"), "device": device_name("cpu"), "seed": asked.seed}
-    about["versions"] = versions()
-    trials: list[Trial] = []
+    before = json.loads(asked.out.read_text()) if asked.add else {"seeds": [], "trials": []}
+    about = {"date": time.strftime("%Y-%m-%d"), "device": device_name("cpu"), "versions": versions()}
+    about["seeds"] = [*before["seeds"], asked.seed]
+    trials = [Trial(**one) for one in before["trials"]]
 
     def tell(trial: Trial) -> None:
         trials.append(trial)

@@ -95,4 +95,7 @@ def _gives_out(
         raise RuntimeError(f"{fault}: the run ended before")
     if "cannot be written" not in trial.said:
         trial.wrong.append("the user is not told what cannot be written")
+    for line in Path("/proc/mounts").read_text().splitlines():
+        if (disk := line.split()[1]).startswith(str(bench.world.folder)):
+            subprocess.run(["umount", disk], check=False)
     tell(trial)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 HEAD = ("fault", "executor", "times", "ended after", "images computed again, at most", "what the user saw")
+RULE = ("-",) * len(HEAD)
 KILLED = "the shell's word for a killed process; the same command goes on"
 SAW: Sequence[tuple[str, str]] = (
     ("It is replaced", "that the worker is replaced and its shard done again; the run goes on"),
@@ -25,16 +26,16 @@ def markdown(trials: Iterable[Mapping[str, Any]]) -> list[str]:
     groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for trial in trials:
         groups.setdefault((trial["fault"], trial["executor"].split(",")[0]), []).append(trial)
-    rows = [HEAD, ("-",) * len(HEAD), *(_row(*key, groups[key]) for key in sorted(groups))]
-    return ["|" + "|".join(f" {cell} " if cell != "-" else "-" for cell in row) + "|" for row in rows]
+    rows = [HEAD, RULE, *(_row(*key, groups[key]) for key in sorted(groups))]
+    return ["|" + "|".join("-" if row == RULE else f" {cell} " for cell in row) + "|" for row in rows]
 
 
 def _row(fault: str, executor: str, trials: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     seen = sorted({_saw(trial) for trial in trials})
     ended = max(trial["seconds"] + trial["left_s"] for trial in trials)
-    goes_on = any(trial["code"] in (0, 1) for trial in trials)
+    goes_on = any(trial["code"] in (0, 1, 2) for trial in trials)  # to its end, or to the write that failed
     lost = max(trial["lost"] for trial in trials)
-    after = "its work" if goes_on else f"{ended:.1f} s"
+    after = "-" if goes_on else f"{ended:.1f} s"
     return fault, f"`{executor}`", str(len(trials)), after, str(lost or "none"), "; or ".join(seen)
 
 

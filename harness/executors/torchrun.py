@@ -8,6 +8,7 @@ tasks beside them. A rank that dies is torchrun's to restart, with all others; w
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import platform
 import secrets
@@ -154,7 +155,8 @@ def help_first() -> None:
     """Do what the first rank gives, until it ends."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # there is nothing here that would be lost
     with contextlib.suppress(EOFError, ConnectionError):
-        serve(*_meet(_store()), _serve_apart)
+        connection, share = _meet(_store())
+        serve(connection, share, functools.partial(_serve_apart, share, _cores()))
 
 
 def _meet(store: Store) -> tuple[Connection, Share | None]:
@@ -169,17 +171,41 @@ def _meet(store: Store) -> tuple[Connection, Share | None]:
             time.sleep(AGAIN)
 
 
-def _serve_apart(connection: Connection, given: Work) -> None:
-    """Do a group of a model that may share no process: in a child, at the same end of the same pipe."""
-    child = start(_serve_there, connection, given)
+def _serve_apart(share: Share | None, cores: set[int], connection: Connection, given: Work) -> None:
+    """Do a group of a model that may share no process: in a child, at the same end of the same pipe.
+
+    It takes its share of the cores itself, once its libraries have counted them all, as every worker's do.
+    """
+    with _on(cores):
+        child = start(_serve_there, share, connection, given)
     child.process.join()
     if child.process.exitcode:
         raise EOFError  # as the first rank sees it
 
 
-def _serve_there(pipe: Connection, connection: Connection, given: Work) -> None:
+def _serve_there(pipe: Connection, share: Share | None, connection: Connection, given: Work) -> None:
     del pipe
+    if share is not None:
+        share.take()
     serve_group(connection, given)
+
+
+def _cores() -> set[int]:
+    """Return the cores that this process may run on, where the system can say that."""
+    return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
+
+
+@contextlib.contextmanager
+def _on(cores: set[int]) -> Iterator[None]:
+    """Let processes that are started in the block run on these cores."""
+    before = _cores()
+    if before:
+        os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        if before:
+            os.sched_setaffinity(0, before)
 
 
 def dismiss() -> None:

@@ -31,7 +31,4 @@ def test_a_row_counts_and_takes_the_worst() -> None:
     )
     assert rows[2].startswith("| f | `processes` | 2 | 1.5 s | 7 | ")
     assert "the command to go on with; or the shell's word" in rows[2]
-    assert (
-        markdown([one | {"code": 0}])[2]
-        == "| f | `processes` | 1 | its work | none | nothing; the run goes on |"
-    )
+    assert markdown([one | {"code": 0}])[2] == "| f | `processes` | 1 | - | none | nothing; the run goes on |"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 from multiprocessing.connection import Listener
 from typing import Any
@@ -106,3 +109,17 @@ def test_a_stranger_is_not_let_in(store: Store, monkeypatch: pytest.MonkeyPatch)
     wrong.set(ADDRESS, f"{port} {key}")
     opened.join(20)
     assert not opened.is_alive()
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="of Linux")
+def test_a_process_that_a_pinned_rank_starts_counts_all_cores() -> None:
+    cores = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(cores)})
+        with torchrun._on(cores):
+            words = [sys.executable, "-c", "import os; print(len(os.sched_getaffinity(0)))"]
+            counted = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+        assert int(counted) == len(cores)
+        assert os.sched_getaffinity(0) == {min(cores)}
+    finally:
+        os.sched_setaffinity(0, cores)
