@@ -57,7 +57,8 @@ class Place:
     def here(cls) -> Self:
         """Read it from the environment, and say what is installed."""
         names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
-        return cls(*(int(os.environ[name]) for name in names), platform.node(), versions())
+        rank, ranks, local_rank, local_ranks = (int(os.environ[name]) for name in names)
+        return cls(rank, ranks, local_rank, local_ranks, platform.node(), versions())
 
     def check(self, other: Place) -> None:
         """See that another rank has the same software: its records would be other ones.
