@@ -33,6 +33,7 @@ fuzz: $(READY)  ## damaged files of all kinds into the readers, for an hour or t
 # Disks are mounted for it where nobody else sees them, as far as that is allowed; --seed N draws the same kills.
 UNSHARE := $(shell unshare -m true 2>/dev/null && echo FAULTS_OWN_MOUNTS=1 unshare -m)
 faults: $(READY)  ## SAMBENCH_FAULTS=50 random kills of runs, and faults of all other kinds: an hour or two
+	SAMBENCH_FAULTS=$${SAMBENCH_FAULTS:-50} $(BIN)/python -m pytest -q tests/harness/test_run_every_write.py
 	$(UNSHARE) $(BIN)/python -m benchmarks.faults
 
 lint: $(READY) build/typing/sambench

@@ -97,6 +97,8 @@ class Family:
                 return f"Ray's {word}"
         if "ray::" in member.words:
             return "worker" if "Actor" in member.words or "Worker" in member.words else "a process of Ray"
+        if executor == "ray" and "spawn_main" not in member.words:
+            return "another of Ray's"
         if "spawn_main" not in member.words:
             rank = next((line for line in member.environment.split("\0") if line.startswith("RANK=")), "")
             return {"": "another", "RANK=0": "the first rank"}.get(rank, "another rank")
