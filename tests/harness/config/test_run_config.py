@@ -138,7 +138,6 @@ def test_every_key_was_set_in_the_comparison() -> None:
         (["--seed", "0"], "seed", 0),
         (["--batch-size", "5"], "batch_size", 5),
         (["--evaluator", "lvis"], "evaluator", "lvis"),
-        (["--executor", "ray"], "executor", "ray"),
         (["--workers", "5"], "workers", 5),
         (["--threads", "1"], "threads", 1),
         (["--max-failures", "0"], "max_failures", 0),
