@@ -7,6 +7,7 @@ import importlib.util
 import json
 import os
 import random
+import re
 import signal
 import tempfile
 import time
@@ -22,6 +23,8 @@ from benchmarks.faults.world import World
 from sambench.harness.provenance import device_name, versions
 
 RESULTS = Path(__file__).parents[1] / "results" / "faults-cpu.json"
+FOLDERS = re.compile(r"(?<![\w.])/(?:[\w.-]+/)+")
+"""Of a path: a machine's own, which concern nobody else."""
 KILLS = int(os.environ.get("SAMBENCH_FAULTS", "50"))
 
 
@@ -76,7 +79,8 @@ def show(trial: Trial) -> None:
 def write(path: Path, about: dict[str, Any], trials: list[Trial]) -> None:
     """Write all that is known by now."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(about | {"trials": [asdict(one) for one in trials]}, indent=1) + "\n")
+    rows = [asdict(one) | {"said": FOLDERS.sub("…/", one.said)} for one in trials]
+    path.write_text(json.dumps(about | {"trials": rows}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
