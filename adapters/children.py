@@ -1,4 +1,4 @@
-"""Processes that help another one, and end when that says so: no signal of a job reaches them."""
+"""Processes that help another one: how no signal of a job reaches them, and how they ended."""
 
 from __future__ import annotations
 
@@ -9,6 +9,13 @@ from multiprocessing import resource_tracker
 
 BOTH = (signal.SIGTERM, signal.SIGINT)
 """What a scheduler and a terminal send to every process of a job."""
+
+
+def ending(code: int | None) -> str:
+    """Say how a process ended, by its exit code: the words behind its name."""
+    if code is not None and code < 0:
+        return f"died of {signal.Signals(-code).name}"
+    return f"ended with code {code}"
 
 
 @contextmanager

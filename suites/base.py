@@ -55,7 +55,7 @@ INSTANCE_COLUMNS = [
 """What the records of every suite say of an annotated object: docs/records.md has each in words."""
 
 SCORED = ("image_id", "ann_id", "category_id", "area", "mask_area")
-"""Those of these that `score_instances` reads."""
+"""Those of these that `objects_of` reads."""
 
 
 class Stopwatch:
@@ -244,7 +244,15 @@ def objects_of(
     others: Mapping[str, np.ndarray] | None = None,
     scales: Mapping[str, float] | None = None,
 ) -> Objects:
-    """Return what is averaged over the objects that n records describe (see `score_instances`)."""
+    """Return what is averaged over the objects that n records describe.
+
+    Args:
+        iou: IoUs (n,) by metric name, averaged over objects, over those of each size, images and categories.
+        records: with the columns `SCORED`.
+        protocol: says what decides a size.
+        others: averaged over objects alone, (n,) each.
+        scales: what the mean of some is multiplied by, where that is not 100.
+    """
     image_id, ann_id, category_id = (
         records[name].to_numpy() for name in ("image_id", "ann_id", "category_id")
     )
@@ -259,26 +267,6 @@ def objects_of(
         others=others,
         scales=scales,
     )
-
-
-def score_instances(
-    iou: Mapping[str, np.ndarray],
-    records: pa.Table,
-    protocol: Protocol,
-    *,
-    others: Mapping[str, np.ndarray] | None = None,
-    scales: Mapping[str, float] | None = None,
-) -> Scores:
-    """Average IoUs (n,) by metric name over the objects that n records describe.
-
-    Args:
-        iou: averaged over objects, over those of each size, over images and over categories.
-        records: with the columns `SCORED`.
-        protocol: says what decides a size.
-        others: averaged over objects alone, (n,) each.
-        scales: what the mean of some is multiplied by, where that is not 100.
-    """
-    return scores_of(objects_of(iou, records, protocol, others=others, scales=scales))
 
 
 def area_column(protocol: Protocol) -> str:

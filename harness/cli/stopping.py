@@ -13,12 +13,12 @@ from types import FrameType
 
 import typer
 
+from sambench.adapters.children import BOTH
 from sambench.harness.cli import console
 from sambench.harness.leave import leave_at_exit
 
 PATIENCE = 1.0
 """Seconds that an orderly end may take."""
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
 SHOW_CURSOR = "\x1b[?25h"
 
 
@@ -87,7 +87,7 @@ def _heard(hint: _Hint) -> Iterator[None]:
     os.set_blocking(writes, False)
     thread = threading.Thread(target=_listen, args=(reads, hint), daemon=True)
     thread.start()
-    before = {number: signal.signal(number, _raise) for number in SIGNALS}
+    before = {number: signal.signal(number, _raise) for number in BOTH}
     fd = signal.set_wakeup_fd(writes, warn_on_full_buffer=False)
     told = False
     try:
@@ -118,8 +118,8 @@ def _listen(reads: int, hint: _Hint) -> None:
         heard = os.read(reads, 1) if ready else b""
         if ready and not heard:  # all has ended well
             return
-        if first and (not ready or heard[0] in SIGNALS):
+        if first and (not ready or heard[0] in BOTH):
             hint.write()
             os._exit(128 + first)
-        if heard[0] in SIGNALS:
+        if heard[0] in BOTH:
             first, until = heard[0], time.monotonic() + PATIENCE

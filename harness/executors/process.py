@@ -17,6 +17,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from sambench.adapters.children import ending
 from sambench.harness.executors.names import PASSIVE
 
 
@@ -39,12 +40,7 @@ class Child:
             return (
                 "out of memory? Its process was killed (signal 9), as the system does when memory runs out."
             )
-        how = (
-            f"died of {signal.Signals(-code).name}"
-            if code is not None and code < 0
-            else f"ended with code {code}"
-        )
-        return f"its process {how}; what it said is above."
+        return f"its process {ending(code)}; what it said is above."
 
     def end(self, patience: float = 1.0) -> None:
         """End it, whatever it does."""

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from sambench.adapters.children import ending
 from sambench.adapters.files import write_atomic
 from sambench.adapters.spec import ModelSpec
 from sambench.evsam.errors import SambenchError
@@ -135,9 +136,7 @@ def death(code: int, stderr: str) -> str:
     last = (stderr.strip().splitlines() or ["nothing was said"])[-1][:300]
     if code == -signal.SIGKILL:
         return "out of memory? The process was killed (signal 9), as the system does when memory runs out."
-    if code < 0:
-        return f"the process died of {signal.Signals(-code).name}: {last}"
-    return f"the process ended with code {code}: {last}"
+    return f"the process {ending(code)}: {last}"
 
 
 def ask_device(device: str) -> dict[str, Any]:

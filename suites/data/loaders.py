@@ -14,7 +14,6 @@ import mmap
 import multiprocessing
 import os
 import pickle
-import signal
 import struct
 import tempfile
 import traceback
@@ -27,7 +26,7 @@ from multiprocessing.process import BaseProcess
 from types import TracebackType
 from typing import Any
 
-from sambench.adapters.children import deaf_children
+from sambench.adapters.children import deaf_children, ending
 from sambench.evsam.errors import SambenchError
 from sambench.evsam.memory import keep_freed_memory
 from sambench.suites.data.coco import Entry
@@ -118,7 +117,8 @@ class Loaders:
     def _replace(self, loader: _Loader) -> dict[int, Found]:
         """Start another process in the place of one that died, and try its image again, once."""
         number, entry = loader.at_hand[0]
-        cause = _death(loader.process)
+        loader.process.join(timeout=5)
+        cause = ending(loader.process.exitcode)
         given, found = list(loader.at_hand), dict[int, Found]()
         if number in self._tried_again:
             del given[0]
@@ -161,14 +161,6 @@ def _end(loaders: list[_Loader]) -> None:
     for loader in loaders:
         loader.process.join()
         loader.connection.close()
-
-
-def _death(process: BaseProcess) -> str:
-    process.join(timeout=5)
-    code = process.exitcode
-    if code is not None and code < 0:
-        return f"died of {signal.Signals(-code).name}"
-    return f"ended with code {code}"
 
 
 def _read_images(given: Connection) -> None:

@@ -15,7 +15,7 @@ from unittest import mock
 
 import pytest
 from command import call, cell_of, shards_of
-from test_same_bytes import IMAGES, command, dying, make_world, plain
+from test_same_bytes import IMAGES, command, dying, killed_once, make_world, plain
 from tiny_coco import TinyCoco
 
 from sambench.evsam.errors import SambenchError
@@ -83,15 +83,8 @@ def test_shards_may_be_smaller_than_what_is_read_ahead(
 def test_an_actor_that_is_killed_is_replaced_and_nothing_is_done_twice(
     world: TinyCoco, tmp_path: Path
 ) -> None:
-    config = dying(world, tmp_path, times=1)
-    killed = call("run", config, *RAY, 2, "--out", tmp_path / "killed")
-    assert killed.code == 0, killed.err
-    assert "Ray replaced it, and its shard is done again" in killed.err
-    assert len(list((tmp_path / "marks").iterdir())) == 1
-    undisturbed = call("run", config, "--out", tmp_path / "undisturbed")  # the mark keeps it alive
-    assert undisturbed.code == 0
-    assert shards_of(tmp_path / "killed") == shards_of(tmp_path / "undisturbed")
-    assert plain(tmp_path / "killed") == plain(tmp_path / "undisturbed")
+    said = killed_once(world, tmp_path, *RAY, 2)
+    assert "Ray replaced it, and its shard is done again" in said
     assert computed(tmp_path / "killed", "dies-") == IMAGES
 
 

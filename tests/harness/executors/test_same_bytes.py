@@ -106,18 +106,23 @@ def dying(world: TinyCoco, folder: Path, times: int) -> Path:
     return folder / "run.yaml"
 
 
+def killed_once(world: TinyCoco, folder: Path, *executor: object) -> str:
+    """Let a worker be killed once, hold what came of it against a run undisturbed; return what was said."""
+    config = dying(world, folder, times=1)
+    killed = call("run", config, *executor, "--out", folder / "killed")
+    assert killed.code == 0, killed.err
+    assert len(list((folder / "marks").iterdir())) == 1
+    undisturbed = call("run", config, "--out", folder / "undisturbed")  # the mark keeps it alive
+    assert undisturbed.code == 0
+    assert shards_of(folder / "killed") == shards_of(folder / "undisturbed")
+    assert plain(folder / "killed") == plain(folder / "undisturbed")
+    return killed.err
+
+
 @pytest.mark.slow
 def test_a_worker_that_is_killed_is_replaced_and_nothing_is_lost(world: TinyCoco, tmp_path: Path) -> None:
-    config = dying(world, tmp_path, times=1)
-    several = ["--executor", "processes", "--workers", 2]
-    killed = call("run", config, *several, "--out", tmp_path / "killed")
-    assert killed.code == 0, killed.err
-    assert "It is replaced, and its shard is done again" in killed.err
-    assert len(list((tmp_path / "marks").iterdir())) == 1
-    undisturbed = call("run", config, "--out", tmp_path / "undisturbed")  # the mark keeps it alive
-    assert undisturbed.code == 0
-    assert shards_of(tmp_path / "killed") == shards_of(tmp_path / "undisturbed")
-    assert plain(tmp_path / "killed") == plain(tmp_path / "undisturbed")
+    said = killed_once(world, tmp_path, "--executor", "processes", "--workers", 2)
+    assert "It is replaced, and its shard is done again" in said
 
 
 @pytest.mark.slow
