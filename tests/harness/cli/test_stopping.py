@@ -12,7 +12,8 @@ from collections.abc import Iterator
 import pytest
 import typer
 
-from sambench.harness.cli.stopping import PATIENCE, SIGNALS, Stopped, stoppable
+from sambench.adapters.children import BOTH
+from sambench.harness.cli.stopping import PATIENCE, Stopped, stoppable
 
 HINT = "Stopped; what is finished is kept. Go on with: sambench run x.yaml"
 LIMIT = 2.0
@@ -68,7 +69,7 @@ def stopped(*signals: signal.Signals, body: str, after: str = NOTHING) -> tuple[
     raise AssertionError
 
 
-@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("number", BOTH)
 def test_a_signal_ends_it_in_order_and_says_how_to_go_on(number: signal.Signals) -> None:
     code, seconds, out, err = stopped(number, body=WAITS)
     assert code == 128 + number
@@ -94,11 +95,11 @@ def test_a_second_signal_ends_it_at_once() -> None:
 
 
 def test_all_is_as_before_where_nobody_stopped_it() -> None:
-    before, threads = [signal.getsignal(number) for number in SIGNALS], threading.active_count()
+    before, threads = [signal.getsignal(number) for number in BOTH], threading.active_count()
     with stoppable("x"):
-        assert all(signal.getsignal(number) not in before for number in SIGNALS)
+        assert all(signal.getsignal(number) not in before for number in BOTH)
         assert threading.active_count() == threads + 1
-    assert [signal.getsignal(number) for number in SIGNALS] == before
+    assert [signal.getsignal(number) for number in BOTH] == before
     assert threading.active_count() == threads
     assert signal.set_wakeup_fd(-1) == -1
 
@@ -108,9 +109,9 @@ def test_within_a_thread_signals_are_somebody_elses() -> None:
 
     def work() -> None:
         with stoppable("x"):
-            seen.append([signal.getsignal(number) for number in SIGNALS])
+            seen.append([signal.getsignal(number) for number in BOTH])
 
-    before = [signal.getsignal(number) for number in SIGNALS]
+    before = [signal.getsignal(number) for number in BOTH]
     thread = threading.Thread(target=work)
     thread.start()
     thread.join()
