@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sambench.adapters.concepts import Instances, Wanted
 from sambench.evsam.errors import SambenchError
 from sambench.evsam.size import Size
 
@@ -126,6 +127,8 @@ class Capabilities:
     box_points: int = 0
     """How many of them a box takes."""
     mask_input: bool = True
+    concepts: bool = False
+    """Whether it takes phrases (`Segmenter.find`)."""
 
     def refusal(self, prompts: Prompts) -> str | None:
         """Say why these prompts cannot be taken, or return ``None``."""
@@ -205,6 +208,7 @@ class Segmenter(ABC):
         weights: where its parameters come from.
         device: where it computes.
         prompt_batch: how many prompts a decoder call takes best on this device.
+        phrase_batch: how many phrases, where it takes such.
         engine: what runs it, and in which precision (`adapters.engines`).
         files: further files that decide its numbers, beside its weights and what Python itself opens or
             imports while it is created (`adapters.loaded`): read later, or by a library in another language.
@@ -215,6 +219,7 @@ class Segmenter(ABC):
     weights: Weights
     device: torch.device
     prompt_batch: int
+    phrase_batch: int = 8
     engine: str = "eager"
     precision: str = "fp32"
     files: Sequence[str | Path] = ()
@@ -254,6 +259,34 @@ class Segmenter(ABC):
         found = [self.decode_best(one, prompts[i : i + 1]) for i, one in enumerate(embeddings)]
         parts = zip(*((f.logits, f.iou, f.choice) for f in found), strict=True)
         return Best(*(torch.cat(part) for part in parts))
+
+    def find(
+        self, embedding: Embedding, phrases: Sequence[str], wanted: Wanted | None = None
+    ) -> Iterator[Instances]:
+        """Find the instances of phrases on one image, ``phrase_batch`` at a time: one answer a phrase.
+
+        Args:
+            embedding: of this segmenter's own `encode`.
+            phrases: noun phrases; each is answered as if it were alone.
+            wanted: which instances of each; all by default.
+
+        Raises:
+            SambenchError: the model takes no phrases.
+        """
+        if not self.capabilities.concepts:
+            raise SambenchError(f"{self.name}: it takes no phrases")
+        return self._find(embedding, phrases, wanted or Wanted())
+
+    def _find(self, embedding: Embedding, phrases: Sequence[str], wanted: Wanted) -> Iterator[Instances]:
+        for start in range(0, len(phrases), self.phrase_batch):
+            yield from self.find_batch(embedding, phrases[start : start + self.phrase_batch], wanted)
+
+    def find_batch(self, embedding: Embedding, phrases: Sequence[str], wanted: Wanted) -> list[Instances]:
+        """Answer phrases that fit one call, at least one; only of a model whose `capabilities` say so.
+
+        Texts are encoded once for all images (`adapters.concepts.Texts`).
+        """
+        raise NotImplementedError(f"{self.name} says that it takes phrases, and has no find_batch")
 
     def run_encoder(self, pixels: Tensor) -> Tensor:
         """Compute the image encoder alone, without transfers: what throughput calls the encoder.

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sambench.adapters.concepts import cleaned
 from sambench.adapters.detectors.base import Category
 from sambench.evsam.errors import SambenchError
 
@@ -54,16 +55,14 @@ NAMES = ("cleaned", "as_given")
 def phrase(name: str, names: str = "cleaned") -> str:
     """Turn a category's name into what the caption says: "Bow_(weapon)" to "bow".
 
-    LVIS's underscores and parentheses go as in mmdetection's ``clean_label_name``, or stay where names are
-    taken ``as_given``, as SGinW's script does. A full stop or question mark would end the phrase within the
+    LVIS's underscores and parentheses go (`adapters.concepts.cleaned`), or stay where names are taken
+    ``as_given``, as SGinW's script does. A full stop or question mark would end the phrase within the
     model, so it always goes.
 
     Raises:
         SambenchError: nothing is left.
     """
-    plain = name.lower()
-    if names == "cleaned":
-        plain = re.sub(r"\(.*\)", " ", plain).replace("_", " ")
+    plain = cleaned(name) if names == "cleaned" else name.lower()
     words = " ".join(re.sub(r"[.?]", " ", plain).split())
     if not words:
         raise SambenchError(f"category {name!r} has no words to look for. Rename it in the annotations.")
