@@ -94,12 +94,13 @@ class Data:
     """The choices of reading that the data know more than one answer to."""
     contents: dict[str, Annotations] = field(default_factory=dict, compare=False)
     known: Known | None = None
-    pairs: bool = False
-    """Of these and the one above them see `suites.base.Setting`."""
+    """Of these and the one above see `suites.base.Setting`."""
     ids: TextIds = field(default_factory=dict)
     """What records have for ids that are no whole numbers of 64 bits."""
     found: Problems = field(default_factory=Problems, compare=False)
     """What was odd in them, and how it was read."""
+    pairs: bool = False
+    """Whether they are pairs of an image and a phrase."""
 
     def completed(self) -> dict[str, int]:
         """Count what objects were given that their annotations lack."""

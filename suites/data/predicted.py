@@ -87,8 +87,8 @@ def read_predictions(path: Path, annotations: Annotations) -> Predictions:
         shown = "\n".join(f"    {one}" for one in wrong[:FAULTS])
         more = f"\n    and {len(wrong) - FAULTS:,} more" if len(wrong) > FAULTS else ""
         raise SambenchError(
-            f"{path}: {len(wrong):,} of {len(entries):,} entries cannot be scored against {annotations.path}; "
-            f"nothing was computed.\n{shown}{more}"
+            f"{path}: {len(wrong):,} of {len(entries):,} entries cannot be scored against "
+            f"{annotations.path}; nothing was computed.\n{shown}{more}"
         )
     return Predictions(path, content.sha256, pa.table(columns, SCHEMA))
 
