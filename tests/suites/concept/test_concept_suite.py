@@ -152,9 +152,8 @@ def test_scores_and_logits_that_are_not_finite_are_refused(tmp_path, bad):
 @pytest.fixture(scope="module")
 def on_coco(coco_mini):
     """The suite on real annotations, and records of a model that finds half of the objects, and others."""
-    content = CocoDataset(None, coco_mini.annotations).evaluated(
-        CocoDataset(None, coco_mini.annotations).entries
-    )
+    dataset = CocoDataset(None, coco_mini.annotations)
+    content = dataset.evaluated(dataset.entries)
     ids = tuple(sorted(image.id for image in content.images))
     suite = Concept(Setting(coco_mini.annotations, ids, contents={"": content}))
     rng = np.random.default_rng(3)
