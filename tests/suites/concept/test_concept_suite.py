@@ -71,8 +71,15 @@ def test_every_category_is_asked_by_its_name_and_batched(tmp_path):
         (category, score) for category in CATEGORIES for score in (0.9, 0.6, 0.1)
     ]
     assert found[0]["bbox"] == [0, 5, 3, 15]
-    assert model.upsampled == [(2, *SIZE), (1, *SIZE)] * 2  # as many as the decoder takes
+    assert model.upsampled == [(3, *SIZE)] * 2
     assert table(Concept, records).schema == Concept.schema
+
+
+def test_masks_are_drawn_some_at_a_time(tmp_path, monkeypatch):
+    monkeypatch.setattr("sambench.suites.concept.suite.PIXELS_AT_ONCE", 2 * SIZE[0] * SIZE[1] + 1)
+    model = Speaks(some(0.9, 0.1, 0.6))
+    evaluate(suite_on(tmp_path), model, sample_of(size=SIZE), STRICT)
+    assert model.upsampled == [(2, *SIZE), (1, *SIZE)] * 2
 
 
 def test_names_that_are_there_are_asked_alone(tmp_path):
