@@ -6,7 +6,7 @@ backbone; `Sam3Detector` has the detector alone.
 
 What is computed is transformers' ``Sam3Model.forward``, module by module: so an image is encoded once for all
 phrases, a phrase once for all images, and masks are made of the wanted instances alone. Most phrases have
-none, and a mask's map at a quarter of the input's size costs more than all that decides it.
+none, and masks are a third of a phrase's arithmetic and 66 MB of its memory (200 of 288 x 288).
 """
 
 from __future__ import annotations
@@ -288,7 +288,7 @@ def load_tokenizer(folder: Path, model: Any) -> Any:
     return tokenizer
 
 
-def check_same(one: nn.Module, other: nn.Module, where: str) -> None:
+def check_same(one: Any, other: Any, where: str) -> None:
     """Refuse two backbones of one file that are not the same network with the same parameters."""
     a, b = one.state_dict(), other.state_dict()
     same = one.config.to_dict() == other.config.to_dict() and a.keys() == b.keys()
