@@ -295,7 +295,8 @@ def test_there_is_one_backbone_and_an_image_passes_it_once(both, image):
 
 def test_the_profile_counts_the_backbone_once(folders):
     name = f"hf:{folders('sam3_video')}"
-    tracker, detector = (getattr(hf.create_model(name), part) for part in ("model", "detector"))
+    made = hf.create_model(name)
+    tracker, detector = made.model, made.detector
     assert detector.vision_encoder.backbone is tracker.vision_encoder.backbone
     parts = (tracker, *(part for key, part in detector.named_children() if key != "vision_encoder"))
     counted = sum(p.numel() for part in (*parts, detector.vision_encoder.neck) for p in part.parameters())
