@@ -6,6 +6,7 @@ import shutil
 import pytest
 import tiny_hf
 import torch
+from fakes import CATEGORIES, evaluate, sample_of
 from safetensors.torch import load_file, save_file
 
 from sambench import adapters
@@ -15,6 +16,9 @@ from sambench.adapters.families import hf
 from sambench.adapters.families.hf_concepts import load_tokenizer
 from sambench.adapters.profile import profile
 from sambench.evsam.errors import SambenchError
+from sambench.suites.base import Setting
+from sambench.suites.concept.suite import Concept
+from sambench.suites.protocol import make_protocol
 from tests.golden import golden
 
 HEIGHT, WIDTH = 90, 141
@@ -55,17 +59,26 @@ def found(segmenter, embedding):
 
 
 @pytest.fixture(scope="module")
-def wanted(folders, kind, image):
-    """What transformers makes of all phrases in one batch: its processor, and its model's outputs."""
+def library(folders, kind):
+    """What transformers makes of an image and phrases in one batch: its processor, its model's outputs."""
     import transformers
 
     name = "Sam3LiteTextModel" if kind == "sam3_lite_text" else "Sam3Model"
     model = getattr(transformers, name).from_pretrained(folders(kind))
-    processor = tiny_hf.processor(kind)
-    inputs = processor(images=[image] * len(PHRASES), text=PHRASES, return_tensors="pt")
-    inputs.pop("original_sizes")
-    with torch.no_grad():
-        return processor, model(**inputs)
+
+    def ask(image, phrases):
+        processor = tiny_hf.processor(kind)
+        inputs = processor(images=[image] * len(phrases), text=phrases, return_tensors="pt")
+        inputs.pop("original_sizes")
+        with torch.no_grad():
+            return processor, model(**inputs)
+
+    return ask
+
+
+@pytest.fixture(scope="module")
+def wanted(library, image):
+    return library(image, PHRASES)
 
 
 def close(a, b, atol=1e-4):
@@ -232,6 +245,22 @@ def test_images_of_a_batch_are_answered_as_alone(segmenter):
         assert together.size == image.shape[:2]
         assert close(got.scores, want.scores, atol=1e-5)
         assert close(got.boxes, want.boxes, atol=1e-2)
+
+
+def test_the_suite_records_what_the_library_finds(segmenter, library, tmp_path):
+    sample = sample_of(size=SIZE)
+    suite = Concept(Setting(tmp_path / "none.json", (7,), style="coco"))
+    records = evaluate(suite, segmenter, sample, make_protocol("strict"))
+    processor, outputs = library(sample.image, list(CATEGORIES.values()))
+    each = processor.post_process_object_detection(
+        outputs, threshold=0.0, target_sizes=[SIZE] * len(CATEGORIES)
+    )
+    for category, want in zip(CATEGORIES, each, strict=True):
+        got = [r for r in records if r["kind"] == "instance" and r["category_id"] == category]
+        order = want["scores"].argsort(descending=True, stable=True)
+        assert close(torch.tensor([r["score"] for r in got]), want["scores"][order], atol=1e-5)
+        low, high = want["boxes"][order].split(2, dim=1)
+        assert close(torch.tensor([r["bbox"] for r in got]), torch.cat([low, high - low], dim=1), atol=1e-2)
 
 
 def test_what_takes_phrases_alone_refuses_the_rest(folders, image):
