@@ -142,6 +142,30 @@ AXES = {
         "What the mean is taken over.",
         {"instances": ("mean over instances", "every object weighs the same")},
     ),
+    "names": Axis(
+        "Names asked for",
+        "Of which categories an image is asked, where the data have categories and no phrases.",
+        {
+            "all": ("all names asked for", "of every category, one by one"),
+            "there": ("only names that are there", "of those that the image has"),
+        },
+    ),
+    "phrases": Axis(
+        "Words of a name",
+        "How a category's name becomes a phrase.",
+        {
+            "cleaned": ("names cleaned", "plain words: no underscores, nothing in brackets"),
+            "as_given": ("names as given", "as the annotations have it"),
+        },
+    ),
+    "instances": Axis(
+        "Instances of a phrase",
+        "Which of a model's answers are kept.",
+        {
+            "above_0.3": ("instances above 0.3", "of a score above 0.3, as SAM 3's evaluation keeps them"),
+            "all": ("all instances", "all that the model offers"),
+        },
+    ),
 }
 """The axes of `suites.protocol.Protocol`, in its order."""
 

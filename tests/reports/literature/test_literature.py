@@ -137,7 +137,11 @@ def test_cgf1_is_the_product_of_its_parts_in_every_row_and_averages_are_of_the_s
 
 def test_sources_that_print_the_same_models_cgf1_agree_but_for_rounding_and_another_run() -> None:
     found = [c for c in beside("sam3", "concept", "saco_gold") if c.metric == "cgf1"]
-    assert {(c.source, c.value) for c in found} == {("sam3", 54.1), ("saco", 54.06), ("efficient_sam3", 54.04)}
+    assert {(c.source, c.value) for c in found} == {
+        ("sam3", 54.1),
+        ("saco", 54.06),
+        ("efficient_sam3", 54.04),
+    }
     for subset in GOLD:
         ours = value("saco", "sam3", f"saco_gold_{subset}", "cgf1")
         assert value("efficient_sam3", "sam3", f"saco_gold_{subset}", "cgf1") == pytest.approx(ours, abs=0.3)

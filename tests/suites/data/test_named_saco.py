@@ -1,4 +1,4 @@
-"""SA-Co by name: every file lies where the authors' configurations have it, three annotators in their order."""
+"""SA-Co by name: files lie where the authors' configurations have them, three annotators in order."""
 
 from __future__ import annotations
 
