@@ -77,7 +77,7 @@ def factors(table: Table, salt: str, looks: Looks) -> Figure | None:
         axes.set_ylabel("pmF1, percent")
         canvas.draw_without_rendering()  # lays the axes out, so that places on the page are known
         names = [Name(label(row), p.x, p.y, INK, 8.5) for row, p in zip(rows, measured, strict=True)]
-        names += [Name(p.row.name, p.x, p.y, MUTED, SMALL) for p in printed if not p.row.measured]
+        names += [Name(_printed_name(p.row), p.x, p.y, MUTED, SMALL) for p in printed]
         name_points(axes, names, [bar for point in measured for bar in _bars(point)])
 
     caption += " Grey diamonds: published." if printed else ""
@@ -90,6 +90,10 @@ def _points(table: Table, what: Literal["measured", "published"]) -> list[Point]
     across, up = (metrics.index(name) for name in PARTS[1:])
     every = [Point(row, row.values[across], row.values[up], what) for row in table.rows if row.values]
     return [p for p in every if None not in (getattr(p.across, what), getattr(p.up, what))]
+
+
+def _printed_name(row: Row) -> str:
+    return f"{row.name}, published" if row.measured else row.name
 
 
 def _mark(axes: Axes, point: Point, look: Look) -> None:

@@ -21,10 +21,18 @@ GOLD = {
 }
 """The subsets of SA-Co/Gold, in the order of its own table; a title for the head of a column."""
 
-SILVER = (
-    *("bdd100k", "droid", "ego4d", "food_rec", "geode"),
-    *("inaturalist", "nga_art", "sav", "yt1b", "fathomnet"),
-)
+SILVER = {
+    "bdd100k": "BDD100K",
+    "droid": "DROID",
+    "ego4d": "Ego4D",
+    "food_rec": "Food",
+    "geode": "GeoDE",
+    "inaturalist": "iNat",
+    "nga_art": "Art",
+    "sav": "SA-V",
+    "yt1b": "YT-1B",
+    "fathomnet": "Fathom",
+}
 """The domains of SA-Co/Silver, likewise."""
 
 DATASETS = {
@@ -40,7 +48,7 @@ DATASETS = {
     "saco_gold": "SA-Co/Gold, the mean over its seven subsets",
     **{f"saco_gold_{subset}": f"SA-Co/Gold: {title}" for subset, title in GOLD.items()},
     "saco_silver": "SA-Co/Silver, the mean over its ten domains",
-    **{f"saco_silver_{domain}": f"SA-Co/Silver: {domain}" for domain in SILVER},
+    **{f"saco_silver_{domain}": f"SA-Co/Silver: {title}" for domain, title in SILVER.items()},
 }
 """Name to what it is. A detector may follow after a slash."""
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from fake_runs import PAPER, cell, provenance
 
-from sambench.reports.concepts import DATASETS
+from sambench.reports.concepts import GOLD
 from sambench.suites.results import CellResult
 from sambench.suites.scoring.scores import About, Metric
 
@@ -28,7 +28,7 @@ ABOUT = About(
         *(Metric(name, name.upper(), group="AP", optional=True) for name in ("ap", "ap50", "ap75")),
     ),
 )
-PLACES = {dataset: place for place, dataset in enumerate(DATASETS)}
+PLACES = {dataset: place for place, dataset in enumerate(GOLD.datasets)}
 
 
 def concept(model: str, dataset: str, base: float = 40.0, **changes: Any) -> CellResult:
@@ -60,4 +60,7 @@ def concept(model: str, dataset: str, base: float = 40.0, **changes: Any) -> Cel
 
 def gold(model: str, base: float = 40.0, skip: int = 0, **changes: Any) -> list[CellResult]:
     """All subsets but the last ``skip``."""
-    return [concept(model, dataset, base, **changes) for dataset in list(DATASETS)[: len(DATASETS) - skip]]
+    return [
+        concept(model, dataset, base, **changes)
+        for dataset in list(GOLD.datasets)[: len(GOLD.datasets) - skip]
+    ]

@@ -14,7 +14,7 @@ from page_reader import Page
 
 from sambench.reports import page
 from sambench.reports.cells import read_runs
-from sambench.reports.concepts import DATASETS, gold_tables
+from sambench.reports.concepts import GOLD, SILVER, mean_tables
 from sambench.reports.content import content_of
 from sambench.reports.model import Row, Table
 from sambench.reports.renderers import csv_file, latex, markdown
@@ -25,7 +25,7 @@ PRINTED = (54.06, 0.82, 66.11, 47.26, 53.69, 61.08, 53.41, 65.52, 54.93, 42.53)
 
 
 def table_of(tmp_path: Path, *cells: CellResult) -> Table:
-    (table,) = gold_tables(read_runs([write_run(tmp_path / "run", list(cells))]), set())
+    (table,) = mean_tables(read_runs([write_run(tmp_path / "run", list(cells))]), set())
     return table
 
 
@@ -99,7 +99,7 @@ def test_a_number_that_a_cell_has_not_is_no_part_of_a_mean(tmp_path: Path) -> No
 
 def test_one_subset_alone_makes_no_table_nor_do_other_suites(tmp_path: Path) -> None:
     def made(*cells: CellResult) -> list[Table]:
-        return gold_tables(read_runs([write_run(tmp_path / "run", list(cells))]), set())
+        return mean_tables(read_runs([write_run(tmp_path / "run", list(cells))]), set())
 
     alone, also = concept("sam3", "saco_gold_crowded"), concept("sam3", "saco_gold_fg_food")
     assert made(alone, concept("sam3", "coco"), concept("sam3", "saco_silver_geode")) == []
@@ -128,13 +128,27 @@ def test_subsets_of_several_runs_join_and_what_two_runs_have_is_two_rows(tmp_pat
     first, second = gold("sam3")[:4], gold("sam3")[4:]
     a, b = write_run(tmp_path / "a", first), write_run(tmp_path / "b", second)
     again = write_run(tmp_path / "c", gold("sam3", 50))
-    (table,) = gold_tables(read_runs([a, b]), set())
+    (table,) = mean_tables(read_runs([a, b]), set())
     (row,) = rows(table, "sam3")
     assert None not in measured(row)
-    (table,) = gold_tables(read_runs([a, b, again]), set())
+    (table,) = mean_tables(read_runs([a, b, again]), set())
     one, two = rows(table, "sam3")
     assert (measured(one)[2], measured(two)[2]) == (43, 53)
     assert (one.tags, two.tags) == (("run a, b",), ("run c",))
+
+
+def test_silver_has_a_table_too_and_neither_has_the_others_data_sets(tmp_path: Path) -> None:
+    silver = [concept("sam3", dataset, 50 + n) for n, dataset in enumerate(SILVER.datasets)]
+    run = write_run(tmp_path / "run", [*gold("sam3", skip=2), *silver])
+    one, ten = mean_tables(read_runs([run]), set())
+    assert (one.name, ten.name) == ("concept-saco_gold", "concept-saco_silver")
+    (mine,), (other,) = rows(one, "sam3"), rows(ten, "sam3")
+    assert measured(mine)[0] is None
+    pmf1 = [50 + n for n in range(10)]
+    assert measured(other)[:3] == pytest.approx([sum(p * p / 80 for p in pmf1) / 10, 54.5 / 80, 54.5])
+    assert measured(other)[3:] == pytest.approx([p * p / 80 for p in pmf1])
+    assert [value.published for value in other.values][:4] == [49.57, 0.76, 65.17, 46.61]
+    assert len(ten.columns) == 13
 
 
 @pytest.mark.slow
@@ -142,7 +156,7 @@ def test_the_table_leads_the_suites_in_every_form_and_has_its_figure(tmp_path: P
     content = content_of(read_runs([write_run(tmp_path / "run", gold("sam3", skip=5))]))
     tables = [section.table for section in content.sections]
     assert tables[0].name == "concept-saco_gold"
-    assert [table.dataset for table in tables[1:]] == list(DATASETS)[:2]
+    assert [table.dataset for table in tables[1:]] == list(GOLD.datasets)[:2]
     assert [len(section.figures) for section in content.sections] == [0, 1, 1]  # no mean of two
     fields = Page(page.render(content, [])).rows("concept-saco_gold")
     mine = next(found for name, found in fields.items() if re.match("SAM 3|sam3", name))
