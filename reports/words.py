@@ -144,10 +144,10 @@ AXES = {
     ),
     "names": Axis(
         "Names asked for",
-        "Of which categories an image is asked, where the data have categories and no phrases.",
+        "Which phrases are asked of an image.",
         {
-            "all": ("all names asked for", "of every category, one by one"),
-            "there": ("only names that are there", "of those that the image has"),
+            "all": ("all names asked for", "every category's name; of SA-Co all that the file asks"),
+            "there": ("only names that are there", "those of what the image has"),
         },
     ),
     "phrases": Axis(
@@ -162,8 +162,11 @@ AXES = {
         "Instances of a phrase",
         "Which of a model's answers are kept.",
         {
+            "all": (
+                "all instances",
+                "all that AP looks at: the best 100 of a phrase, of LVIS 300 of an image",
+            ),
             "above_0.3": ("instances above 0.3", "of a score above 0.3, as SAM 3's evaluation keeps them"),
-            "all": ("all instances", "all that the model offers"),
         },
     ),
 }
@@ -184,9 +187,13 @@ def axis_value(axis: str, value: Any, *, short: bool = False) -> str:
 
 
 def off_paper(protocol: Mapping[str, Any], suite: str = "") -> list[str]:
-    """Return the axes in which a protocol differs from the paper's for a suite."""
-    paper = for_suite(PRESETS["paper"], suite).to_json()
-    return [axis for axis in protocol if axis != "preset" and protocol[axis] != paper.get(axis)]
+    """Return the axes in which a protocol differs from the paper's for a suite, on whichever kind of data."""
+    papers = (for_suite(PRESETS["paper"], suite, pairs=pairs).to_json() for pairs in (False, True))
+    found = (
+        [axis for axis in protocol if axis != "preset" and protocol[axis] != paper.get(axis)]
+        for paper in papers
+    )
+    return min(found, key=len)
 
 
 def figures(value: float) -> str:

@@ -4,31 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from fake_runs import PAPER, cell, provenance
+from fake_runs import cell, provenance
 
-from sambench.reports.concepts import GOLD
+from sambench.reports.concepts import GOLD, SILVER
+from sambench.suites.protocol import PRESETS, for_suite
+from sambench.suites.registry import suite_class
 from sambench.suites.results import CellResult
-from sambench.suites.scoring.scores import About, Metric
 
-AT = ("", "_50", "_75")
-TITLES = ("Mean", "at 0.5", "at 0.75")
-ABOUT = About(
-    "Concepts",
-    (
-        *(
-            Metric(f"cgf1{end}", title, group="cgF1", brief=not end)
-            for end, title in zip(AT, TITLES, strict=True)
-        ),
-        Metric("il_mcc", "IL_MCC", "mcc", brief=True),
-        *(
-            Metric(f"pmf1{end}", title, group="pmF1", brief=not end)
-            for end, title in zip(AT, TITLES, strict=True)
-        ),
-        *(Metric(f"macro_f1{end}", title, group="Macro F1") for end, title in zip(AT, TITLES, strict=True)),
-        *(Metric(name, name.upper(), group="AP", optional=True) for name in ("ap", "ap50", "ap75")),
-    ),
-)
-PLACES = {dataset: place for place, dataset in enumerate(GOLD.datasets)}
+ABOUT = suite_class("concept").about()
+PLACES = {name: place for of in (GOLD, SILVER) for place, name in enumerate(of.datasets)}
 
 
 def concept(model: str, dataset: str, base: float = 40.0, **changes: Any) -> CellResult:
@@ -36,7 +20,7 @@ def concept(model: str, dataset: str, base: float = 40.0, **changes: Any) -> Cel
     pmf1 = base + PLACES.get(dataset, 0)
     mcc = pmf1 / 80
     metrics: dict[str, float | None] = {"il_mcc": mcc}
-    for end, more in zip(AT, (0, 10, 5), strict=True):
+    for end, more in {"": 0, "_50": 10, "_75": 5}.items():
         metrics |= {
             f"pmf1{end}": pmf1 + more,
             f"cgf1{end}": (pmf1 + more) * mcc,
@@ -48,7 +32,7 @@ def concept(model: str, dataset: str, base: float = 40.0, **changes: Any) -> Cel
         "dataset": dataset,
         "metrics": metrics,
         "intervals": {name: [v - v / 50, v + v / 40] for name, v in metrics.items() if v is not None},
-        "protocol": PAPER,
+        "protocol": for_suite(PRESETS["paper"], "concept", pairs=dataset in PLACES).to_json(),
         "n_images": 900,
         "n_instances": 3000,
         "counts": {},

@@ -16,8 +16,10 @@ from sambench.reports import page
 from sambench.reports.cells import read_runs
 from sambench.reports.concepts import GOLD, SILVER, mean_tables
 from sambench.reports.content import content_of
+from sambench.reports.made import describe
 from sambench.reports.model import Row, Table
 from sambench.reports.renderers import csv_file, latex, markdown
+from sambench.reports.words import AXES
 from sambench.suites.results import CellResult
 
 PRINTED = (54.06, 0.82, 66.11, 47.26, 53.69, 61.08, 53.41, 65.52, 54.93, 42.53)
@@ -137,8 +139,20 @@ def test_subsets_of_several_runs_join_and_what_two_runs_have_is_two_rows(tmp_pat
     assert (one.tags, two.tags) == (("run a, b",), ("run c",))
 
 
+def test_a_preset_is_one_protocol_though_it_asks_saco_otherwise_than_coco(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", [cell(), concept("sam3", "coco"), *gold("sam3")])
+    entries = read_runs([run])
+    assert {entry.protocol for entry in entries} == {"paper"}
+    (grid,) = (grid for grid in describe(entries) if grid.title == "Protocol")
+    assert grid.head == ("Choice", "paper")
+    said = {row[0].text: row[1] for row in grid.rows}
+    assert not any(choice.marked for choice in said.values())
+    kept = [AXES["instances"].values[value][1] for value in ("all", "above_0.3")]
+    assert said["Instances of a phrase"].text == "; or ".join(kept)
+
+
 def test_silver_has_a_table_too_and_neither_has_the_others_data_sets(tmp_path: Path) -> None:
-    silver = [concept("sam3", dataset, 50 + n) for n, dataset in enumerate(SILVER.datasets)]
+    silver = [concept("sam3", dataset, 50) for dataset in SILVER.datasets]
     run = write_run(tmp_path / "run", [*gold("sam3", skip=2), *silver])
     one, ten = mean_tables(read_runs([run]), set())
     assert (one.name, ten.name) == ("concept-saco_gold", "concept-saco_silver")

@@ -23,8 +23,7 @@ from sambench.suites.results import CellResult
 
 
 def subset(tmp_path: Path, *cells: CellResult) -> Table:
-    (table,) = build_tables(read_runs([write_run(tmp_path / "run", list(cells))]))
-    return table
+    return build_tables(read_runs([write_run(tmp_path / "run", list(cells))]))[0]
 
 
 def made(table: Table) -> tuple[Figure, Axes]:
