@@ -178,14 +178,14 @@ def _family(folder: Path, name: str) -> Family:
 
 def _models(family: Family, folder: Path, found: Weights) -> list[Any]:
     """Build a family's model, and its detector where it has one: loaded, or random."""
-    classes = _model_classes(family)
+    classes = model_classes(family)
     with quiet_and_offline():
         return [
             _random(each, folder, found) if found.path is None else _load(each, folder) for each in classes
         ]
 
 
-def _model_classes(family: Family) -> list[Any]:
+def model_classes(family: Family) -> list[Any]:
     """Import the classes of a family's models."""
     try:
         transformers = importlib.import_module("transformers")
