@@ -24,9 +24,7 @@ class LiteMLA(nn.Module):
     ``kernel`` x ``kernel`` neighbourhood. Channels of the projections are grouped by head as (q, k, v).
     """
 
-    def __init__(
-        self, channels: int, *, kernel: int, head_dim: int = HEAD_DIM, style: Style = LARGE
-    ) -> None:
+    def __init__(self, channels: int, *, kernel: int, head_dim: int = HEAD_DIM, style: Style = LARGE) -> None:
         super().__init__()
         self.head_dim = head_dim
         heads = channels // head_dim

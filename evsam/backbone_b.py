@@ -89,7 +89,5 @@ def _stage(in_channels: int, width: int, depth: int, head_dim: int | None) -> Se
 
 
 def _bottleneck(in_channels: int, width: int, *, fewer_norms: bool, stride: int = 1) -> Block:
-    main = MBConv(
-        in_channels, width, expand=EXPAND, stride=stride, fewer_norms=fewer_norms, style=SMALL
-    )
+    main = MBConv(in_channels, width, expand=EXPAND, stride=stride, fewer_norms=fewer_norms, style=SMALL)
     return Block(main, residual=stride == 1)

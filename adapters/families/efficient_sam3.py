@@ -36,7 +36,10 @@ FINE_TUNED = "_ft"
 
 VARIANTS = {
     **{f"efficient_sam3_{which}": which for which in BACKBONES},
-    **{f"efficient_sam3_{which}_m{FINE_TUNED}": f"{which}_m" for which in ("repvit", "tinyvit", "efficientvit")},
+    **{
+        f"efficient_sam3_{which}_m{FINE_TUNED}": f"{which}_m"
+        for which in ("repvit", "tinyvit", "efficientvit")
+    },
 }
 
 CHECKPOINTS = (".pt", ".pth", ".safetensors")

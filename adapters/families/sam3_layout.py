@@ -52,9 +52,13 @@ PARTS: Mapping[str, tuple[str, Sequence[tuple[str, str]]]] = {
     },
     "detector.vision_encoder.neck.fpn_layers.": (f"{_VISION}convs.", _NECK),
     "model.vision_encoder.neck.fpn_layers.": (f"{_VISION}sam2_convs.", _NECK),
-    "detector.text_encoder.text_model.embeddings.token_embedding.": (f"{_LANGUAGE}encoder.token_embedding.", ()),
+    "detector.text_encoder.text_model.embeddings.token_embedding.": (
+        f"{_LANGUAGE}encoder.token_embedding.",
+        (),
+    ),
     "detector.text_encoder.text_model.embeddings.position_embedding.weight": (
-        f"{_LANGUAGE}encoder.positional_embedding", ()
+        f"{_LANGUAGE}encoder.positional_embedding",
+        (),
     ),
     "detector.text_encoder.text_model.encoder.layers.": (
         f"{_LANGUAGE}encoder.transformer.resblocks.",

@@ -139,7 +139,9 @@ class Detector(nn.Module):
     @staticmethod
     def tokens(phrases, context_length):
         """Token ids (N, T), 0 where there is none, as the authors' tokenizer gives them."""
-        found = tiny_hf.tokenizer()(phrases, padding="max_length", max_length=context_length, return_tensors="pt")
+        found = tiny_hf.tokenizer()(
+            phrases, padding="max_length", max_length=context_length, return_tensors="pt"
+        )
         return torch.where(found["attention_mask"] > 0, found["input_ids"], 0)
 
     def ask(self, pixels, phrases, *, token):
