@@ -91,7 +91,10 @@ REGISTRY: dict[str, Entry] = {
     "edge_tam": _hf("EdgeTAM", "github.com/facebookresearch/EdgeTAM, arXiv 2501.07256"),
     "sam3": _hf("SAM 3", _SAM3),
     "sam3_tracker": _hf("SAM 3 (tracker)", _SAM3),
-    **{f"sam3_litetext_{size}": _hf(f"SAM3-LiteText-{size.upper()}", _LITE_TEXT) for size in ("s0", "s1", "l")},
+    **{
+        f"sam3_litetext_{size}": _hf(f"SAM3-LiteText-{size.upper()}", _LITE_TEXT)
+        for size in ("s0", "s1", "l")
+    },
     **{f"slim_sam_{v}": _hf(f"SlimSAM-{v}", _SLIM_SAM) for v in ("50", "77")},
     **{f"fast_sam_{size}": _fast_sam(size) for size in ("s", "x")},
     "box": _baseline("Box", "the filled box; discs at points"),

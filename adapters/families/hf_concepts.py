@@ -1,12 +1,12 @@
 """SAM 3's detector, and SAM3-LiteText's: noun phrases in, every instance of each out.
 
 The released SAM 3 is one backbone with two necks and two heads: the tracker's, which take clicks and boxes
-(`hf_models.Sam3`), and the detector's, which take phrases. `Sam3` here has both, over one pass of the backbone;
-`Sam3Detector` has the detector alone.
+(`hf_models.Sam3`), and the detector's, which take phrases. `Sam3` has both here, over one pass of the
+backbone; `Sam3Detector` has the detector alone.
 
-What is computed is transformers' ``Sam3Model.forward``, module by module, so that an image is encoded once for
-all phrases, a phrase once for all images, and masks are made of the wanted instances alone: the map that they
-are read from costs more than all that comes before it, and most phrases have no instance.
+What is computed is transformers' ``Sam3Model.forward``, module by module: so an image is encoded once for all
+phrases, a phrase once for all images, and masks are made of the wanted instances alone. Most phrases have
+none, and a mask's map at a quarter of the input's size costs more than all that decides it.
 """
 
 from __future__ import annotations
@@ -119,7 +119,9 @@ class Detector:
             spatial_shapes=encoded.spatial_shapes,
         )
         queries = decoded.intermediate_hidden_states[-1]  # of the last layer, (N, Q, C)
-        logits = model.dot_product_scoring(decoder_hidden_states=queries[None], text_features=text, text_mask=valid)
+        logits = model.dot_product_scoring(
+            decoder_hidden_states=queries[None], text_features=text, text_mask=valid
+        )
         scores = logits[0, ..., 0].sigmoid() * decoded.presence_logits[-1].sigmoid()  # (N, Q)
         boxes = _corners(model.detr_decoder.box_head(queries), decoded.reference_boxes[-1], size)
         found = []
@@ -158,7 +160,9 @@ class Sam3Detector(Segmenter):
 
     capabilities = Capabilities(boxes=False, points=False, mask_input=False, concepts=True)
 
-    def __init__(self, name: str, model: Any, weights: Weights, device: torch.device, *, tokenizer: Any) -> None:
+    def __init__(
+        self, name: str, model: Any, weights: Weights, device: torch.device, *, tokenizer: Any
+    ) -> None:
         self.name = name
         self.weights = weights
         self.device = device
@@ -176,7 +180,8 @@ class Sam3Detector(Segmenter):
         """Encode a batch, once for all phrases."""
         maps = self.detector.backbone(torch.stack([p.pixels for p in prepared]).to(self.device))
         return [
-            DetectorEmbedding(m, p.size, self.detector.pyramid(m)) for p, m in zip(prepared, maps, strict=True)
+            DetectorEmbedding(m, p.size, self.detector.pyramid(m))
+            for p, m in zip(prepared, maps, strict=True)
         ]
 
     def find_batch(self, embedding: Embedding, phrases: Sequence[str], wanted: Wanted) -> list[Instances]:

@@ -202,9 +202,10 @@ class Sam2(HfSegmenter):
 class Sam3(Sam2):
     """SAM 3's interactive head (its tracker): SAM 2 on another encoder, pixels scaled to -1..1.
 
-    Its neck makes a fourth map that it does not use, coarser than the others. The authors leave it before they
-    add what says "no memory" to the coarsest (``sam1_task_predictor.py``, ``set_image``); transformers, in 5.23
-    at least, leaves it after, and with it what was added. Without the layer that makes it, the sum is right.
+    Its neck makes a fourth map that nothing uses, the coarsest. The authors drop it, then add what says "no
+    memory" to the coarsest that is left (``sam1_task_predictor.py``, ``set_image``). transformers, in 5.23 at
+    least, adds first: that sum is dropped, and masks are decoded without it. Here the layer that makes the
+    fourth map is taken out, so that its sum is on the third.
     """
 
     pixel_mean = (127.5, 127.5, 127.5)  # transformers' Sam3ImageProcessor: 0.5 of 0..1
