@@ -1,13 +1,12 @@
 """The EfficientViT-B backbones (arXiv 2205.14756): the small series, which EfficientSAM3 takes for encoders.
 
-After ``efficientvit_backbone_b0`` to ``_b2`` of github.com/mit-han-lab/efficientvit; attribute names are those
-of its checkpoints. They differ from the L series in their activation (hard swish), in an epsilon, in heads of
-16 channels in the two smallest, and in stages that are all of inverted bottlenecks.
+After ``efficientvit_backbone_b0`` to ``_b2`` of github.com/mit-han-lab/efficientvit; attribute names are
+those of its checkpoints. They differ from the L series in their activation (hard swish), in an epsilon, in
+heads of 16 channels in the two smallest, and in stages that are all of inverted bottlenecks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -29,7 +28,7 @@ class Sizes:
     widths: tuple[int, ...]
     """Channels of each stage, the stem first."""
     depths: tuple[int, ...]
-    """Blocks of each stage; the one that halves the map is among them where none attends, and beside them else."""
+    """Blocks of each stage; where they attend, beside the one that halves the map, else it among them."""
     head_dim: int
 
 
@@ -43,16 +42,16 @@ class BackboneB(nn.Module):
 
     def __init__(self, sizes: Sizes) -> None:
         super().__init__()
-        first, *widths = sizes.widths
-        stem = ConvLayer(3, first, kernel=3, stride=2, act=True, style=SMALL)
-        self.input_stem = Ops([stem, *(Block(DSConv(first)) for _ in range(sizes.depths[0]))])
-        self.width = sizes.widths[-1]
+        channels, *widths = sizes.widths
+        stem = ConvLayer(3, channels, kernel=3, stride=2, act=True, style=SMALL)
+        self.input_stem = Ops([stem, *(Block(DSConv(channels)) for _ in range(sizes.depths[0]))])
         self.stages = nn.ModuleList()
-        before = first
         for i, (width, depth) in enumerate(zip(widths, sizes.depths[1:], strict=True), start=1):
-            attends = i >= ATTENTION_FROM
-            self.stages.append(Ops(_stage(before, width, depth, sizes.head_dim if attends else None)))
-            before = width
+            if i < ATTENTION_FROM:
+                self.stages.append(_convolutions(channels, width, depth))
+            else:
+                self.stages.append(_attention(channels, width, depth, sizes.head_dim))
+            channels = width
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.input_stem(x)
@@ -73,19 +72,17 @@ class DSConv(nn.Module):
         return self.point_conv(self.depth_conv(x))
 
 
-def _stage(in_channels: int, width: int, depth: int, head_dim: int | None) -> Sequence[nn.Module]:
-    """Halve the map, then ``depth`` blocks: of attention where it has heads.
+def _convolutions(in_channels: int, width: int, depth: int) -> Ops:
+    """Inverted bottlenecks, of which the first halves the map."""
+    halve = _bottleneck(in_channels, width, stride=2, fewer_norms=False)
+    return Ops([halve, *(_bottleneck(width, width, fewer_norms=False) for _ in range(depth - 1))])
 
-    The official code counts the halving block among the ``depth`` of a stage without attention.
-    """
-    if head_dim is None:
-        blocks = [_bottleneck(in_channels, width, stride=2, fewer_norms=False)]
-        return blocks + [_bottleneck(width, width, fewer_norms=False) for _ in range(depth - 1)]
-    attention = (
-        EfficientViTBlock(width, expand=EXPAND, kernel=KERNEL, head_dim=head_dim, style=SMALL)
-        for _ in range(depth)
-    )
-    return [_bottleneck(in_channels, width, stride=2, fewer_norms=True), *attention]
+
+def _attention(in_channels: int, width: int, depth: int, head_dim: int) -> Ops:
+    """One inverted bottleneck that halves the map, and blocks with attention."""
+    halve = _bottleneck(in_channels, width, stride=2, fewer_norms=True)
+    options = {"expand": EXPAND, "kernel": KERNEL, "head_dim": head_dim}
+    return Ops([halve, *(EfficientViTBlock(width, **options, style=SMALL) for _ in range(depth))])
 
 
 def _bottleneck(in_channels: int, width: int, *, fewer_norms: bool, stride: int = 1) -> Block:

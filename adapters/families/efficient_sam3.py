@@ -1,10 +1,10 @@
 """EfficientSAM3 (arXiv 2511.15833): SAM 3 with a small image encoder, distilled from its own.
 
 After github.com/SimonZeng7108/efficientsam3 (``build_efficientsam3_image_model``). The nine encoders are
-`modules.student`; all behind them is SAM 3's, as transformers has it (`families.hf_concepts.Sam3`): clicks and
-boxes by its tracker, phrases by its detector, with its own text encoder. So are the checkpoints of its first
-stage, which hold all of it in the layout of SAM 3's authors (`families.sam3_layout`). Those with MobileCLIP for
-a text encoder, and the later ones without a tracker, are other models and refused.
+those of `adapters.modules.student`; all behind them is SAM 3's, as transformers has it (`hf_concepts.Sam3`):
+clicks and boxes by its tracker, phrases by its detector, with its own text encoder. So are the checkpoints of
+the first stage, which hold all of it in the layout of SAM 3's authors (`sam3_layout`). Those with MobileCLIP
+for a text encoder, and later ones without a tracker, are other models and refused.
 
 Not proven: what the released weights give, for they are not here. Proven are the number of parameters of each
 encoder, its arithmetic against timm's, and the layout against that of ultralytics' SAM 3, which loads the
@@ -104,8 +104,8 @@ def create_model(name: str) -> ModelOfLibrary:
 def create(name: str, *, weights: str | None, device: torch.device) -> Segmenter:
     """Create a model of `VARIANTS`.
 
-    Its vocabulary is CLIP's, ``tokenizer.json`` in the folder of the weights. A random one without it takes no
-    phrases.
+    Its vocabulary is CLIP's, ``tokenizer.json`` in the folder of the weights; a random one without it takes
+    no phrases.
     """
     found = resolve(name, weights)
     with torch.random.fork_rng(devices=[]):

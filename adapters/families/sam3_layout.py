@@ -1,11 +1,11 @@
 """Checkpoints in the layout of SAM 3's authors (``sam3.pt``), for the models of transformers.
 
-Ours is `families.hf.ModelOfLibrary`: ``model`` (transformers' ``Sam3TrackerModel``) and ``detector`` (its
-``Sam3Model``) over one encoder, a student (`modules.student`). Theirs has the encoder and both necks in the
-detector. Names of theirs are those of github.com/facebookresearch/sam3 and of
+Ours is `hf.ModelOfLibrary`: ``model`` (transformers' ``Sam3TrackerModel``) and ``detector`` (its
+``Sam3Model``) over one encoder, a student (`adapters.modules.student`). Theirs has the encoder and both necks
+in the detector. Names of theirs are those of github.com/facebookresearch/sam3 and of
 ``_load_checkpoint`` in EfficientSAM3's ``model_builder.py``; most pairs are in transformers'
-``convert_sam3_to_hf.py`` and ``convert_sam3_video_to_hf.py`` too. Loading is strict: every parameter of ours is
-there, and of theirs nothing is left but what `LEFT` names.
+``convert_sam3_to_hf.py`` and ``convert_sam3_video_to_hf.py`` too. Loading is strict: every parameter of ours
+is there, and of theirs nothing is left but what `LEFT` names.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """EfficientSAM3's image encoders: a small backbone, and a head that gives its map the shape of SAM 3's own.
 
-After ``ImageStudentEncoder`` and ``_create_student_vision_backbone`` of github.com/SimonZeng7108/efficientsam3
-(``sam3/sam3/model_builder.py``, arXiv 2511.15833). The nine backbones are those of their papers at stride 32,
-each without its classifier; attribute names are those of the official checkpoints.
+After ``ImageStudentEncoder`` and ``_create_student_vision_backbone`` in ``sam3/sam3/model_builder.py`` of
+github.com/SimonZeng7108/efficientsam3 (arXiv 2511.15833). The nine backbones are those of their papers at
+stride 32, each without its classifier; attribute names are those of the official checkpoints.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A small EfficientSAM3, and the same network of ultralytics' SAM 3, which keeps its authors' names and arithmetic."""
+"""A small EfficientSAM3, and the same network of ultralytics' SAM 3, which keeps its authors' names."""
 
 import tiny_hf
 import torch
@@ -145,7 +145,7 @@ class Detector(nn.Module):
         return torch.where(found["attention_mask"] > 0, found["input_ids"], 0)
 
     def ask(self, pixels, phrases, *, token):
-        """Everything that the detector says of phrases on one image, with or without the geometry's own token."""
+        """What the detector says of phrases on one image, with or without the geometry's own token."""
         from ultralytics.models.sam.sam3.geometry_encoders import Prompt
 
         seen = self.model.backbone.forward_image(pixels)
@@ -173,9 +173,10 @@ class Tracker(nn.Module):
             depth=2, embedding_dim=WIDTH, mlp_dim=decoder["mlp_dim"], num_heads=decoder["num_attention_heads"]
         )
         self.sam_mask_decoder = SAM2MaskDecoder(
-            WIDTH, transformer, iou_head_hidden_dim=decoder["iou_head_hidden_dim"], use_high_res_features=True,
-            iou_prediction_use_sigmoid=True, dynamic_multimask_via_stability=True, pred_obj_scores=True,
-            pred_obj_scores_mlp=True, use_multimask_token_for_obj_ptr=True,
+            WIDTH, transformer, iou_head_hidden_dim=decoder["iou_head_hidden_dim"],
+            use_high_res_features=True, iou_prediction_use_sigmoid=True,
+            dynamic_multimask_via_stability=True, pred_obj_scores=True, pred_obj_scores_mlp=True,
+            use_multimask_token_for_obj_ptr=True,
         )  # fmt: skip
 
     def decode(self, maps, points, labels):
