@@ -22,8 +22,9 @@ import torch
 from torch import Tensor, nn
 
 from sambench.adapters.base import Segmenter, Weights
-from sambench.adapters.families import hf, hf_concepts, sam3_layout
+from sambench.adapters.families import hf, hf_concepts
 from sambench.adapters.families.hf import ModelOfLibrary
+from sambench.adapters.families.sam3_layout import SAM3
 from sambench.adapters.modules.student import BACKBONES, Student
 from sambench.adapters.weights.likeness import looks_like
 from sambench.adapters.weights.resolve import default_path, resolve
@@ -125,7 +126,7 @@ def segmenter(name: str, network: ModelOfLibrary, weights: Weights, device: torc
         file = _checkpoint(Path(weights.path))
         folder = file.parent
         try:
-            taken = sam3_layout.load(network, file)
+            taken = SAM3.load(network, file)
         except OtherModelError as error:
             raise SambenchError(f"{error} {looks_like(error.shapes)}") from None
         weights = dataclasses.replace(weights, taken=taken)

@@ -1,24 +1,17 @@
-"""Checkpoints in the layout of SAM 3's authors (``sam3.pt``), for the models of transformers.
+"""The layout of checkpoints of SAM 3's authors (``sam3.pt``), beside that of transformers (see `layout`).
 
 Ours is `hf.ModelOfLibrary`: ``model`` (transformers' ``Sam3TrackerModel``) and ``detector`` (its
 ``Sam3Model``) over one encoder, a student (`adapters.modules.student`). Theirs has the encoder and both necks
 in the detector. Names of theirs are those of github.com/facebookresearch/sam3 and of
 ``_load_checkpoint`` in EfficientSAM3's ``model_builder.py``; most pairs are in transformers'
-``convert_sam3_to_hf.py`` and ``convert_sam3_video_to_hf.py`` too. Loading is strict: every parameter of ours
-is there, and of theirs nothing is left but what `LEFT` names.
+``convert_sam3_to_hf.py`` and ``convert_sam3_video_to_hf.py`` too.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
-import torch
-from torch import Tensor, nn
-
-from sambench.evsam.checkpoint import find_state
+from sambench.adapters.families.layout import Layout, Parts
 
 _VISION = "detector.backbone.vision_backbone."
 _LANGUAGE = "detector.backbone.language_backbone."
@@ -44,7 +37,41 @@ _HEADS = (  # perceptrons of three layers, of which transformers names the first
     (rf"{_HEAD}\.proj_out\.", r"\1.layers.2."),
 )
 
-PARTS: Mapping[str, tuple[str, Sequence[tuple[str, str]]]] = {
+TRACKER: Parts = {
+    "model.no_memory_embedding": ("tracker.no_mem_embed", ()),
+    "model.shared_image_embedding.": (
+        "tracker.sam_prompt_encoder.pe_layer.",
+        ((r"\.positional_embedding$", ".positional_encoding_gaussian_matrix"),),
+    ),
+    "model.prompt_encoder.": (
+        "tracker.sam_prompt_encoder.",
+        (
+            (r"\.point_embed\.", ".point_embeddings.#."),
+            (r"\.shared_embedding\.positional_embedding$", ".pe_layer.positional_encoding_gaussian_matrix"),
+            (r"\.mask_embed\.conv1\.", ".mask_downscaling.0."),
+            (r"\.mask_embed\.layer_norm1\.", ".mask_downscaling.1."),
+            (r"\.mask_embed\.conv2\.", ".mask_downscaling.3."),
+            (r"\.mask_embed\.layer_norm2\.", ".mask_downscaling.4."),
+            (r"\.mask_embed\.conv3\.", ".mask_downscaling.6."),
+        ),
+    ),
+    "model.mask_decoder.": (
+        "tracker.sam_mask_decoder.",
+        (
+            (r"\.layer_norm(_final_attn|\d)\.", r".norm\1."),
+            (r"\.mlp\.proj_in\.", ".mlp.lin1."),
+            (r"\.mlp\.proj_out\.", ".mlp.lin2."),
+            (r"\.upscale_conv1\.", ".output_upscaling.0."),
+            (r"\.upscale_layer_norm\.", ".output_upscaling.1."),
+            (r"\.upscale_conv2\.", ".output_upscaling.3."),
+            (r"\.o_proj\.", ".out_proj."),
+            *_HEADS,
+        ),
+    ),
+}
+"""Of the head that takes clicks and boxes; SAM 2's is named alike."""
+
+DETECTOR: Parts = {
     **{
         f"{head}.vision_encoder.backbone.student.{ours}": (f"{_VISION}trunk.model.{theirs}", ())
         for head in ("model", "detector")
@@ -122,40 +149,10 @@ PARTS: Mapping[str, tuple[str, Sequence[tuple[str, str]]]] = {
             (r"\.o_proj\.", ".out_proj."),
         ),
     ),
-    "model.no_memory_embedding": ("tracker.no_mem_embed", ()),
-    "model.shared_image_embedding.": (
-        "tracker.sam_prompt_encoder.pe_layer.",
-        ((r"\.positional_embedding$", ".positional_encoding_gaussian_matrix"),),
-    ),
-    "model.prompt_encoder.": (
-        "tracker.sam_prompt_encoder.",
-        (
-            (r"\.shared_embedding\.positional_embedding$", ".pe_layer.positional_encoding_gaussian_matrix"),
-            (r"\.mask_embed\.conv1\.", ".mask_downscaling.0."),
-            (r"\.mask_embed\.layer_norm1\.", ".mask_downscaling.1."),
-            (r"\.mask_embed\.conv2\.", ".mask_downscaling.3."),
-            (r"\.mask_embed\.layer_norm2\.", ".mask_downscaling.4."),
-            (r"\.mask_embed\.conv3\.", ".mask_downscaling.6."),
-        ),
-    ),
-    "model.mask_decoder.": (
-        "tracker.sam_mask_decoder.",
-        (
-            (r"\.layer_norm(_final_attn|\d)\.", r".norm\1."),
-            (r"\.mlp\.proj_in\.", ".mlp.lin1."),
-            (r"\.mlp\.proj_out\.", ".mlp.lin2."),
-            (r"\.upscale_conv1\.", ".output_upscaling.0."),
-            (r"\.upscale_layer_norm\.", ".output_upscaling.1."),
-            (r"\.upscale_conv2\.", ".output_upscaling.3."),
-            (r"\.o_proj\.", ".out_proj."),
-            *_HEADS,
-        ),
-    ),
 }
-"""How names of ours begin, to how theirs do, and what is replaced in the rest, one rule after the other. Of
-those that fit the longest counts; what begins as none is named alike."""
+"""Of the encoder, both necks, and the head that takes phrases."""
 
-LEFT = re.compile(
+_LEFT = re.compile(
     "|".join(
         (
             rf"{_VISION}trunk\.(blocks|patch_embed|pos_embed|ln_pre)",  # SAM 3's own encoder
@@ -169,73 +166,9 @@ LEFT = re.compile(
 )
 """Of theirs, but in no part of ours: parts that do nothing for an image, or that the student replaces."""
 
-_ATTENTION = re.compile(r"(detector\..*\.)([qkv])_proj\.(weight|bias)")
-_POINTS = "model.prompt_encoder.point_embed.weight"
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where a parameter of ours lies in theirs."""
-
-    names: tuple[str, ...]
-    """One, or as many as ours has rows."""
-    third: int | None = None
-    """Which third of its rows, where theirs joins queries, keys and values."""
-    transposed: bool = False
-
-    def shapes(self, own: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
-        """Return theirs for the shape of ours."""
-        if not own:
-            return dict.fromkeys(self.names, own)
-        rows, *rest = reversed(own) if self.transposed else own
-        rows = rows // len(self.names) if self.third is None else 3 * rows
-        return dict.fromkeys(self.names, (rows, *rest))
-
-    def read(self, theirs: Mapping[str, Tensor]) -> Tensor:
-        """Return the parameter."""
-        first, *others = (theirs[name] for name in self.names)
-        value = torch.cat([first, *others]) if others else first
-        if self.third is not None:
-            value = value.chunk(3)[self.third]
-        return value.T if self.transposed else value
-
-
-def origin(key: str) -> Origin:
-    """Tell where a parameter of ours lies in theirs."""
-    if key == _POINTS:
-        return Origin(tuple(f"tracker.sam_prompt_encoder.point_embeddings.{i}.weight" for i in range(4)))
-    name = _renamed(key)
-    if joined := _ATTENTION.fullmatch(name):
-        return Origin((f"{joined[1]}in_proj_{joined[3]}",), third="qkv".index(joined[2]))
-    return Origin((name,), transposed=name.endswith(".text_projection"))
-
-
-def _renamed(key: str) -> str:
-    start = max((one for one in PARTS if key.startswith(one)), key=len, default="")
-    theirs, rules = PARTS.get(start, ("", ()))
-    # rules see the end of the beginning too, for names are told apart by the dots around them
-    stem, dot, rest = theirs.rpartition(".") if theirs.endswith(".") else (theirs, "", "")
-    rest = dot + key[len(start) :]
-    for pattern, replacement in rules:
-        rest = re.sub(pattern, replacement, rest)
-    return stem + rest
-
-
-def load(model: nn.Module, path: Path) -> str | None:
-    """Load a checkpoint of theirs into a module of ours, strictly.
-
-    Returns:
-        How it lay in its file; ``None`` where it is all that the file holds.
-
-    Raises:
-        SambenchError: the file is damaged, holds code, or is of another model; the message names the first
-            keys of theirs that are missing, or that nothing takes.
-    """
-    own = {key: tuple(value.shape) for key, value in model.state_dict().items()}
-    origins = {key: origin(key) for key in own}
-    wanted: dict[str, tuple[int, ...]] = {}
-    for key, shape in own.items():
-        wanted |= origins[key].shapes(shape)
-    found = find_state(path, wanted, spare=lambda key: LEFT.match(key) is not None)
-    model.load_state_dict({key: one.read(found.state) for key, one in origins.items()}, strict=True)
-    return found.taken
+SAM3 = Layout(
+    {**TRACKER, **DETECTOR},
+    _LEFT,
+    joined=re.compile(r"(detector\..*\.)([qkv])_proj\.(weight|bias)"),
+    transposed=".text_projection",
+)

@@ -8,7 +8,8 @@ import torch
 
 from sambench.adapters.base import Prompts, Weights
 from sambench.adapters.concepts import Wanted
-from sambench.adapters.families import efficient_sam3, sam3_layout
+from sambench.adapters.families import efficient_sam3
+from sambench.adapters.families.sam3_layout import SAM3
 from sambench.evsam.errors import SambenchError
 from tests.golden import golden
 
@@ -149,7 +150,7 @@ def test_a_checkpoint_of_another_model_is_refused_with_the_keys_that_differ(
     state = dict(theirs[2])
     change(state)
     with pytest.raises(SambenchError, match=message):
-        sam3_layout.load(tiny.network(), checkpoint(state, tmp_path))
+        SAM3.load(tiny.network(), checkpoint(state, tmp_path))
 
 
 def test_without_words_a_file_is_refused_and_a_random_one_takes_no_phrases(theirs, tmp_path, monkeypatch):
@@ -175,10 +176,7 @@ def shapes():
     """What of a full model a checkpoint has to have, by the names of its authors."""
     with torch.device("meta"):
         network = efficient_sam3.create_model("efficient_sam3_repvit_s")
-    wanted = {}
-    for key, value in network.state_dict().items():
-        wanted |= sam3_layout.origin(key).shapes(tuple(value.shape))
-    return wanted
+    return SAM3.wanted({key: tuple(value.shape) for key, value in network.state_dict().items()})
 
 
 @pytest.mark.parametrize("part", REAL)
