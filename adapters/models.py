@@ -36,6 +36,7 @@ _SLIM_SAM = "github.com/czg1225/SlimSAM, arXiv 2312.05284"
 _SAM3 = "github.com/facebookresearch/sam3, arXiv 2511.16719"
 _LITE_TEXT = "github.com/SimonZeng7108/efficientsam3, arXiv 2602.12173"
 _EFFICIENT_SAM3 = "github.com/SimonZeng7108/efficientsam3, arXiv 2511.15833"
+_EFFICIENT_TAM = "github.com/yformer/EfficientTAM, arXiv 2411.18933"
 _STUDENTS = {"repvit": "RV", "tinyvit": "TV", "efficientvit": "EV"}
 _HF = ("transformers", "timm")  # timm is EdgeTAM's encoder
 _TRANSFORMERS = "github.com/huggingface/transformers"
@@ -95,6 +96,16 @@ REGISTRY: dict[str, Entry] = {
     **{f"sam2_hiera_{size}": _hf(f"SAM 2 Hiera-{t}", _SAM2) for size, t in _HIERA.items()},
     **{f"sam2_1_hiera_{size}": _hf(f"SAM 2.1 Hiera-{t}", _SAM2) for size, t in _HIERA.items()},
     "edge_tam": _hf("EdgeTAM", "github.com/facebookresearch/EdgeTAM, arXiv 2501.07256"),
+    **{
+        f"efficient_tam_{size}{memory}": Entry(
+            _family("efficient_tam"),
+            f"EfficientTAM-{size.capitalize()}{memory.replace('_', '/')}",
+            _EFFICIENT_TAM,
+            ("transformers",),
+        )
+        for size in ("ti", "s")
+        for memory in ("", "_2")
+    },
     "sam3": _hf("SAM 3", _SAM3),
     "sam3_tracker": _hf("SAM 3 (tracker)", _SAM3),
     **{
