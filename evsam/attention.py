@@ -40,7 +40,7 @@ class LiteMLA(nn.Module):
         b, _, h, w = x.shape
         qkv = self.qkv(x)
         qkv = torch.cat([qkv, self.aggreg[0](qkv)], dim=1)  # (B, 2 * 3C, H, W)
-        qkv = qkv.reshape(b, -1, 3 * self.head_dim, h * w)  # (B, 2 * heads, 3 * 32, H W)
+        qkv = qkv.reshape(b, -1, 3 * self.head_dim, h * w)  # (B, 2 * heads, 3 * head_dim, H W)
         q, k, v = qkv.chunk(3, dim=2)
         if not self.training and linear_attention.usable(q):
             out = linear_attention.fused(q, k, v, DIVISION_EPS)
