@@ -14,7 +14,7 @@ authors' file (tests/adapters/families/test_efficient_sam3.py).
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from sambench.adapters.base import Segmenter, Weights
-from sambench.adapters.families import hf, hf_concepts
+from sambench.adapters.families import hf, hf_concepts, hf_models
 from sambench.adapters.families.hf import ModelOfLibrary
 from sambench.adapters.families.sam3_layout import SAM3
 from sambench.adapters.modules.student import BACKBONES, Student
@@ -108,41 +108,32 @@ def create(name: str, *, weights: str | None, device: torch.device) -> Segmenter
     Its vocabulary is CLIP's, ``tokenizer.json`` in the folder of the weights; a random one without it takes
     no phrases.
     """
-    found = resolve(name, weights)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(found.seed or 0)
-        network = create_model(name)
-    return segmenter(name, network, found, device)
+    return segmenter(name, lambda: create_model(name), resolve(name, weights), device)
 
 
-def segmenter(name: str, network: ModelOfLibrary, weights: Weights, device: torch.device) -> hf_concepts.Sam3:
-    """Load what the weights say into a network, and put it behind the common interface.
+def segmenter(
+    name: str, create_network: Callable[[], ModelOfLibrary], weights: Weights, device: torch.device
+) -> hf_models.Sam3:
+    """Build a network, load what the weights say, and put it behind the common interface.
 
     Raises:
         SambenchError: the checkpoint is damaged, or of another model; there is no vocabulary.
     """
-    folder = default_path(name)
-    if weights.path is not None:
-        file = _checkpoint(Path(weights.path))
-        folder = file.parent
+    file = None if weights.path is None else _checkpoint(Path(weights.path))
+    folder = file.parent if file else default_path(name)
+    tokenizer = hf_concepts.load_tokenizer(folder) if file or folder.exists() else None
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(weights.seed or 0)
+        network = create_network()
+    if file:
         try:
-            taken = SAM3.load(network, file)
+            weights = dataclasses.replace(weights, taken=SAM3.load(network, file))
         except OtherModelError as error:
             raise SambenchError(f"{error} {looks_like(error.shapes)}") from None
-        weights = dataclasses.replace(weights, taken=taken)
     fuse_norms(network.model.vision_encoder.backbone)
-    random_without_words = weights.path is None and not folder.exists()
-    made = hf_concepts.Sam3(
-        name,
-        network.model,
-        weights,
-        device,
-        detector=network.detector,
-        tokenizer=None if random_without_words else hf_concepts.load_tokenizer(folder, network.detector),
-    )
-    if random_without_words:
-        made.capabilities = dataclasses.replace(made.capabilities, concepts=False)
-    return made
+    if tokenizer is None:
+        return hf_models.Sam3(name, network.model, weights, device)
+    return hf_concepts.Sam3(name, network.model, network.detector, weights, device, tokenizer=tokenizer)
 
 
 def _checkpoint(path: Path) -> Path:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,11 +35,11 @@ class Family:
     since: str
     """First version of transformers that has it and builds it without asking the hub."""
     segmenter: Callable[..., Segmenter]
-    """Called with name, model, weights and device."""
+    """Called with name, model or models, weights and device."""
     tokens: bool = False
-    """Whether it takes phrases: it is given the folder's ``tokenizer`` too."""
+    """Whether it takes phrases, and the folder's ``tokenizer``."""
     detector: str | None = None
-    """Class of a second model that lies in the same checkpoint, which it is given as ``detector``."""
+    """Class of a second model that lies in the same checkpoint."""
 
     @property
     def classes(self) -> list[str]:
@@ -92,11 +92,9 @@ def create(name: str, *, weights: str | None, device: torch.device) -> Segmenter
     """
     folder, found = locate(name, weights)
     family = _family(folder, name)
-    models = _models(family, folder, found)
-    given: dict[str, Any] = {"detector": models[1]} if family.detector else {}
-    if family.tokens:
-        given["tokenizer"] = hf_concepts.load_tokenizer(folder, models[-1])
-    return family.segmenter(name, models[0], found, device, **given)
+    classes = model_classes(family)
+    given = {"tokenizer": hf_concepts.load_tokenizer(folder)} if family.tokens else {}
+    return family.segmenter(name, *_models(classes, folder, found), found, device, **given)
 
 
 class ModelOfLibrary(nn.Module):
@@ -124,7 +122,7 @@ def create_model(name: str) -> ModelOfLibrary:
         SambenchError: as `create`.
     """
     folder, found = locate(name, "random")
-    return ModelOfLibrary(*_models(_family(folder, name), folder, found))
+    return ModelOfLibrary(*_models(model_classes(_family(folder, name)), folder, found))
 
 
 def locate(name: str, given: str | None) -> tuple[Path, Weights]:
@@ -176,9 +174,8 @@ def _family(folder: Path, name: str) -> Family:
     return own
 
 
-def _models(family: Family, folder: Path, found: Weights) -> list[Any]:
-    """Build a family's model, and its detector where it has one: loaded, or random."""
-    classes = model_classes(family)
+def _models(classes: Sequence[Any], folder: Path, found: Weights) -> list[Any]:
+    """Build the models of a folder: loaded, or random."""
     with quiet_and_offline():
         return [
             _random(each, folder, found) if found.path is None else _load(each, folder) for each in classes

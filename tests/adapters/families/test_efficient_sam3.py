@@ -63,7 +63,7 @@ def folder(theirs, tmp_path_factory):
 @pytest.fixture(scope="module")
 def segmenter(folder):
     found = Weights("file", path=str(folder))
-    return efficient_sam3.segmenter(NAME, tiny.network(), found, torch.device("cpu"))
+    return efficient_sam3.segmenter(NAME, tiny.network, found, torch.device("cpu"))
 
 
 @pytest.fixture(scope="module")
@@ -157,8 +157,8 @@ def test_without_words_a_file_is_refused_and_a_random_one_takes_no_phrases(their
     monkeypatch.setenv("SAMBENCH_WEIGHTS", str(tmp_path / "none"))
     found = Weights("file", path=str(checkpoint(theirs[2], tmp_path)))
     with pytest.raises(SambenchError, match=r"no tokenizer\.json"):
-        efficient_sam3.segmenter(NAME, tiny.network(), found, torch.device("cpu"))
-    random = efficient_sam3.segmenter(NAME, tiny.network(), Weights("random", seed=0), torch.device("cpu"))
+        efficient_sam3.segmenter(NAME, tiny.network, found, torch.device("cpu"))
+    random = efficient_sam3.segmenter(NAME, tiny.network, Weights("random", seed=0), torch.device("cpu"))
     assert not random.capabilities.concepts
     assert random.capabilities.boxes
 
@@ -168,7 +168,9 @@ def test_a_folder_has_to_hold_one_checkpoint(tmp_path):
         for file in files:
             (tmp_path / file).touch()
         with pytest.raises(SambenchError, match=f"there is {count}"):
-            efficient_sam3.segmenter(NAME, None, Weights("file", path=str(tmp_path)), torch.device("cpu"))
+            efficient_sam3.segmenter(
+                NAME, tiny.network, Weights("file", path=str(tmp_path)), torch.device("cpu")
+            )
 
 
 @pytest.fixture(scope="module")

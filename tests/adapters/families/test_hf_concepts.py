@@ -6,12 +6,19 @@ import shutil
 import pytest
 import tiny_hf
 import torch
+from fakes import CATEGORIES, evaluate, sample_of
 from safetensors.torch import load_file, save_file
 
 from sambench import adapters
 from sambench.adapters.base import Prompts
 from sambench.adapters.concepts import Wanted
+from sambench.adapters.families import hf
+from sambench.adapters.families.hf_concepts import load_tokenizer
+from sambench.adapters.profile import profile
 from sambench.evsam.errors import SambenchError
+from sambench.suites.base import Setting
+from sambench.suites.concept.suite import Concept
+from sambench.suites.protocol import make_protocol
 from tests.golden import golden
 
 HEIGHT, WIDTH = 90, 141
@@ -52,17 +59,26 @@ def found(segmenter, embedding):
 
 
 @pytest.fixture(scope="module")
-def wanted(folders, kind, image):
-    """What transformers makes of all phrases in one batch: its processor, and its model's outputs."""
+def library(folders, kind):
+    """What transformers makes of an image and phrases in one batch: its processor, its model's outputs."""
     import transformers
 
     name = "Sam3LiteTextModel" if kind == "sam3_lite_text" else "Sam3Model"
     model = getattr(transformers, name).from_pretrained(folders(kind))
-    processor = tiny_hf.processor(kind)
-    inputs = processor(images=[image] * len(PHRASES), text=PHRASES, return_tensors="pt")
-    inputs.pop("original_sizes")
-    with torch.no_grad():
-        return processor, model(**inputs)
+
+    def ask(image, phrases):
+        processor = tiny_hf.processor(kind)
+        inputs = processor(images=[image] * len(phrases), text=phrases, return_tensors="pt")
+        inputs.pop("original_sizes")
+        with torch.no_grad():
+            return processor, model(**inputs)
+
+    return ask
+
+
+@pytest.fixture(scope="module")
+def wanted(library, image):
+    return library(image, PHRASES)
 
 
 def close(a, b, atol=1e-4):
@@ -231,6 +247,22 @@ def test_images_of_a_batch_are_answered_as_alone(segmenter):
         assert close(got.boxes, want.boxes, atol=1e-2)
 
 
+def test_the_suite_records_what_the_library_finds(segmenter, library, tmp_path):
+    sample = sample_of(size=SIZE)
+    suite = Concept(Setting(tmp_path / "none.json", (7,), style="coco"))
+    records = evaluate(suite, segmenter, sample, make_protocol("strict"))
+    processor, outputs = library(sample.image, list(CATEGORIES.values()))
+    each = processor.post_process_object_detection(
+        outputs, threshold=0.0, target_sizes=[SIZE] * len(CATEGORIES)
+    )
+    for category, want in zip(CATEGORIES, each, strict=True):
+        got = [r for r in records if r["kind"] == "instance" and r["category_id"] == category]
+        order = want["scores"].argsort(descending=True, stable=True)
+        assert close(torch.tensor([r["score"] for r in got]), want["scores"][order], atol=1e-5)
+        low, high = want["boxes"][order].split(2, dim=1)
+        assert close(torch.tensor([r["bbox"] for r in got]), torch.cat([low, high - low], dim=1), atol=1e-2)
+
+
 def test_what_takes_phrases_alone_refuses_the_rest(folders, image):
     detector = adapters.create(f"hf:{folders('sam3_lite_text')}")
     (embedding,) = detector.encode([image])
@@ -290,6 +322,18 @@ def test_there_is_one_backbone_and_an_image_passes_it_once(both, image):
     assert calls == [1]
 
 
+def test_the_profile_counts_the_backbone_once(folders):
+    name = f"hf:{folders('sam3_video')}"
+    made = hf.create_model(name)
+    tracker, detector = made.model, made.detector
+    assert detector.vision_encoder.backbone is tracker.vision_encoder.backbone
+    parts = (tracker, *(part for key, part in detector.named_children() if key != "vision_encoder"))
+    counted = sum(p.numel() for part in (*parts, detector.vision_encoder.neck) for p in part.parameters())
+    found = profile(name)
+    assert (found.params, found.input_size) == (counted, tiny_hf.SIDE)
+    assert found.modules[0].params == sum(p.numel() for p in tracker.vision_encoder.parameters())
+
+
 def test_a_detector_without_its_tracker_finds_the_same(both, folders, image, tmp_path):
     import transformers
 
@@ -340,14 +384,11 @@ def copy(folders, tmp_path):
     return made
 
 
-def test_a_tokenizer_may_be_clip_s_two_files(copy, folders, segmenter, kind):
-    folder = copy(kind)
-    (folder / "tokenizer.json").unlink()
-    (folder / "vocab.json").write_text(json.dumps(tiny_hf.vocabulary()))
+def test_a_tokenizer_may_be_clip_s_two_files(tmp_path):
+    (tmp_path / "vocab.json").write_text(json.dumps(tiny_hf.vocabulary()))
     merges = "\n".join(" ".join(pair) for pair in tiny_hf.MERGES)
-    (folder / "merges.txt").write_text(f"#version: 0.2\n{merges}\n")
-    other = adapters.create(f"hf:{folder}").detector.tokenizer
-    assert other(PHRASES)["input_ids"] == segmenter.detector.tokenizer(PHRASES)["input_ids"]
+    (tmp_path / "merges.txt").write_text(f"#version: 0.2\n{merges}\n")
+    assert load_tokenizer(tmp_path)(PHRASES)["input_ids"] == tiny_hf.tokenizer()(PHRASES)["input_ids"]
 
 
 DAMAGE = {
@@ -377,24 +418,26 @@ def test_a_tokenizer_that_is_missing_or_damaged_is_an_error_with_the_remedy(copy
     assert str(folder) in str(error.value)
 
 
+def remove(state):
+    del state["detector_model.text_projection.bias"]
+    state["detector_model.x"] = torch.zeros(1)
+    state["detector_model.text_projection.weight"] = torch.zeros(3)
+
+
 @pytest.mark.parametrize(
     ("how", "message"),
     [
         (
-            lambda s: s.pop("detector_model.text_projection.bias"),
-            "Sam3Model .* 1 missing, first text_projection.bias",
-        ),
-        (lambda s: s.update({"detector_model.x": torch.zeros(1)}), "1 unexpected, first .*x"),
-        (
-            lambda s: s.update({"detector_model.text_projection.bias": torch.zeros(3)}),
-            "1 mismatched, first .*text_p",
+            remove,
+            r"Sam3Model .* 1 missing, first text_projection\.bias; 1 unexpected, first .*x; "
+            r"1 mismatched, first .*text_projection\.weight",
         ),
         (
-            lambda s: s.pop("tracker_model.no_memory_embedding"),
-            "Sam3TrackerModel .*first no_memory_embedding",
+            lambda state: state.pop("tracker_model.no_memory_embedding"),
+            "Sam3TrackerModel .* 1 missing, first no_memory_embedding",
         ),
     ],
-    ids=["missing", "unexpected", "mismatched", "of the tracker"],
+    ids=["of the detector", "of the tracker"],
 )
 def test_parameters_that_do_not_fit_are_named(copy, how, message):
     folder = copy("sam3_video")
