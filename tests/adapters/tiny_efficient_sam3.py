@@ -144,15 +144,15 @@ class Detector(nn.Module):
         )
         return torch.where(found["attention_mask"] > 0, found["input_ids"], 0)
 
-    def ask(self, pixels, phrases, *, token):
-        """What the detector says of phrases on one image, with or without the geometry's own token."""
+    def ask(self, pixels, phrases):
+        """What the detector says of phrases on one image without a box, as the authors ask it."""
         from ultralytics.models.sam.sam3.geometry_encoders import Prompt
 
         seen = self.model.backbone.forward_image(pixels)
         self.model.text_embeddings = self.model.backbone.forward_text(list(phrases))
         none = Prompt(torch.zeros(0, len(phrases), 4), torch.zeros(len(phrases), 0, dtype=torch.bool))
         ids = torch.arange(len(phrases))
-        return self.model.forward_grounding(seen, ids, none if token else None)
+        return self.model.forward_grounding(seen, ids, none)
 
 
 class Tracker(nn.Module):

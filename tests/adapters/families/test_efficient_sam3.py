@@ -84,7 +84,7 @@ def close(a, b, tolerance=3e-5):
 @torch.inference_mode()
 def test_phrases_find_what_the_authors_arithmetic_finds(segmenter, theirs, image, embedding):
     pixels = segmenter.prepare(image).pixels[None]
-    said = theirs[0].ask(pixels, PHRASES, token=False)
+    said = theirs[0].ask(pixels, PHRASES)
     scores = said["pred_logits"][..., 0].sigmoid() * said["presence_logit_dec"].sigmoid()
     for i, found in enumerate(segmenter.find(embedding, PHRASES)):
         best = scores[i].argsort(descending=True)
