@@ -5,12 +5,18 @@ import tiny_efficient_sam3 as tiny
 import tiny_hf
 import tiny_ultralytics
 import torch
+from fakes import CATEGORIES, evaluate, rectangle, sample_of, target
 
 from sambench.adapters.base import Prompts, Weights
 from sambench.adapters.concepts import Wanted
 from sambench.adapters.families import efficient_sam3
 from sambench.adapters.families.sam3_layout import SAM3
 from sambench.evsam.errors import SambenchError
+from sambench.suites.base import Setting
+from sambench.suites.click.suite import Click
+from sambench.suites.concept.suite import Concept
+from sambench.suites.gt_box import GtBox
+from sambench.suites.protocol import make_protocol
 from tests.golden import golden
 
 NAME = "efficient_sam3_efficientvit_s"
@@ -116,6 +122,27 @@ def test_only_wanted_instances_are_given_and_a_phrase_is_answered_as_if_alone(se
     assert len(alone) == tiny_hf.QUERIES
     assert len(among) == 2
     assert close(among.logits, alone.logits[:2])
+
+
+def test_it_takes_part_in_the_suites_of_all_its_prompts(segmenter, tmp_path):
+    objects = [target(rectangle(SIZE, *corners), i) for i, corners in enumerate(BOXES.int().tolist())]
+    sample, protocol = sample_of(*objects), make_protocol("strict")
+    concept = Concept(Setting(tmp_path / "none.json", (7,), style="coco"))
+    for suite in (GtBox(), Click(), concept):
+        assert suite.refusal(segmenter.capabilities, protocol) is None
+    (embedding,) = segmenter.encode([sample.image])
+    instances = [
+        r["score"] for r in evaluate(concept, segmenter, sample, protocol) if r["kind"] == "instance"
+    ]
+    found = segmenter.find(embedding, list(CATEGORIES.values()))
+    assert instances == pytest.approx([score for one in found for score in one.scores.tolist()], rel=1e-4)
+    boxes = evaluate(GtBox(), segmenter, sample, protocol)
+    logits = segmenter.decode(embedding, Prompts(boxes=BOXES.int().float()), multimask=False).logits
+    masks = segmenter.upsample(logits[:, 0], SIZE) > 0
+    for row, one, mask in zip(boxes, objects, masks.numpy(), strict=True):
+        truth = one.mask.full()
+        assert row["iou"] == pytest.approx((mask & truth).sum() / (mask | truth).sum(), abs=1e-3)
+    assert all(len(row["iou"]) == 5 for row in evaluate(Click(), segmenter, sample, protocol))
 
 
 def test_what_is_said_of_the_weights_is_how_they_lay_in_the_file(segmenter):
