@@ -37,6 +37,9 @@ def test_the_preset_of_the_paper_does_what_the_authors_script_does():
         "orientation": "stored",
         "box_source": "as_given",
         "void": "ignore",
+        "names": "all",
+        "phrases": "cleaned",
+        "instances": "all",
         "gt_ids": "as_given",
     }
 
