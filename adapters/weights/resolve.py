@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
-from sambench.adapters.base import Weights
+from sambench.adapters.base import Given, Weights
+from sambench.adapters.models import PHRASE_DETECTORS, parts_of
+from sambench.adapters.registry import has_parameters
 from sambench.adapters.weights.shipped import shipped
 from sambench.adapters.weights.upstream import upstream, weights_folder
 from sambench.evsam.errors import SambenchError
@@ -14,16 +17,22 @@ from sambench.evsam.errors import SambenchError
 RANDOM_SEED = 0
 
 
-def resolve(name: str, given: str | None) -> Weights:
+def resolve(name: str, given: Given) -> Weights:
     """Say which weights a model takes; what is found is hashed.
 
     Args:
-        name: the model's name.
-        given: the user's choice: a path, ``"random"``, or ``None`` for `default_path`.
+        name: the model's name, or a part's of one.
+        given: the user's choice: a path, ``"random"``, or ``None`` for `default_path`; of a model of several
+            parts as `of_parts` reads it.
 
     Raises:
         SambenchError: nothing is there, or it cannot be read.
     """
+    if parts := of_parts(name, given):
+        return joined({part: resolve(part, own) for part, own in parts.items()})
+    assert not isinstance(given, Mapping)
+    if given is None and not has_parameters(name):
+        return Weights(source="none")
     if given == "random":
         return Weights(source="random", seed=RANDOM_SEED)
     path = Path(given).expanduser() if given else default_path(name)
@@ -34,6 +43,46 @@ def resolve(name: str, given: str | None) -> Weights:
             f"or take a random initialisation with --weights {name}=random."
         )
     return from_path(path)
+
+
+def of_parts(name: str, given: Given) -> dict[str, str | None]:
+    """Return what was said of each part's weights; nothing of a model that has no parts.
+
+    Args:
+        name: the model's name.
+        given: ``None`` or ``"random"``, which goes for all parts that have weights, or each part's own.
+
+    Raises:
+        SambenchError: a file is given for all parts together, or something for a part that there is not.
+    """
+    parts = parts_of(name)
+    if isinstance(given, Mapping):
+        if strange := [part for part in given if part not in parts]:
+            raise SambenchError(f"{name}: weights for {strange[0]!r}, which is no part of it.")
+        return {part: given.get(part) for part in parts}
+    if parts and given not in (None, "random"):
+        raise SambenchError(
+            f"{name}: weights {given} of which part? Say {' and '.join(f'{part}=PATH' for part in parts)}, "
+            "or random for both."
+        )
+    return {part: given if has_parameters(part) else None for part in parts}
+
+
+def joined(parts: Mapping[str, Weights]) -> Weights:
+    """Say of the weights of several parts what can be said of all: random where any are, one checksum."""
+    found = parts.values()
+    random = [one for one in found if one.source == "random"]
+    files = {name: one for name, one in parts.items() if one.source == "file"}
+    lines = "".join(f"{name} {one.identity}\n" for name, one in parts.items())
+    taken = "; ".join(f"{name}: {one.taken}" for name, one in parts.items() if one.taken)
+    return Weights(
+        source="random" if random else "file" if files else "none",
+        path=" + ".join(str(one.path) for one in files.values()) or None,
+        sha256=hashlib.sha256(lines.encode()).hexdigest() if files else None,
+        seed=random[0].seed if random else None,
+        taken=taken or None,
+        parts=dict(parts),
+    )
 
 
 def from_path(path: Path) -> Weights:
@@ -59,11 +108,19 @@ def default_path(name: str) -> Path:
     """
     if own := shipped(name):
         return own
+    if name in PHRASE_DETECTORS:
+        return weights_folder() / PHRASE_DETECTORS[name].folder
     _, colon, which = name.partition(":")
     if colon and Path(which).expanduser().exists():
         return Path(which).expanduser()
     known = upstream(name)
     return weights_folder() / (known.location if known else which or name)
+
+
+def places(name: str, given: Given) -> list[Path]:
+    """Return where a model's parameters are read from, one place a part; ``random`` is no place."""
+    each = of_parts(name, given) or {name: given}
+    return [Path(str(own)).expanduser() if own else default_path(part) for part, own in each.items()]
 
 
 def sha256_of(path: Path) -> str:

@@ -35,9 +35,10 @@ def several(names: Callable[[], Iterable[str]]) -> Complete:
 
 def models() -> Iterable[str]:
     """Return the models."""
+    from sambench.adapters.models import PHRASE_DETECTORS
     from sambench.adapters.registry import known
 
-    return known()
+    return [*known(), *(f"{detector}+" for detector in PHRASE_DETECTORS)]
 
 
 def models_with_weights() -> Iterable[str]:

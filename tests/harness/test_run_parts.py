@@ -1,0 +1,79 @@
+"""A model of two parts in a run: planned, resumed, done anew where a part changes, and said what it was of."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from command import call, cell_of, times
+from tiny_coco import TinyCoco, make_tiny
+
+from tests.adapters import tiny_grounding
+
+MODEL = "grounding_dino_t+ellipse"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return Path(tiny_grounding.save(tmp_path_factory.mktemp("grounding_dino"), tiny_grounding.vocabulary()))
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny_grounding.shrink(monkeypatch)
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> TinyCoco:
+    return make_tiny(tmp_path / "data", images=2)
+
+
+def run(tiny: TinyCoco, out: Path, *more: object) -> None:
+    done = call("run", "--models", MODEL, "--suites", "gt_box", *tiny.flags, "--out", out, *more)
+    assert done.code == 0, done.err
+    assert "Traceback" not in done.err
+
+
+def test_numbers_are_the_segmenters_and_the_weights_both_parts(
+    folder: Path, tiny: TinyCoco, tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(folder, tmp_path / "dino"))
+    out, weights = tmp_path / "out", ("--weights", f"grounding_dino_t={copy}")
+    run(tiny, out, *weights)
+    cell = cell_of(out, model=MODEL)
+    found = cell["provenance"]["weights"]
+    assert found["source"] == "file"
+    assert set(found["parts"]) == {"grounding_dino_t", "ellipse"}
+    assert found["parts"]["grounding_dino_t"]["path"] == str(copy)
+    assert found["parts"]["ellipse"]["source"] == "none"
+    assert "Grounding DINO-T + Ellipse (baseline), dino " in (out / "report.md").read_text()
+    alone = tmp_path / "alone"
+    done = call("run", "--models", "ellipse", "--suites", "gt_box", *tiny.flags, "--out", alone)
+    assert done.code == 0, done.err
+    assert cell["metrics"] == cell_of(alone, model="ellipse")["metrics"]
+
+    written = times(out)
+    run(tiny, out, *weights)
+    assert times(out) == written  # nothing was computed again
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps(config | {"note": "another file"}))
+    run(tiny, out, *weights)
+    assert len(times(out)) == 2 * len(written)
+    (copy / "config.json").unlink()
+    refused = call("run", "--models", MODEL, "--suites", "gt_box", *tiny.flags, "--out", out, *weights)
+    assert refused.code == 2
+    assert str(copy) in refused.err
+
+
+def test_where_the_detector_is_not_there_the_row_says_how_to_get_it(
+    tiny: TinyCoco, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SAMBENCH_WEIGHTS", str(tmp_path))
+    out = tmp_path / "out"
+    call("run", "--models", f"{MODEL},box", "--suites", "gt_box", *tiny.flags, "--out", out)
+    cell = cell_of(out, model=MODEL)
+    assert cell["status"] == "failed"
+    assert "--weights grounding_dino_t=PATH" in cell["reason"]
+    assert cell_of(out, model="box")["status"] == "done"
