@@ -11,8 +11,7 @@ from sambench.adapters import engines, plugins
 from sambench.adapters.devices import check_device
 from sambench.adapters.models import LIBRARIES, PHRASE_DETECTORS, REGISTRY, Entry, parts_of
 from sambench.adapters.plugins import AdapterSpec
-from sambench.adapters.weights.shipped import shipped
-from sambench.adapters.weights.upstream import upstreams
+from sambench.adapters.weights.upstream import has_weights
 from sambench.evsam.errors import SambenchError, did_you_mean
 
 if TYPE_CHECKING:
@@ -118,9 +117,7 @@ def modules_of(name: str) -> tuple[str, ...]:
 
 def has_parameters(name: str) -> bool:
     """Tell whether a model of ours has weights to give it; those from outside say themselves."""
-    if name in PHRASE_DETECTORS or parts_of(name):
-        return True
-    return entry(name).plugin or ":" in name or name in upstreams() or shipped(name) is not None
+    return bool(parts_of(name)) or entry(name).plugin or has_weights(name)
 
 
 def create(

@@ -9,9 +9,8 @@ from pathlib import Path
 
 from sambench.adapters.base import Given, Weights
 from sambench.adapters.models import PHRASE_DETECTORS, parts_of
-from sambench.adapters.registry import has_parameters
 from sambench.adapters.weights.shipped import shipped
-from sambench.adapters.weights.upstream import upstream, weights_folder
+from sambench.adapters.weights.upstream import has_weights, upstream, weights_folder
 from sambench.evsam.errors import SambenchError
 
 RANDOM_SEED = 0
@@ -31,7 +30,7 @@ def resolve(name: str, given: Given) -> Weights:
     if parts := of_parts(name, given):
         return joined({part: resolve(part, own) for part, own in parts.items()})
     assert not isinstance(given, Mapping)
-    if given is None and not has_parameters(name):
+    if given is None and not has_weights(name):
         return Weights(source="none")
     if given == "random":
         return Weights(source="random", seed=RANDOM_SEED)
@@ -57,15 +56,18 @@ def of_parts(name: str, given: Given) -> dict[str, str | None]:
     """
     parts = parts_of(name)
     if isinstance(given, Mapping):
-        if strange := [part for part in given if part not in parts]:
-            raise SambenchError(f"{name}: weights for {strange[0]!r}, which is no part of it.")
+        if not parts or not set(given) <= set(parts):
+            raise SambenchError(
+                f"{name}: weights for {', '.join(given) or 'no part'}; its parts are "
+                f"{' and '.join(parts) or 'none, so give a path or random'}."
+            )
         return {part: given.get(part) for part in parts}
     if parts and given not in (None, "random"):
         raise SambenchError(
             f"{name}: weights {given} of which part? Say {' and '.join(f'{part}=PATH' for part in parts)}, "
             "or random for both."
         )
-    return {part: given if has_parameters(part) else None for part in parts}
+    return {part: given if has_weights(part) else None for part in parts}
 
 
 def joined(parts: Mapping[str, Weights]) -> Weights:
@@ -119,8 +121,9 @@ def default_path(name: str) -> Path:
 
 def places(name: str, given: Given) -> list[Path]:
     """Return where a model's parameters are read from, one place a part; ``random`` is no place."""
-    each = of_parts(name, given) or {name: given}
-    return [Path(str(own)).expanduser() if own else default_path(part) for part, own in each.items()]
+    if parts := of_parts(name, given):
+        return [place for part, own in parts.items() for place in places(part, own)]
+    return [Path(str(given)).expanduser() if given else default_path(name)]
 
 
 def sha256_of(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""A model of two parts in a run: planned, resumed, done anew where a part changes, and said what it was of."""
+"""A model of two parts in a run: planned, resumed, done anew where a part changes; and what is said of it."""
 
 from __future__ import annotations
 

@@ -65,8 +65,10 @@ def test_random_is_said_of_all_that_have_weights() -> None:
 def test_what_fits_no_part_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SambenchError, match=r"x\.pt of which part\? Say grounding_dino_t=PATH and eff"):
         resolve(NAME, "x.pt")
-    with pytest.raises(SambenchError, match="'box', which is no part"):
+    with pytest.raises(SambenchError, match="weights for box; its parts are grounding_dino_t and eff"):
         resolve(NAME, {"box": "random"})
+    with pytest.raises(SambenchError, match=f"weights for {PICO}; its parts are none, so give a path"):
+        resolve(PICO, {PICO: "random"})
     monkeypatch.setenv("SAMBENCH_WEIGHTS", str(tmp_path))
     with pytest.raises(SambenchError, match=r"--weights grounding_dino_t=PATH"):
         resolve(NAME, None)
