@@ -14,6 +14,8 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor
 
+from sambench.evsam.errors import SambenchError
+
 T = TypeVar("T")
 
 MOST_KEPT = 4096
@@ -45,7 +47,13 @@ class Wanted:
     """So many of the highest scores; ``None`` for all."""
 
     def best(self, scores: Tensor) -> Tensor:
-        """Return the places (K,) of the wanted among scores (Q,), the best first, equals in their order."""
+        """Return the places (K,) of the wanted among scores (Q,), the best first, equals in their order.
+
+        Raises:
+            SambenchError: a score is not finite.
+        """
+        if not bool(torch.isfinite(scores).all()):
+            raise SambenchError("scores of a phrase's instances are not finite (NaN or infinite)")
         order = scores.sort(descending=True, stable=True).indices
         return order[scores[order] > self.above][: self.most]
 

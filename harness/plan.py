@@ -23,7 +23,9 @@ from sambench.harness.store import CellStore
 from sambench.harness.variants import Variant, make_variants, model_spec, stands_apart
 from sambench.harness.work import SuiteOn, SuiteSpec
 from sambench.suites.base import Setting
+from sambench.suites.concept.truth import annotator_names, sha256_of_all
 from sambench.suites.data.annotations import Annotations
+from sambench.suites.data.checks.kinds import BOXES
 from sambench.suites.data.checks.problems import Problems
 from sambench.suites.data.coco import CocoDataset, Entry
 from sambench.suites.data.fingerprints import images_sha256, with_digests
@@ -34,7 +36,7 @@ from sambench.suites.data.sample import draw
 from sambench.suites.protocol import Protocol, for_suite
 from sambench.suites.registry import suite_class
 from sambench.suites.scoring.average_precision import Evaluator
-from sambench.suites.scoring.ground_truth import Style
+from sambench.suites.scoring.ground_truth import Style, read_whole
 from sambench.suites.sginw.data import SginwData
 
 COMPLETED = ("area_from_mask", "box_from_mask", "part_dropped")
@@ -97,6 +99,8 @@ class Data:
     """What records have for ids that are no whole numbers of 64 bits."""
     found: Problems = field(default_factory=Problems, compare=False)
     """What was odd in them, and how it was read."""
+    pairs: bool = False
+    """Whether they are pairs of an image and a phrase."""
 
     def completed(self) -> dict[str, int]:
         """Count what objects were given that their annotations lack."""
@@ -232,22 +236,50 @@ def _open(dataset: DatasetConfig, config: RunConfig) -> Data:
             tolerated=tolerated,
             lenient=True,
         )
+    pairs = isinstance(coco, CocoDataset) and coco.content.pairs is not None
+    others = _annotators(dataset, pairs)
+    if pairs and "prompts" not in uses:
+        coco.problems.tolerate(BOXES)
     entries = coco.checked(draw(coco.entries, config.limit, config.seed))
     coco.refuse()
     entries = with_digests(entries)
     return Data(
         dataset,
-        cast(Style, dataset.format or coco.style),
+        "coco" if pairs else cast(Style, dataset.format or coco.style),
         tuple(entries),
         len(coco),
-        coco.evaluated_sha256(entries) if isinstance(coco, SginwData) else coco.annotations_sha256,
+        _sha256(coco, entries, others),
         images_sha256(entries),
         _deciding(reading, coco.problems),
-        coco.contents(entries),
+        coco.contents(entries) | others,
         coco.known(),
         coco.texts(),
         coco.problems,
+        pairs=pairs,
     )
+
+
+def _annotators(dataset: DatasetConfig, pairs: bool) -> dict[str, Annotations]:
+    """Read what further annotators have of a data set's pairs."""
+    if not pairs and (dataset.annotators or dataset.format == "saco"):
+        why = "the format is saco" if dataset.format == "saco" else "there are annotators"
+        raise SambenchError(
+            f"{dataset.annotations}: {why}, and its images have neither text_input nor "
+            "is_instance_exhaustive. Such a file has pairs of an image and a phrase (docs/concepts.md)."
+        )
+    names = annotator_names(dataset.annotations, dataset.annotators)
+    return {name: read_whole(path) for name, path in names.items() if name}
+
+
+def _sha256(
+    coco: CocoDataset | SginwData | MaskFolder, entries: Sequence[Entry], others: Mapping[str, Annotations]
+) -> str:
+    """Digest over all annotation files that are evaluated."""
+    if isinstance(coco, SginwData):
+        return coco.evaluated_sha256(entries)
+    if not others:
+        return coco.annotations_sha256
+    return sha256_of_all([coco.annotations_sha256, *(one.sha256 for one in others.values())])
 
 
 def _deciding(reading: Reading, found: Problems) -> dict[str, str]:
@@ -268,11 +300,11 @@ def _ask(name: str, data: Data, config: RunConfig) -> Iterator[_Asked]:
             f"suite {name} on data set {where.name}: the suite sginw goes with --dataset sginw, det_box "
             "with any other."
         )
-    if suite.needs_detections and where.masks is not None:
+    if (suite.needs_detections or suite.needs_categories) and where.masks is not None:
         raise SambenchError(
-            f"{name} on data set {where.name}: masks as pictures have no categories, which AP is computed "
-            "by. Write a COCO file of them with 'sambench data verify --fix', give its objects their "
-            "categories, and run on that; or take gt_box, click and everything."
+            f"{name} on data set {where.name}: masks as pictures have no categories, which it goes by. Write "
+            "a COCO file of them with 'sambench data verify --fix', give its objects their categories, and "
+            "run on that; or take gt_box, click and everything."
         )
     if suite.needs_detections and not where.detections:
         raise SambenchError(
@@ -287,9 +319,11 @@ def _ask(name: str, data: Data, config: RunConfig) -> Iterator[_Asked]:
         evaluator=cast(Evaluator, config.evaluator),
         annotations_sha256=data.annotations_sha256,
         contents=data.contents,
+        annotators=where.annotators,
+        pairs=data.pairs,
         known=data.known,
     )
-    protocol = for_suite(config.protocol, name)
+    protocol = for_suite(config.protocol, name, pairs=data.pairs)
     if not suite.needs_detections:
         yield _Asked(SuiteOn(name, setting), protocol, where.name, None)
         return

@@ -152,7 +152,7 @@ class Outcome:
     failed: dict[int, list[FailedImage]] = field(default_factory=dict)
     """By suite, images that the model failed on, which its file names too."""
     reduced: dict[str, int] = field(default_factory=dict)
-    """What lack of memory has brought down by now: ``batch_size``, ``prompt_batch``."""
+    """What lack of memory has brought down by now: ``batch_size``, ``prompt_batch``, ``phrase_batch``."""
 
 
 Message = Opened | Evaluated | Noted | Progress | Outcome

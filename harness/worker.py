@@ -169,12 +169,15 @@ class _Session:
 
     def halve_prompts(self) -> bool:
         """Take half as many prompts a decoder call from here on; tell whether there is a half."""
-        before = self.segmenter.prompt_batch
-        if before < 2:
-            return False
-        self.segmenter.prompt_batch = before // 2
-        self.note_reduced("prompt_batch", before, before // 2, "prompts a decoder call")
-        return True
+        batches = {"prompt_batch": "prompts a decoder call"}
+        if self.segmenter.capabilities.concepts:
+            batches["phrase_batch"] = "phrases a decoder call"
+        sizes = {name: getattr(self.segmenter, name) for name in batches}
+        for name, before in sizes.items():
+            if before > 1:
+                setattr(self.segmenter, name, before // 2)
+                self.note_reduced(name, before, before // 2, batches[name])
+        return max(sizes.values()) > 1
 
     def note_reduced(self, what: str, before: int, now: int, words: str) -> None:
         """Say that memory did not do."""

@@ -91,6 +91,10 @@ class Setting:
     contents: Mapping[str, Annotations] = field(default_factory=dict, compare=False)
     """What the annotation files say, as a run reads them: by the name of the data set where one is several,
     else by "". It stays where it was read: a worker, which scores nothing, goes without."""
+    annotators: tuple[Path, ...] = ()
+    """Further annotations of the same pairs of image and phrase (`suites.data.pairs`), ..."""
+    pairs: bool = False
+    """... where the data are such."""
     known: Known | None = None
     """By what detections are matched with images and categories; ``None`` where by whole numbers alone."""
     detections_sha256: str | None = None
@@ -110,6 +114,8 @@ class Suite(ABC):
     """Of its records."""
     needs_detections: ClassVar[bool] = False
     """Whether it prompts with a detector's boxes."""
+    needs_categories: ClassVar[bool] = False
+    """Whether it asks for categories by their names."""
     boxes: ClassVar[BoxUse] = "prompts"
     """What it uses annotated boxes for; as prompts they have to be those of the masks."""
     record_axes: ClassVar[tuple[str, ...]] = tuple(f.name for f in fields(Protocol) if f.name != "preset")

@@ -215,17 +215,27 @@ def average_precision(
         Metrics, what they are made of, and who computed them; no intervals and no counts.
     """
     truth = truth.numbered(protocol.gt_ids)
-    masks, of_detector = _ranked(records, protocol), records.each((*RESULT, "bbox"))
-    metrics, evidence = evaluate_and_match(truth, masks, iou_type="segm", evaluator=evaluator)
-    of_boxes, boxes = evaluate_and_match(truth, of_detector, iou_type="bbox", evaluator=evaluator)
-    return Scores(
-        {name: value for name, value in metrics.items() if name in REPORTED} | {"box_ap": of_boxes["ap"]},
-        {},
-        {},
-        used_evaluator(truth, evaluator),
-        caveat(truth, evaluator),
-        evidence.beside(boxes) if evidence and boxes else None,
-    )
+    return masks_and_boxes(truth, _ranked(records, protocol), records.each((*RESULT, "bbox")), evaluator)
+
+
+def masks_and_boxes(
+    truth: GroundTruth,
+    masks: Iterable[pa.Table],
+    boxes: Iterable[pa.Table] | None,
+    evaluator: Evaluator,
+) -> Scores:
+    """Score masks, and boxes beside them where there are such, as tables of results (`evaluate`).
+
+    Returns:
+        As `average_precision`.
+    """
+    found, evidence = evaluate_and_match(truth, masks, iou_type="segm", evaluator=evaluator)
+    metrics = {name: value for name, value in found.items() if name in REPORTED}
+    if boxes is not None:
+        found, of_boxes = evaluate_and_match(truth, boxes, iou_type="bbox", evaluator=evaluator)
+        metrics["box_ap"] = found["ap"]
+        evidence = evidence.beside(of_boxes) if evidence and of_boxes else None
+    return Scores(metrics, {}, {}, used_evaluator(truth, evaluator), caveat(truth, evaluator), evidence)
 
 
 def _ranked(records: Records, protocol: Protocol) -> Iterator[pa.Table]:

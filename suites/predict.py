@@ -47,9 +47,7 @@ def _predict_batch(
     with watch("decode", segmenter.device):
         best = _decode(segmenter, embedding, prompts, protocol)
     with watch("upsample", segmenter.device):
-        full = segmenter.upsample(best.logits, embedding.size)
-        _check(segmenter, best.logits, full, (len(prompts), *embedding.size))
-        masks = full > 0
+        masks = upsampled(segmenter, best.logits, (len(prompts), *embedding.size)) > 0
     return ChosenMasks(masks, best.logits, best.iou, best.choice)
 
 
@@ -62,14 +60,20 @@ def _decode(segmenter: Segmenter, embedding: Embedding, prompts: Prompts, protoc
     return choose(prediction, protocol)
 
 
-def _check(segmenter: Segmenter, logits: Tensor, full: Tensor, shape: tuple[int, ...]) -> None:
-    """Refuse what would else be scored as a bad mask: an adapter's or a precision's fault."""
+def upsampled(segmenter: Segmenter, logits: Tensor, shape: tuple[int, int, int]) -> Tensor:
+    """Bring logits (N, h, w) to the image's size, ``shape`` (N, H, W).
+
+    Raises:
+        SambenchError: what would else be scored as a bad mask: an adapter's or a precision's fault.
+    """
+    full = segmenter.upsample(logits, shape[1:])
     if tuple(full.shape) != shape:
         raise SambenchError(
             f"{segmenter.name}: upsample gave {tuple(full.shape)}, the image asks for {shape}."
         )
     if not bool(torch.isfinite(logits).all()):
         raise SambenchError(f"{segmenter.name}: its logits are not finite (NaN or infinite).")
+    return full
 
 
 def choose(prediction: Prediction, protocol: Protocol) -> Best:

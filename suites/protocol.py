@@ -56,6 +56,16 @@ class Protocol:
     annotation, whatever it says, as the authors' script takes it; or around its mask."""
     void: Literal["ignore", "background"] = "ignore"
     """Pixels that mask pictures call void: no prompt, no error, no part of a union; or plain background."""
+    names: Literal["all", "there"] = "all"
+    """Which categories' names are asked as phrases of an image: all of the data set (SA-Co: all that its file
+    asks of the image), or those alone that have an object there, "positive only"."""
+    phrases: Literal["cleaned", "as_given"] = "cleaned"
+    """What of a name is asked: without LVIS's underscores and parentheses, or all of it. SA-Co's phrases are
+    asked as given."""
+    instances: Literal["all", "above_0.3"] = "all"
+    """Which instances of a phrase are kept: all that AP looks at, the best 100 of a phrase (LVIS: 300 of an
+    image); or those of a score above 0.3, as SAM 3's authors keep them on SA-Co, where cgF1 looks at none
+    below 0.5."""
     gt_ids: Literal["as_given", "from_one"] = "from_one"
     """(*) pycocotools never matches an object of id 0: ``as_given`` leaves it so, ``from_one`` renumbers."""
 
@@ -79,10 +89,20 @@ PRESETS: dict[str, Protocol] = {
 }
 
 
-def for_suite(protocol: Protocol, suite: str) -> Protocol:
-    """Return what a preset means for a suite: SGinW's official script takes the single mask."""
-    if suite == "sginw" and protocol.preset != "custom":
+def for_suite(protocol: Protocol, suite: str, *, pairs: bool = False) -> Protocol:
+    """Return what a preset means for a suite: what its official script does.
+
+    Args:
+        protocol: of a run.
+        suite: by name. SGinW takes the single mask.
+        pairs: whether the data are SA-Co's pairs of an image and a phrase.
+    """
+    if protocol.preset == "custom":
+        return protocol
+    if suite == "sginw":
         return dataclasses.replace(protocol, select="single")
+    if suite == "concept" and pairs:
+        return dataclasses.replace(protocol, phrases="as_given", instances="above_0.3")
     return protocol
 
 

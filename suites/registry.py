@@ -27,6 +27,10 @@ SUITES: dict[str, tuple[str, str]] = {
         "sambench.suites.everything.suite:Everything",
         "recall of objects by automatic masks, and their number",
     ),
+    "concept": (
+        "sambench.suites.concept.suite:Concept",
+        "all instances of a phrase: cgF1 on SA-Co, mask and box AP by categories' names (SAM 3's task)",
+    ),
     "sginw": (
         "sambench.suites.sginw.suite:Sginw",
         "Segmentation in the Wild, mean AP of 25 data sets (section 4.4)",

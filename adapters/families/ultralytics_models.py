@@ -67,9 +67,9 @@ class FastSam(Segmenter):
     @torch.inference_mode()
     def embed(self, prepared: Sequence[Prepared]) -> list[Embedding]:
         """Find the instances of each image; inputs differ in shape, so one goes after the other."""
-        return [self.detect(p.pixels.to(self.device)[None], p.size) for p in prepared]
+        return [self.instances(p.pixels.to(self.device)[None], p.size) for p in prepared]
 
-    def detect(self, pixels: Tensor, size: Size) -> Instances:
+    def instances(self, pixels: Tensor, size: Size) -> Instances:
         """Detect in one input (1, 3, h, w), and draw the masks at the image's size within their boxes."""
         utils = self.library.utils
         found, prototypes = self.model(pixels)[0]

@@ -27,6 +27,7 @@ from sambench.harness.cli.push import push
 from sambench.harness.cli.report import report
 from sambench.harness.cli.run import run
 from sambench.harness.cli.runs import runs
+from sambench.harness.cli.score import score
 from sambench.harness.cli.show import show
 from sambench.harness.cli.suites import suites
 from sambench.harness.cli.throughput import throughput
@@ -41,7 +42,7 @@ app = App(
     epilog="Start with 'sambench data make shapes --out data/shapes', then 'sambench run configs/demo.yaml'.",
 )
 COMMANDS: tuple[Callable[..., None], ...] = (
-    *(run, report, compare, throughput, push, profile, export, show, detect),
+    *(run, score, report, compare, throughput, push, profile, export, show, detect),
     *(models, suites, detectors, published, doctor),
 )
 for command in COMMANDS:

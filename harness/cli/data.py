@@ -180,6 +180,11 @@ def _fix(report: Report, annotations: Path, out: Path) -> None:
     from sambench.adapters.files import write_atomic
     from sambench.suites.data.checks.kinds import MENDABLE
 
+    if report.has_pairs:
+        raise SambenchError(
+            f"{annotations}: has pairs of an image and a phrase, and --fix writes COCO's images with "
+            "categories. A run reads it as it is."
+        )
     left = [problem for problem in report.errors if problem.name not in MENDABLE]
     if left or report.normalised is None:
         kinds = ", ".join(f"{problem.kind.what} ({problem.count:,})" for problem in left)

@@ -64,6 +64,13 @@ Dataset = Annotated[
 ]
 Images = Annotated[Path | None, typer.Option(help="Folder of its images.")]
 Annotations = Annotated[Path | None, typer.Option(help="Its annotations, JSON in COCO's format.")]
+Annotators = Annotated[
+    list[Path] | None,
+    typer.Option(
+        metavar="FILE",
+        help="Further annotations of the same pairs of image and phrase, as SA-Co/Gold has; repeatable.",
+    ),
+]
 Match = Annotated[
     str | None,
     typer.Option(

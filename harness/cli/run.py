@@ -33,6 +33,7 @@ def run(
     dataset: options.Dataset = None,
     images: options.Images = None,
     annotations: options.Annotations = None,
+    annotators: options.Annotators = None,
     match: options.Match = None,
     detections: options.Detections = None,
     protocol: Annotated[

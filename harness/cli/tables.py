@@ -106,9 +106,7 @@ def _table(cells: Sequence[CellResult], metrics: Sequence[Metric], console: Cons
     for column in ("scored", *(metric.title for metric in metrics)):
         table.add_column(column, justify="right", no_wrap=True)
     for cell in cells:
-        values = (
-            [_value(cell, m.name, console) for m in metrics] if cell.status == "done" else [_status(cell)]
-        )
+        values = [_value(cell, m, console) for m in metrics] if cell.status == "done" else [_status(cell)]
         name = stacked([cell.model, *departures(cell)], console)
         table.add_row(name, cell.dataset, str(cell.n_instances), *values)
     return table
@@ -138,12 +136,18 @@ def _status(cell: CellResult) -> str:
     return "n/a" if cell.status == "not_applicable" else cell.status
 
 
-def _value(cell: CellResult, name: str, console: Console) -> str:
-    value = cell.metrics.get(name)
+def _value(cell: CellResult, metric: Metric, console: Console) -> str:
+    value = cell.metrics.get(metric.name)
     if value is None:
         return "-"
-    if name not in cell.intervals:
-        return f"{value:.1f}"
-    low, high = cell.intervals[name]
-    interval = f"{low:.1f}-{high:.1f}"
-    return f"{value:.1f}\n{interval}" if watched(console) else f"{value:.1f} ({interval})"
+    digits = decimals(metric)
+    if metric.name not in cell.intervals:
+        return f"{value:.{digits}f}"
+    low, high = cell.intervals[metric.name]
+    interval = f"{low:.{digits}f}-{high:.{digits}f}"
+    return f"{value:.{digits}f}\n{interval}" if watched(console) else f"{value:.{digits}f} ({interval})"
+
+
+def decimals(metric: Metric) -> int:
+    """Return how many decimals a terminal shows: two of a correlation, which is from -1 to 1."""
+    return 2 if metric.unit == "mcc" else 1

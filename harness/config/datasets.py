@@ -14,7 +14,7 @@ from sambench.suites.data.named import FORMATS, find, is_known, read_match
 from sambench.suites.data.pictures.settings import KEYS, Masks, read_masks
 from sambench.suites.files import expanded
 
-BESIDE = ("images", "annotations", "match", "detections")
+BESIDE = ("images", "annotations", "annotators", "match", "detections")
 """Keys of a configuration that belong to its one data set."""
 
 
@@ -30,9 +30,12 @@ class DatasetConfig:
     detections: dict[str, Path] = field(default_factory=dict)
     """Detector's name to its result file; ``vitdet``, ``yolov8`` and ``gdino`` have published numbers."""
     format: str | None = None
-    """``coco`` or ``lvis``, whose rules AP follows; ``None`` to see it from the annotations."""
+    """``coco`` or ``lvis``, whose rules AP follows, or ``saco`` for pairs of an image and a phrase; ``None``
+    to see it from the annotations."""
     match: Match = "name"
     """By what image files are found: their names, which may have folders, or the last part alone."""
+    annotators: tuple[Path, ...] = ()
+    """Further annotation files of the same pairs, by other people; who agrees most with a model counts."""
     masks: Masks | None = None
     """Pictures in place of annotations; the keys ``mask_ids``, ``void`` and ``components`` beside it."""
 
@@ -104,7 +107,10 @@ def _dataset(value: dict[str, Any], where: str) -> DatasetConfig:
         file = find(str(value["name"]))
         images, annotations = file.paths()
         masks = file.pictures()
-        value = {"format": file.format, "match": file.match, **value}
+        value = {
+            **{"format": file.format, "match": file.match, "annotators": list(file.annotators)},
+            **value,
+        }
         value |= {"name": file.name, "images": images, "annotations": annotations}
     elif masks is not None:
         value = {**value, "annotations": masks.folder}
@@ -127,8 +133,17 @@ def _dataset(value: dict[str, Any], where: str) -> DatasetConfig:
         _detections(value.get("detections") or {}, where),
         rules or None,
         read_match(value.get("match"), where),
+        tuple(expanded(one, "annotators", where) for one in _annotators(value.get("annotators"), where)),
         masks,
     )
+
+
+def _annotators(given: Any, where: str) -> Sequence[str]:
+    """Read further annotation files: one, or a list."""
+    files = [given] if isinstance(given, str | Path) else list(given or ())
+    if not all(isinstance(one, str | Path) and str(one) for one in files):
+        raise SambenchError(f"{where}: annotators are annotation files, not {given!r}.")
+    return [str(one) for one in files]
 
 
 def _detections(given: Any, where: str) -> dict[str, Path]:

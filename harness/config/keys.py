@@ -32,6 +32,7 @@ KEYS = (
     Key("dataset", (RUN, THROUGHPUT), "datasets"),
     Key("images", (RUN, THROUGHPUT)),
     Key("annotations", (RUN, THROUGHPUT)),
+    Key("annotators", (RUN,)),
     Key("match", (RUN, THROUGHPUT)),
     Key("detections", (RUN,)),
     Key("protocol", (RUN,)),

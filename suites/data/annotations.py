@@ -24,6 +24,7 @@ from sambench.suites.data.content import read_content
 from sambench.suites.data.fields import UNKNOWN_BOX, area_of, box_of, crowd_of, name_of, size_of
 from sambench.suites.data.ids import MARKS, Given, Ids, as_id
 from sambench.suites.data.lists import lists_of
+from sambench.suites.data.pairs import Pair, are_pairs, grouped, pair_of
 from sambench.suites.data.reading import Reading
 
 R = TypeVar("R", "ImageRecord", "AnnotationRecord", "CategoryRecord")
@@ -52,6 +53,10 @@ class ImageRecord(msgspec.Struct, gc=False):
     """LVIS: categories seen to be absent."""
     not_exhaustive_category_ids: msgspec.Raw = msgspec.Raw()
     """LVIS: categories of which some objects are not annotated."""
+    phrase: str | None = None
+    """SA-Co, where an entry is a pair of an image and a phrase (`suites.data.pairs`)."""
+    exhaustive: bool | None = None
+    """SA-Co: whether all that it names was annotated."""
 
 
 class AnnotationRecord(msgspec.Struct, gc=False):
@@ -88,6 +93,8 @@ class _Image(msgspec.Struct, gc=False):
     width: Any = None
     neg_category_ids: msgspec.Raw = msgspec.Raw()
     not_exhaustive_category_ids: msgspec.Raw = msgspec.Raw()
+    text_input: Any = None
+    is_instance_exhaustive: Any = None
 
 
 class _Annotation(msgspec.Struct, gc=False):
@@ -126,6 +133,8 @@ class Annotations:
     image_ids: Ids = field(default_factory=Ids)
     annotation_ids: Ids = field(default_factory=Ids)
     category_ids: Ids = field(default_factory=Ids)
+    pairs: Mapping[int, Pair] | None = None
+    """By id what the file asks of which image, where it is one of pairs (`suites.data.pairs`)."""
 
 
 def read_annotations(
@@ -147,8 +156,9 @@ def read_annotations(
     lists = lists_of(content, problems)
     images, image_ids = _images(lists["images"], problems)
     entries = _decoded(lists["annotations"], _Annotation, "annotations", problems)
-    categories = _categories(lists.get("categories", ()), problems)
-    named = (as_id(entry.category_id) for entry in entries if entry is not None)
+    of_pairs = are_pairs(images)
+    categories = {} if of_pairs else _categories(lists.get("categories", ()), problems)
+    named = (as_id(entry.category_id) for entry in entries if entry is not None and not of_pairs)
     category_ids = Ids.of([*categories, *(given for given in named if given is not None)])
     reader = _Reader(
         problems,
@@ -157,8 +167,23 @@ def read_annotations(
         category_ids,
         frozenset(record.id for record in _numbered(categories, category_ids)),
         boxes=reading is None or reading.box_source != "mask",
+        of_pairs=of_pairs,
     )
     annotations, annotation_ids = reader.read(entries)
+    if of_pairs:
+        found = grouped(images, annotations, problems)
+        phrases = [CategoryRecord(number, phrase) for number, phrase in found.categories.items()]
+        return Annotations(
+            path,
+            content.sha256,
+            found.images,
+            found.annotations,
+            phrases,
+            problems,
+            image_ids,
+            annotation_ids,
+            pairs=found.pairs,
+        )
     return Annotations(
         path,
         content.sha256,
@@ -218,11 +243,14 @@ def _images(entries: Sequence[msgspec.Raw], problems: Problems) -> tuple[list[Im
         height, width = size_of(entry.height, entry.width, f"image {quoted(given)}", problems)
         names = [_name(one) for one in (entry.file_name, entry.coco_url)]
         name = names[0] or names[1]
+        phrase, exhaustive = pair_of(entry.text_input, entry.is_instance_exhaustive, given, problems)
         if name is None:
             what = f"image {quoted(given)}: file_name is {quoted(entry.file_name)}"
             problems.add("no_file_name", f"{what}, and coco_url no better")
-        elif (owner := owners.setdefault(posixpath.normpath(name.replace("\\", "/")), given)) != given:
-            problems.add("duplicate_file", f"{name}: images {quoted(owner)} and {quoted(given)}")
+        elif phrase is None and exhaustive is None:
+            owner = owners.setdefault(posixpath.normpath(name.replace("\\", "/")), given)
+            if owner != given:
+                problems.add("duplicate_file", f"{name}: images {quoted(owner)} and {quoted(given)}")
         records[given] = ImageRecord(
             0,
             names[0],
@@ -231,6 +259,8 @@ def _images(entries: Sequence[msgspec.Raw], problems: Problems) -> tuple[list[Im
             width,
             entry.neg_category_ids,
             entry.not_exhaustive_category_ids,
+            phrase,
+            exhaustive,
         )
     ids = Ids.of(records)
     return _numbered(records, ids), ids
@@ -283,6 +313,8 @@ class _Reader:
     """Categories; empty where the file lists none, and any will do."""
     boxes: bool
     """Whether boxes are read, or taken from the masks."""
+    of_pairs: bool = False
+    """Whether phrases stand for categories, whatever ``category_id`` says."""
 
     def read(self, entries: Sequence[_Annotation | None]) -> tuple[list[AnnotationRecord], Ids]:
         records: dict[Given, AnnotationRecord] = {}
@@ -310,7 +342,7 @@ class _Reader:
             self.problems.add("unknown_image", f"{who}: image_id is {quoted(entry.image_id)}")
             image = None
         who = f"{who} of image {quoted(entry.image_id)}"
-        category = self._belongs(entry.category_id, "category", who)
+        category = 0 if self.of_pairs else self._belongs(entry.category_id, "category", who)
         if category is not None and self.known and category not in self.known:
             self.problems.add("unknown_category", f"{who}: category_id is {quoted(entry.category_id)}")
         mask = msgspec.Raw() if _is_none(entry.segmentation) else entry.segmentation

@@ -52,7 +52,8 @@ class Entry:
     sha256: str | None = None
     """Of the image file, once it is known."""
     categories: Mapping[int, str] = field(default_factory=dict)
-    """The data set's categories, id to name; empty where the file has none. Its entries share it."""
+    """The data set's categories, id to name; empty where the file has none. Its entries share it, but for
+    those of pairs (`suites.data.pairs`), which have each its own: the phrases that are asked of it."""
     orientation: Orientation = "stated_size"
     """Which way up its image is (`Protocol.orientation`)."""
     picture: MaskPicture | None = None
@@ -160,18 +161,28 @@ class CocoDataset:
             self.problems.extend(("no_mask", name) for name in self._names(without))
         bare_of = Counter(annotation.image_id for annotation in without)
         folder = self._folder or ImageFolder(Path())
+        asked = self._asked()
         return [
             Entry(
                 r,
                 folder.named(r.file_name, r.coco_url),
                 tuple(by_image[r.id]),
                 self.annotations,
-                categories=self.categories,
+                categories=self.categories if asked is None else asked[r.id],
                 orientation=self._reading.orientation,
                 unscored=bare_of[r.id] * ("no_mask",),
             )
             for r in sorted(self.content.images, key=lambda r: r.id)
         ]
+
+    def _asked(self) -> dict[int, dict[int, str]] | None:
+        """Return what is asked of each image, id to phrase; ``None`` where that is not of each its own."""
+        if self.content.pairs is None:
+            return None
+        asked: dict[int, dict[int, str]] = {image.id: {} for image in self.content.images}
+        for pair in self.content.pairs.values():
+            asked[pair.image_id][pair.category_id] = self.categories[pair.category_id]
+        return asked
 
     def _names(self, annotations: Sequence[AnnotationRecord]) -> Iterator[str]:
         """Say which annotations they are, by the ids of the file."""

@@ -7,7 +7,7 @@ What a model is given is hashed again as it is decoded (`suites.data.sample`).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -46,3 +46,9 @@ def digests(files: Sequence[Path]) -> list[str]:
     memory.remember(found)
     known |= found
     return [known[file] for file in files]
+
+
+def combined_sha256(parts: Mapping[str, str]) -> str:
+    """Digest over files, such as a data set's each: name to SHA-256, in the order that they are given."""
+    lines = "".join(f"{name} {sha256}\n" for name, sha256 in parts.items())
+    return hashlib.sha256(lines.encode()).hexdigest()

@@ -15,7 +15,7 @@ from sambench.suites.files import expanded, read_mapping
 
 FOLDER = Path(__file__).with_name("sets")
 """Of the files that come with sambench; a data set of one's own is named by its file's path."""
-FORMATS = ("coco", "lvis")
+FORMATS = ("coco", "lvis", "saco")
 ENDINGS = (".yaml", ".yml")
 
 
@@ -36,8 +36,10 @@ class DatasetFile:
     void: int | Sequence[int] | None = None
     components: bool = False
     title: str = ""
+    annotators: Sequence[str] = ()
+    """Further annotation files of the same pairs of image and phrase, likewise."""
     format: str | None = None
-    """``lvis`` expects LVIS's own fields too; ``None`` if the file has some."""
+    """``saco`` has such pairs; ``lvis`` expects LVIS's own fields too; ``None`` if the file has some."""
     match: str | None = None
     """``basename`` finds image files by the last part of their names."""
     note: str = ""
@@ -63,6 +65,11 @@ class DatasetFile:
             SambenchError: a value is wrong, or a variable is not set.
         """
         return read_masks({key: getattr(self, key) for key in ("annotations", *KEYS)}, str(self.source))
+
+
+def is_texts(value: object) -> bool:
+    """Tell whether a value is a list of texts."""
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
 
 
 def read_match(value: object, where: str) -> Match:
@@ -119,6 +126,8 @@ def read(file: Path) -> DatasetFile:
         if key not in keys:
             near = did_you_mean(str(key), keys)
             raise SambenchError(f"{file}: no key {key!r}.{near} There are {', '.join(keys)}.")
+        if key == "annotators" and is_texts(value):
+            continue
         if key not in KEYS[1:] and not isinstance(value, str):
             raise SambenchError(f"{file}: {key} must be text, not {value!r}.")
     for key in ("name", "images", "masks" if content.get("masks") else "annotations"):

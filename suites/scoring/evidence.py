@@ -11,7 +11,6 @@ import io
 import json
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -29,7 +28,12 @@ class Evidence(ABC):
     kind: ClassVar[str]
     """Names the class in its file."""
     biased: ClassVar[bool] = False
-    """Whether the numbers, percent, are too high or too low of few images (see `bootstrap.turned_about`)."""
+    """Whether all the numbers, percent, are too high or too low of few images (`bootstrap.turned_about`)."""
+
+    def is_biased(self, name: str) -> bool:
+        """Tell whether a number is too high or too low of few images."""
+        del name
+        return self.biased
 
     @property
     @abstractmethod
@@ -102,10 +106,11 @@ class Evidence(ABC):
         """Return the 95% interval of each number that there is; none of a single image."""
         if len(self.image_ids) < 2:
             return {}
-        found = _intervals(self.samples, self.numbers(), self.names, self.biased)
-        if self.biased:
-            return {name: [max(low, 0.0), min(high, 100.0)] for name, (low, high) in found.items()}
-        return found
+        found = _intervals(self.samples, self.numbers(), self)
+        return {
+            name: [max(low, 0.0), min(high, 100.0)] if self.is_biased(name) else [low, high]
+            for name, (low, high) in found.items()
+        }
 
 
 @dataclass(frozen=True)
@@ -149,7 +154,7 @@ class Paired:
         """Return the 95% interval of each difference, b minus a; none of a single image."""
         if len(self.a.image_ids) < 2:
             return {}
-        return _intervals(self._samples, self.differences(), self.names, self.a.biased)
+        return _intervals(self._samples, self.differences(), self.a)
 
     def differences(self) -> dict[str, float | None]:
         """Return b minus a; ``None`` where either has no number."""
@@ -181,15 +186,13 @@ class Paired:
         return found
 
 
-def _intervals(
-    samples: np.ndarray, numbers: dict[str, float | None], names: Sequence[str], biased: bool
-) -> dict[str, list[float]]:
+def _intervals(samples: np.ndarray, numbers: dict[str, float | None], of: Evidence) -> dict[str, list[float]]:
     """Return the interval of each number that there is, from its resamples (R, K)."""
     found = {}
-    for k, name in enumerate(names):
-        number, ends = numbers[name], percentile_interval(samples[:, k])
+    for k, (name, number) in enumerate(numbers.items()):
+        ends = percentile_interval(samples[:, k])
         if number is not None and ends is not None:
-            found[name] = turned_about(number, ends) if biased else ends
+            found[name] = turned_about(number, ends) if of.is_biased(name) else ends
     return found
 
 
@@ -240,11 +243,13 @@ def load(file: Path) -> Evidence:
 
 
 def _kinds() -> dict[str, type[Evidence]]:
+    from sambench.suites.scoring.concepts import Concepts
     from sambench.suites.scoring.matches import Matches
     from sambench.suites.scoring.objects import Objects
     from sambench.suites.scoring.sets import Sets
+    from sambench.suites.scoring.together import Together
 
-    return {kind.kind: kind for kind in (Objects, Matches, Sets)}
+    return {kind.kind: kind for kind in (Objects, Matches, Sets, Concepts, Together)}
 
 
 def as_text(value: Any) -> np.ndarray:

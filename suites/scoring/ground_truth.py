@@ -22,6 +22,7 @@ from sambench.suites.data.annotations import (
     ImageRecord,
 )
 from sambench.suites.data.checks.entry import has_mask
+from sambench.suites.data.checks.kinds import BOXES
 from sambench.suites.data.checks.lvis import number_of
 from sambench.suites.data.checks.problems import quoted
 from sambench.suites.data.coco import CocoDataset
@@ -32,7 +33,7 @@ Style = Literal["coco", "lvis"]
 Ids = Literal["as_given", "from_one"]
 
 
-NO_MATTER = ("no_file_name", "nothing")
+NO_MATTER = ("no_file_name", "nothing", "no_phrase")
 """Faults of annotations that evaluators do not mind."""
 
 
@@ -242,6 +243,8 @@ def read_whole(path: Path, sha256: str | None = None) -> Annotations:
     """
     tolerated = (*Reading().tolerated("scored"), *NO_MATTER)
     data = CocoDataset(None, path, tolerated=tolerated, lenient=True)
+    if data.content.pairs is not None:  # which are scored by masks alone
+        data.problems.tolerate(BOXES)
     refuse_changed(path, data.annotations_sha256, sha256)
     entries = data.checked(data.entries)
     data.refuse()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
@@ -15,6 +14,7 @@ from sambench.evsam.errors import SambenchError
 from sambench.suites.data.annotations import Annotations
 from sambench.suites.data.checks.problems import Problems
 from sambench.suites.data.coco import CocoDataset, Entry
+from sambench.suites.data.fingerprints import combined_sha256
 from sambench.suites.data.reading import Reading
 from sambench.suites.sginw.registry import registry
 
@@ -111,12 +111,6 @@ class SginwData:
 def annotation_file(root: Path, name: str) -> Path:
     """Return where the annotations of a data set lie."""
     return root / name / SPLIT / ANNOTATIONS
-
-
-def combined_sha256(parts: Mapping[str, str]) -> str:
-    """Digest over data sets, name to the SHA-256 of a file of each, in the order that they are given."""
-    lines = "".join(f"{name} {sha256}\n" for name, sha256 in parts.items())
-    return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def _check_categories(data: CocoDataset, categories: list[str]) -> None:

@@ -7,34 +7,27 @@ COCO's AP on each ``valid`` split, and the unweighted mean over the data sets.
 
 from __future__ import annotations
 
-import functools
-import io
-import json
-import zipfile
+import dataclasses
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from statistics import fmean, median
 from typing import ClassVar, Self
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
-from sambench.adapters.files import refuse_changed, write_atomic
+from sambench.adapters.files import refuse_changed
 from sambench.evsam.errors import SambenchError
 from sambench.suites.base import Setting
 from sambench.suites.data.detections import Detections, ImageDetections, detections_sha256
+from sambench.suites.data.fingerprints import combined_sha256
 from sambench.suites.det_box import DetectedSuite, average_precision, changes, with_doubts
 from sambench.suites.protocol import Protocol
-from sambench.suites.records import Records, Shard
+from sambench.suites.records import Records
 from sambench.suites.scoring.detector import check_detections, doubts, unusual_scores
-from sambench.suites.scoring.ground_truth import GroundTruth, read_whole
-from sambench.suites.scoring.matches import Matches
+from sambench.suites.scoring.ground_truth import GroundTruth
 from sambench.suites.scoring.scores import Metric, Scores
-from sambench.suites.scoring.sets import Sets
-from sambench.suites.sginw.data import STRIDE, annotation_file, combined_sha256, global_id, split_id
+from sambench.suites.sginw.data import split_id
+from sambench.suites.sginw.means import means_over_sets, truths_of, write_submission
 from sambench.suites.sginw.registry import registry
 
 
@@ -96,20 +89,7 @@ class Sginw(DetectedSuite):
         Raises:
             SambenchError: one cannot be scored against, or is another than was planned with.
         """
-        ids: dict[str, list[int]] = {name: [] for name in self.detections}
-        for name, own in map(split_id, self.setting.image_ids):
-            ids[name].append(own)
-        given = self.setting
-        contents = {
-            name: given.contents.get(name) or read_whole(annotation_file(given.annotations, name))
-            for name in ids
-        }
-        read = combined_sha256({name: content.sha256 for name, content in contents.items()})
-        refuse_changed(given.annotations, read, given.annotations_sha256)
-        return {
-            name: GroundTruth(contents[name], style=given.style, image_ids=own, ids="from_one")
-            for name, own in ids.items()
-        }
+        return truths_of(self.setting, self.detections)
 
     def found(self, image_id: int) -> ImageDetections:
         """Look the image up in its own data set."""
@@ -118,33 +98,13 @@ class Sginw(DetectedSuite):
 
     def score_all(self, records: Records, protocol: Protocol) -> Scores:
         """Compute AP on each data set, and their mean and median."""
-        own = _by_set(records, self.truths)
-        each: dict[str, float | None] = dict.fromkeys(registry())
-        counts, evaluators, notes, parts = {}, set(), [], {}
-        for name, truth in self.truths.items():
-            scores = average_precision(own[name], truth, protocol, self.setting.evaluator)
-            each[name] = scores.metrics["ap"]
-            counts[f"images_{name}"] = len(truth.sizes)
-            evaluators.add(scores.evaluator)
-            notes += [scores.note] if scores.note else []
-            if each[name] is not None and isinstance(scores.evidence, Matches):
-                parts[name] = scores.evidence.only("ap").numbered_from(global_id(name, 0))
-        there = [ap for ap in each.values() if ap is not None]
-        whole = len(there) == len(each)
-        overall = {
-            "ap": fmean(there) if whole else None,
-            "ap_median": median(there) if whole else None,
-            "ap_of_those_there": fmean(there) if there else None,
-        }
-        evidence = Sets(parts, len(each)) if parts else None
-        return Scores(
-            overall | {f"ap_{name}": ap for name, ap in each.items()},
-            evidence.intervals() if evidence else {},
-            {"data_sets": len(there)} | counts | self._changes(),
-            ", ".join(sorted(filter(None, evaluators))),
-            with_doubts(" ".join(notes), self.doubts, self.detections.values(), protocol),
-            evidence,
+        scores = means_over_sets(
+            records,
+            self.truths,
+            lambda own, truth: average_precision(own, truth, protocol, self.setting.evaluator),
         )
+        note = with_doubts(scores.note, self.doubts, self.detections.values(), protocol)
+        return dataclasses.replace(scores, counts=scores.counts | self._changes(), note=note)
 
     def _changes(self) -> dict[str, int]:
         """Count what was changed to read the detections of all data sets."""
@@ -154,41 +114,8 @@ class Sginw(DetectedSuite):
         return dict(total)
 
     def export(self, records: Records, folder: Path) -> None:
-        """Write ``_submission.zip``, one result file a data set in the naming of the official scorer.
-
-        Its own name begins so for those who open the folder as one table, and skip such files.
-        """
-        buffer, own = io.BytesIO(), _by_set(records, self.detections)
-        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name in self.detections:
-                rows = own[name].table(("image_id", "category_id", "segmentation", "score"))
-                results = [
-                    row | {"segmentation": json.loads(row["segmentation"])} for row in rows.to_pylist()
-                ]
-                entry = zipfile.ZipInfo(f"seginw_{name}_val.json")  # without a date: same records, same bytes
-                archive.writestr(entry, json.dumps(results), zipfile.ZIP_DEFLATED)
-        write_atomic(folder / "_submission.zip", buffer.getvalue())
-
-
-def _by_set(records: Records, names: Iterable[str]) -> dict[str, Records]:
-    """Return the records of each of some data sets, under images' own ids: of the shards that have some."""
-    shards: dict[str, list[Shard]] = {name: [] for name in names}
-    for shard, table in zip(records.shards, records.each(["image_id"]), strict=True):
-        for name in dict.fromkeys(split_id(i)[0] for i in table["image_id"].unique().to_pylist()):
-            shards[name].append(shard)
-    return {
-        name: Records([functools.partial(_own, shard, name) for shard in its], records.columns)
-        for name, its in ((name, its or records.shards[:1]) for name, its in shards.items())
-    }
-
-
-def _own(shard: Shard, name: str, columns: Sequence[str]) -> pa.Table:
-    """Read the records of one data set, under the images' own ids; their columns begin with those."""
-    first, table = global_id(name, 0), shard(columns)
-    ids = table["image_id"]
-    mine = table.filter(pc.and_(pc.greater_equal(ids, first), pc.less(ids, first + STRIDE)))
-    place = mine.column_names.index("image_id")
-    return mine.set_column(place, "image_id", pc.subtract(mine["image_id"], first))
+        """Write ``_submission.zip`` (see `means.write_submission`)."""
+        write_submission(records, self.detections, folder)
 
 
 def _detection_files(setting: Setting) -> dict[str, Path]:

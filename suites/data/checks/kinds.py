@@ -100,6 +100,11 @@ KINDS: dict[str, Kind] = {
         "LVIS's AP needs neg_category_ids and not_exhaustive_category_ids of images, frequency (r, c or f) "
         "of categories. Boxes and clicks do without.",
     ),
+    # pairs of an image and a phrase
+    "fractions": _mended("boxes are fractions of their image", "They were multiplied by its size."),
+    "no_phrase": _error("a pair without a phrase", "Write what is asked, as a text, into text_input."),
+    "pair_twice": _warning("an image is asked one phrase twice", "Each counts by itself."),
+    "pair_size": _error("pairs of one file state two sizes", "Write the image's size into each."),
     # image files
     "name_slashes": _mended("a file name with backslashes", "They were read as slashes."),
     "name_decoded": _mended("a file name is written as in an address", "It was decoded (%20 is a space)."),

@@ -69,6 +69,12 @@ class Problems:
         if len(problem.examples) < FAULTS:
             problem.examples.append(printable(example))
 
+    def tolerate(self, names: Collection[str]) -> None:
+        """Take more kinds for no errors, those too that were found before."""
+        self._tolerated |= frozenset(names)
+        for problem in self._found.values():
+            problem.tolerated = problem.name in self._tolerated
+
     def extend(self, findings: Iterable[Finding]) -> None:
         """Count findings."""
         for finding in findings:

@@ -37,6 +37,8 @@ class Report:
     """Makes the JSON of `suites.data.fix`, where all images were looked at and only boxes are wrong."""
     renumbered: tuple[str, ...] = ()
     """Columns of records whose ids are numbered anew there."""
+    has_pairs: bool = False
+    """Whether entries are pairs of an image and a phrase, which COCO's format has not."""
 
     @property
     def errors(self) -> tuple[Problem, ...]:
@@ -84,4 +86,5 @@ def verify(
     entries = dataset.checked(chosen, thorough=thorough, on_image=on_image)
     counts = len(content.images), len(content.annotations), len(content.categories or ())
     fixed = partial(normalised, dataset, entries)
-    return Report(*counts, len(chosen), dataset.problems.listed(), fixed, tuple(dataset.texts()))
+    texts, has_pairs = tuple(dataset.texts()), content.pairs is not None
+    return Report(*counts, len(chosen), dataset.problems.listed(), fixed, texts, has_pairs)

@@ -176,6 +176,21 @@ def centres(data):
         )
 
 
+def as_pairs(first, second, **changes):
+    def change(data):
+        for image, phrase in zip(data.images, (first, second), strict=True):
+            image["text_input"] = phrase
+        data.images[1].update(changes)
+
+    return change
+
+
+def fractions(data):
+    as_pairs("cat", "dog")(data)
+    for one in data.annotations:
+        one.update(bbox=[X / WIDTH, Y / HEIGHT, W / WIDTH, H / HEIGHT], area=W * H / FULL)
+
+
 def blank(data):
     Image.new("RGB", (WIDTH, HEIGHT), 90).save(data.folder / "1.jpg")
 
@@ -249,6 +264,10 @@ BROKEN = {
     "image_of_another_size": ("image_size", lambda d: Image.new("RGB", (70, 40)).save(d.folder / "1.jpg")),
     "image_turned_without_exif": ("image_size", lambda d: Image.new("L", (40, 60)).save(d.folder / "1.jpg")),
     "file_twice": ("duplicate_file", lambda d: d.images[1].update(file_name="1.jpg")),
+    "phrases": ("fractions", fractions),
+    "phrase_empty": ("no_phrase", as_pairs("cat", "")),
+    "phrase_twice": ("pair_twice", as_pairs("cat", "cat", file_name="1.jpg")),
+    "pair_of_another_size": ("pair_size", as_pairs("cat", "dog", file_name="1.jpg", width=61)),
     "no_size": ("no_size", lambda d: d.images[0].pop("height")),
     "segmentation_missing": ("no_mask", drop("segmentation")),
     "segmentation_null": ("no_mask", change(segmentation=None)),

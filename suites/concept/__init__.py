@@ -1,0 +1,1 @@
+"""The suite ``concept``: phrases in, all their instances out."""
