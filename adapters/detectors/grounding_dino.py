@@ -23,7 +23,7 @@ from sambench.adapters.detectors.base import Category, Detector, ImageBoxes, fin
 from sambench.adapters.detectors.captions import Caption, Tokenizer, captions
 from sambench.adapters.extras import missing
 from sambench.adapters.families import hf
-from sambench.adapters.models import PHRASE_DETECTORS
+from sambench.adapters.models import PHRASE_DETECTORS, PhraseEntry
 from sambench.adapters.weights.upstream import weights_folder
 from sambench.evsam.errors import SambenchError, did_you_mean
 from sambench.evsam.size import Size
@@ -53,7 +53,11 @@ _SWIN: dict[str, dict[str, Any]] = {
         "image_size": 384,
     },
 }
-SWIN = {name: _SWIN[name.rpartition("_")[2]] for name in PHRASE_DETECTORS}
+SWIN = {
+    name: _SWIN[name.rpartition("_")[2]]
+    for name, one in PHRASE_DETECTORS.items()
+    if one.target == PhraseEntry.target
+}
 """The backbone that a name stands for."""
 HUB = {name: PHRASE_DETECTORS[name].folder for name in ("grounding_dino_t", "grounding_dino_b")}
 """Folder within the weights folder."""
@@ -268,7 +272,7 @@ def transformers_model(name: str, weights: Weights, device: torch.device) -> Any
     model_class = getattr(library, f"{kind}ForObjectDetection")
     with hf.quiet_and_offline():
         if weights.path is not None:
-            model = _load(model_class, Path(weights.path))
+            model = load_folder(model_class, Path(weights.path))
             width = model.config.backbone_config.embed_dim
             if width != SWIN[name]["embed_dim"]:
                 raise SambenchError(f"{weights.path}: is no {name}; its backbone is {width} channels wide.")
@@ -282,7 +286,7 @@ def transformers_model(name: str, weights: Weights, device: torch.device) -> Any
     return model.float().eval().requires_grad_(False).to(device)
 
 
-def _load(model_class: Any, folder: Path) -> Any:
+def load_folder(model_class: Any, folder: Path) -> Any:
     """Load a folder strictly, from safetensors alone. `hf._load` asks for SDPA, which this model has not.
 
     Raises:

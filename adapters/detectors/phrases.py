@@ -1,37 +1,24 @@
-"""Detectors of phrases: Grounding DINO, MM Grounding DINO and LLMDet of transformers, one structure.
+"""The one interface of detectors of phrases: images and phrases in, boxes with scores out.
 
-A phrase is a caption of its own, "hot dog.", so that it is answered as if it were alone. A box's score is the
-mean of the sigmoids at the phrase's tokens, as of a category (`adapters.detectors.captions`). All proposals
-are given: no threshold and no suppression, as in the authors' evaluation.
+They find what a segmenter then draws (`adapters.families.grounded`). A new one is a subclass of
+`PhraseDetector` in a file of its own and a line in `adapters.models.PHRASE_DETECTORS`.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sambench.adapters.base import Weights
-from sambench.adapters.concepts import Texts
-from sambench.adapters.detectors import grounding_dino
-from sambench.adapters.detectors.base import Category
-from sambench.adapters.detectors.captions import Caption, captions
-from sambench.adapters.devices import by_kind
 from sambench.adapters.weights.resolve import resolve
-from sambench.adapters.weights.upstream import weights_folder
 from sambench.evsam.errors import SambenchError
 from sambench.evsam.size import Size
-
-PHRASE_BATCH = {"cpu": 4, "cuda": 16}
-"""A phrase takes some 200 MB in the feed-forward layers over an image of 800 x 1333, so few at once."""
-
-Maps = tuple[list[tuple[Tensor, Tensor]], list[Tensor]]
-"""What the backbone makes of an image: maps (1, C, h, w) with their masks (1, h, w), and positions."""
 
 
 @dataclass(frozen=True)
@@ -44,28 +31,39 @@ class Boxes:
     """(Q, 4) float, x0 y0 x1 y1 in pixels of the original image, not clipped to it."""
 
 
-@dataclass(frozen=True)
-class Seen:
-    """An image as the backbone saw it, once for all phrases."""
+class PhraseDetector(ABC):
+    """Phrases to boxes with scores; what of an image does not depend on phrases is computed once.
 
-    pixels: Tensor
-    """(1, 3, h, w), on the device."""
-    maps: Maps
-    size: Size
-    """Of the original image."""
+    All proposals are given: no threshold, no suppression.
+
+    Attributes:
+        name: in `adapters.models.PHRASE_DETECTORS`.
+        weights: where its parameters come from.
+        phrase_batch: how many phrases a call of `find` takes best on its device.
+    """
+
+    name: str
+    weights: Weights
+    phrase_batch: int
+
+    @abstractmethod
+    def prepare(self, image: np.ndarray) -> Tensor:
+        """Resize and normalise an RGB image (H, W, 3) uint8: (3, h, w) float32. Called from threads."""
+
+    @abstractmethod
+    def see(self, pixels: Tensor, size: Size) -> Any:
+        """Compute what all phrases share of a prepared image (3, h, w) that was of ``size``."""
+
+    @abstractmethod
+    def find(self, seen: Any, phrases: Sequence[str]) -> list[Boxes]:
+        """Find each phrase, at least one, as if it were alone, in what `see` returned."""
 
 
-def create(name: str, *, weights: str | None, device: torch.device) -> PhraseDetector:
-    """Build a detector by its name in `adapters.models.PHRASE_DETECTORS`.
-
-    Args:
-        name: of the detector.
-        weights: a folder as ``save_pretrained`` writes it; ``"random"``; ``None`` for that of the weights
-            folder.
-        device: where to compute.
+def find_folder(name: str, weights: str | None) -> Weights:
+    """Say which weights a detector of transformers takes: a folder, or ``"random"``.
 
     Raises:
-        SambenchError: transformers is missing, or weights or vocabulary are missing or wrong.
+        SambenchError: there are none, or they are a file.
     """
     found = resolve(name, weights)
     if found.path is not None and not Path(found.path).is_dir():
@@ -73,103 +71,4 @@ def create(name: str, *, weights: str | None, device: torch.device) -> PhraseDet
             f"{found.path}: is a file. {name} takes a folder with config.json, model.safetensors and its "
             f"tokenizer, as transformers' save_pretrained writes it: --weights {name}=FOLDER."
         )
-    vocabulary = Path(found.path or weights_folder() / "bert-base-uncased")
-    tokenizer = grounding_dino.load_tokenizer(vocabulary, f"put them into {vocabulary}")
-    model = grounding_dino.transformers_model(name, found, device)
-    return PhraseDetector(name, model=model, tokenizer=tokenizer, weights=found, device=device)
-
-
-class PhraseDetector:
-    """Phrases to boxes with scores; what of an image does not depend on them is computed once.
-
-    Args:
-        name: of the detector.
-        model: of transformers, with its weights loaded.
-        tokenizer: of BERT's uncased vocabulary.
-        weights: where the parameters come from.
-        device: where to compute.
-    """
-
-    def __init__(
-        self, name: str, *, model: Any, tokenizer: Any, weights: Weights, device: torch.device
-    ) -> None:
-        self.name = name
-        self.weights = weights
-        self.device = device
-        self.phrase_batch = by_kind(PHRASE_BATCH, device.type)
-        self.model = model
-        self.backbone = _Remembered(model.model.backbone)
-        self.model.model.backbone = self.backbone
-        self.tokenizer = tokenizer
-        self.texts = Texts(self._encode_texts)
-
-    def prepare(self, image: np.ndarray) -> Tensor:
-        """Resize and normalise an RGB image (H, W, 3) uint8: (3, h, w) float32."""
-        return grounding_dino.prepare(image)
-
-    @torch.inference_mode()
-    def see(self, pixels: Tensor, size: Size) -> Seen:
-        """Compute the backbone for a prepared image (3, h, w) that was of ``size``."""
-        pixels = pixels[None].to(self.device)
-        everywhere = torch.ones(pixels[:, 0].shape, dtype=torch.long, device=self.device)
-        return Seen(pixels, self.backbone.compute(pixels, everywhere), size)
-
-    @torch.inference_mode()
-    def find(self, seen: Seen, phrases: Sequence[str]) -> list[Boxes]:
-        """Find each phrase, at least one, by itself; they go through the rest of the model as a batch."""
-        texts = self.texts(phrases)
-        # padding is masked wherever the model reads text, so a longer phrase beside it changes nothing
-        tokens = nn.utils.rnn.pad_sequence([text.tokens for text in texts], batch_first=True)
-        lengths = torch.tensor([[len(text.tokens)] for text in texts])
-        there = torch.arange(tokens.shape[1]) < lengths
-        with self.backbone.remembering(seen.maps):
-            output = self.model(
-                pixel_values=seen.pixels.expand(len(texts), -1, -1, -1),
-                input_ids=tokens.to(self.device),
-                attention_mask=there.long().to(self.device),
-            )
-        height, width = seen.size
-        centre, half = output.pred_boxes.float().split(2, dim=2)
-        corners = torch.cat([centre - half / 2, centre + half / 2], dim=2)
-        boxes = corners * corners.new_tensor([width, height, width, height])
-        return [
-            Boxes(text.scores(logits.float())[:, 0], own)
-            for text, logits, own in zip(texts, output.logits, boxes, strict=True)
-        ]
-
-    def _encode_texts(self, phrases: Sequence[str]) -> list[Caption]:
-        each = [Category(i, phrase) for i, phrase in enumerate(phrases)]
-        return captions(self.tokenizer, each, chunk_size=1, names="as_given")
-
-
-class _Remembered(nn.Module):
-    """A backbone that answers with what it has made of an image before, for as many phrases as ask."""
-
-    def __init__(self, backbone: Any) -> None:
-        super().__init__()
-        self.compute = backbone
-        self.position_embedding = backbone.position_embedding  # the model asks for it by this name
-        self.maps: Maps | None = None
-
-    def remembering(self, maps: Maps) -> _Remembered:
-        """Answer with these maps within a ``with``."""
-        self.maps = maps
-        return self
-
-    def __enter__(self) -> None:
-        assert self.maps is not None
-
-    def __exit__(self, *_: object) -> None:
-        self.maps = None
-
-    def forward(self, pixels: Tensor, _mask: Tensor) -> Maps:
-        """Repeat the maps for each of B phrases, whose pixels (B, 3, h, w) are the same."""
-        assert self.maps is not None
-        maps, positions = self.maps
-        n = len(pixels)
-        repeated = [(_repeat(one, n), _repeat(mask, n)) for one, mask in maps]
-        return repeated, [_repeat(one, n) for one in positions]
-
-
-def _repeat(x: Tensor, n: int) -> Tensor:
-    return x.expand(n, *x.shape[1:])
+    return found

@@ -11,6 +11,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +28,7 @@ from sambench.adapters.base import (
     Segmenter,
 )
 from sambench.adapters.concepts import Instances, Wanted
-from sambench.adapters.detectors.phrases import PhraseDetector, Seen
+from sambench.adapters.detectors.phrases import PhraseDetector
 from sambench.adapters.models import PHRASE_DETECTORS, parts_of
 from sambench.adapters.registry import create as create_model
 from sambench.adapters.weights.resolve import joined, of_parts
@@ -66,11 +67,11 @@ class GroundedEmbedding(Embedding):
     """The segmenter's embedding, and what the detector needs once it is asked for a phrase."""
 
     own: Embedding
-    see: Callable[[], Seen]
+    see: Callable[[], Any]
 
     @cached_property
-    def seen(self) -> Seen:
-        """The image as the detector's backbone sees it; suites without phrases never ask."""
+    def seen(self) -> Any:
+        """The image as the detector sees it; suites without phrases never ask."""
         return self.see()
 
 

@@ -131,7 +131,7 @@ def test_its_entry_names_both():
     modules = modules_of("llmdet_l+efficientvit_sam_l0")
     assert modules == tuple(
         f"sambench.adapters.{name}"
-        for name in ("families.grounded", "detectors.phrases", "families.efficientvit_sam")
+        for name in ("families.grounded", "detectors.grounding_phrases", "families.efficientvit_sam")
     )
     assert modules_of("box") == ("sambench.adapters.families.baselines",)
 

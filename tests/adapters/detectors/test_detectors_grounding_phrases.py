@@ -5,7 +5,7 @@ import importlib
 import pytest
 import torch
 
-from sambench.adapters.detectors import phrases
+from sambench.adapters.detectors import grounding_phrases
 from sambench.evsam.errors import SambenchError
 from tests.adapters import tiny_grounding
 from tests.golden import golden
@@ -37,7 +37,7 @@ def small(monkeypatch):
 
 @pytest.fixture
 def detector(folders):
-    return phrases.create("grounding_dino_t", weights=str(folders["GroundingDino"]), device=CPU)
+    return grounding_phrases.create("grounding_dino_t", weights=str(folders["GroundingDino"]), device=CPU)
 
 
 def see(detector):
@@ -49,7 +49,7 @@ def test_boxes_and_scores_are_those_of_the_model_asked_for_one_phrase(folders, n
     """Against the whole model of transformers, its own backbone, tokenizer and box post-processing."""
     transformers = importlib.import_module("transformers")
     folder = folders[KINDS[name]]
-    detector = phrases.create(name, weights=str(folder), device=CPU)
+    detector = grounding_phrases.create(name, weights=str(folder), device=CPU)
     found = detector.find(see(detector), ASKED)
     model = transformers.AutoModelForZeroShotObjectDetection.from_pretrained(folder).eval()
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
@@ -98,13 +98,13 @@ def test_texts_are_tokenized_once_for_all_images(detector, monkeypatch):
 def test_what_is_missing_is_named_with_its_remedy(folders, tmp_path, monkeypatch):
     monkeypatch.setenv("SAMBENCH_WEIGHTS", str(tmp_path))
     with pytest.raises(SambenchError, match=r"no checkpoint at .*IDEA-Research--grounding-dino-tiny"):
-        phrases.create("grounding_dino_t", weights=None, device=CPU)
+        grounding_phrases.create("grounding_dino_t", weights=None, device=CPU)
     with pytest.raises(SambenchError, match=r"no BERT tokenizer.*put them into .*bert-base-uncased"):
-        phrases.create("grounding_dino_t", weights="random", device=CPU)
+        grounding_phrases.create("grounding_dino_t", weights="random", device=CPU)
     file = tmp_path / "groundingdino_swint_ogc.pth"
     file.write_bytes(b"")
     with pytest.raises(SambenchError, match=r"is a file\. .*--weights grounding_dino_t=FOLDER"):
-        phrases.create("grounding_dino_t", weights=str(file), device=CPU)
+        grounding_phrases.create("grounding_dino_t", weights=str(file), device=CPU)
     for name, kind in (("llmdet_t", "GroundingDino"), ("grounding_dino_t", "MMGroundingDino")):
         with pytest.raises(SambenchError, match=r"parameters are (missing|unexpected)"):
-            phrases.create(name, weights=str(folders[kind]), device=CPU)
+            grounding_phrases.create(name, weights=str(folders[kind]), device=CPU)
