@@ -46,6 +46,10 @@ def add(given: str | Mapping[str, Any] | AdapterSpec, *, check: bool = True) -> 
     """
     spec = given if isinstance(given, AdapterSpec) else plugins.parse_adapter(given)
     added = Entry(spec.target, spec.name, spec.target.rpartition(":")[0], plugin=True, options=spec.options)
+    if parts := parts_of(spec.name):
+        raise SambenchError(
+            f"adapter {spec.target}: {spec.name} is {' before '.join(parts)}. Name it otherwise."
+        )
     if known().get(spec.name, added) != added:
         raise SambenchError(
             f"adapter {spec.target}: there is a model {spec.name!r} already. Name this one otherwise: "

@@ -37,6 +37,8 @@ def resolve(name: str, given: Given) -> Weights:
     path = Path(given).expanduser() if given else default_path(name)
     if not path.exists():
         fetch = f"'sambench weights fetch {name}' gets it; or name" if upstream(name) else "Name"
+        if detector := PHRASE_DETECTORS.get(name):
+            fetch = f"'sambench weights fetch hf:{detector.hub}' gets it but for its tokenizer; or name"
         raise SambenchError(
             f"{name}: no checkpoint at {path}. {fetch} another with --weights {name}=PATH, "
             f"or take a random initialisation with --weights {name}=random."

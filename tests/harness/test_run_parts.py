@@ -7,9 +7,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-from command import call, cell_of, times
+from command import call, cell_of, rows_of, times
 from tiny_coco import TinyCoco, make_tiny
 
+from sambench import adapters
+from sambench.adapters.images import read_image
 from tests.adapters import tiny_grounding
 
 MODEL = "grounding_dino_t+ellipse"
@@ -36,6 +38,7 @@ def run(tiny: TinyCoco, out: Path, *more: object) -> None:
     assert "Traceback" not in done.err
 
 
+@pytest.mark.slow
 def test_numbers_are_the_segmenters_and_the_weights_both_parts(
     folder: Path, tiny: TinyCoco, tmp_path: Path
 ) -> None:
@@ -65,6 +68,26 @@ def test_numbers_are_the_segmenters_and_the_weights_both_parts(
     refused = call("run", "--models", MODEL, "--suites", "gt_box", *tiny.flags, "--out", out, *weights)
     assert refused.code == 2
     assert str(copy) in refused.err
+
+
+@pytest.mark.slow
+def test_the_suite_of_phrases_records_what_the_model_finds(
+    folder: Path, tiny: TinyCoco, tmp_path: Path
+) -> None:
+    """Each image is asked "thing"; its boxes, scores and masks are those of `find`."""
+    out = tmp_path / "out"
+    given = {"grounding_dino_t": str(folder)}
+    flags = ("--suites", "concept", *tiny.flags, "--out", out)
+    done = call("run", "--models", MODEL, *flags, "--weights", f"grounding_dino_t={folder}")
+    assert done.code == 0, done.err
+    model = adapters.create(MODEL, weights=given)
+    rows = rows_of(out, cell_of(out, model=MODEL))
+    for image_id in (1, 2):
+        (embedding,) = model.encode([read_image(tiny.file(image_id))])
+        (found,) = model.find(embedding, ["thing"])
+        own = [row for row in rows if row["kind"] == "instance" and row["image_id"] == image_id]
+        assert len(own) == len(found) == tiny_grounding.QUERIES
+        assert [row["score"] for row in own] == pytest.approx(found.scores.tolist(), abs=1e-6)
 
 
 def test_where_the_detector_is_not_there_the_row_says_how_to_get_it(

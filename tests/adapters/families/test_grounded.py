@@ -120,6 +120,8 @@ def test_a_model_from_outside_is_refused_by_name(monkeypatch):
     monkeypatch.setitem(registry._added, "mine", Entry("mine.py:Mine", "mine", "mine.py", plugin=True))
     with pytest.raises(SambenchError, match="mine comes from outside"):
         entry("llmdet_l+mine")
+    with pytest.raises(SambenchError, match=r"llmdet_l\+mine is llmdet_l before mine"):
+        registry.add("llmdet_l+mine=mine.py:Mine", check=False)
 
 
 def test_its_entry_names_both():
