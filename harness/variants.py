@@ -14,11 +14,10 @@ from sambench.adapters.loaded import Loaded
 from sambench.adapters.plugins import AdapterSpec
 from sambench.adapters.registry import create, entry, has_parameters
 from sambench.adapters.spec import ModelSpec
-from sambench.adapters.weights.resolve import plain, resolve
+from sambench.adapters.weights.resolve import given_for, plain, resolve
 from sambench.evsam.errors import SambenchError
 from sambench.harness import state
 from sambench.harness.config.common import Config
-from sambench.harness.config.content import given_for
 from sambench.harness.executors import process
 from sambench.harness.probe import Probe, probe
 from sambench.suites.results import load_results

@@ -41,7 +41,7 @@ SIDE = 1008  # ``img_size`` of build_sam3.py
 MIDDLE = 127.5  # mean and deviation of every channel: ``SAM3Predictor.setup_model`` of predict.py
 
 PHRASE_BATCH = {"cpu": 2, "cuda": 16}
-"""The latter is ``max_text_batch`` of ultralytics; a phrase's 200 masks and attention take some 300 MB."""
+"""The latter is ``max_text_batch`` of ultralytics; by their shapes a phrase's maps take some 300 MB."""
 
 CLIP = "git+https://github.com/ultralytics/CLIP.git"
 """What ultralytics installs by itself for its tokenizer; on the registry ``clip`` is another package."""

@@ -72,6 +72,26 @@ def of_parts(name: str, given: Given) -> dict[str, str | None]:
     return {part: given if has_weights(part) else None for part in parts}
 
 
+def given_for(model: str, weights: Mapping[str, str]) -> Given:
+    """Return what was given as a model's weights, or as those of its parts.
+
+    Args:
+        model: its name.
+        weights: names of models and of parts to a path or ``"random"``; of a part its own goes before what is
+            said of the whole.
+
+    Raises:
+        SambenchError: the whole has a file.
+    """
+    whole = weights.get(model)
+    own = {part: weights[part] for part in parts_of(model) if part in weights}
+    if not own:
+        return whole
+    if whole is None:
+        return own
+    return {part: one for part, one in of_parts(model, whole).items() if one is not None} | own
+
+
 def joined(parts: Mapping[str, Weights]) -> Weights:
     """Say of the weights of several parts what can be said of all: random where any are, one checksum."""
     found = parts.values()

@@ -86,7 +86,8 @@ def show(
     """
     from sambench.adapters.devices import check_device
     from sambench.adapters.files import write_atomic
-    from sambench.harness.config.content import given_for, weights_of
+    from sambench.adapters.weights.resolve import given_for
+    from sambench.harness.config.content import weights_of
     from sambench.reports.pictures import draw
 
     if out.suffix.lower() != ".png":

@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sambench.adapters.base import Given
 from sambench.adapters.models import parts_of
 from sambench.adapters.plugins import parse_adapter
-from sambench.adapters.weights.resolve import of_parts
 from sambench.evsam.errors import SambenchError, did_you_mean
 from sambench.harness.config import datasets
 from sambench.harness.config.keys import BY_SPELLING, find, split
@@ -188,20 +186,6 @@ def weights_of(models: Sequence[str], given: Any, where: str) -> dict[str, str]:
 def with_parts(models: Sequence[str]) -> tuple[str, ...]:
     """Return models, and the parts of those of several."""
     return tuple(dict.fromkeys(name for model in models for name in (model, *parts_of(model))))
-
-
-def given_for(model: str, weights: Mapping[str, str]) -> Given:
-    """Return what was given as a model's weights; of one of several parts, what was given for each.
-
-    What is said of a part goes before what is said of the whole.
-    """
-    whole = weights.get(model)
-    own = {part: weights[part] for part in parts_of(model) if part in weights}
-    if not own:
-        return whole
-    if whole is None:
-        return own
-    return {part: one for part, one in of_parts(model, whole).items() if one is not None} | own
 
 
 def weights_by_model(given: Any, where: str) -> dict[str, str]:

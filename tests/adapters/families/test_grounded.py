@@ -38,6 +38,7 @@ def test_masks_are_those_of_the_segmenter_for_the_wanted_boxes(folder):
     """Composed by hand: the detector alone, the highest scores, the segmenter alone with those boxes."""
     both = created(folder)
     assert both.capabilities.concepts
+    both.phrase_batch = len(ASKED)  # as the detector is asked below: to the last bit
     detector, segmenter = both.detector, adapters.create("efficientvit_sam_pico")
     for image, embedding in zip(IMAGES, both.encode(IMAGES), strict=True):
         size = image.shape[:2]

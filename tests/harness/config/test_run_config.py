@@ -10,8 +10,8 @@ import pytest
 import yaml
 from command import call
 
+from sambench.adapters.weights.resolve import given_for
 from sambench.evsam.errors import SambenchError
-from sambench.harness.config.content import given_for
 from sambench.harness.config.datasets import DatasetConfig
 from sambench.harness.config.keys import KEYS, RUN
 from sambench.harness.config.run import RunConfig, load_run
