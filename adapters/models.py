@@ -33,6 +33,8 @@ _SAM_HQ = "github.com/SysCV/sam-hq, arXiv 2306.01567"
 _SAM2 = "github.com/facebookresearch/sam2, arXiv 2408.00714"
 _HIERA = {"tiny": "T", "small": "S", "base_plus": "B+", "large": "L"}
 _SLIM_SAM = "github.com/czg1225/SlimSAM, arXiv 2312.05284"
+_SAM3 = "github.com/facebookresearch/sam3, arXiv 2511.16719"
+_LITE_TEXT = "github.com/SimonZeng7108/efficientsam3, arXiv 2602.12173"
 _HF = ("transformers", "timm")  # timm is EdgeTAM's encoder
 _TRANSFORMERS = "github.com/huggingface/transformers"
 _ULTRALYTICS = "github.com/ultralytics/ultralytics"
@@ -87,7 +89,12 @@ REGISTRY: dict[str, Entry] = {
     **{f"sam2_hiera_{size}": _hf(f"SAM 2 Hiera-{t}", _SAM2) for size, t in _HIERA.items()},
     **{f"sam2_1_hiera_{size}": _hf(f"SAM 2.1 Hiera-{t}", _SAM2) for size, t in _HIERA.items()},
     "edge_tam": _hf("EdgeTAM", "github.com/facebookresearch/EdgeTAM, arXiv 2501.07256"),
-    "sam3_tracker": _hf("SAM 3 (tracker)", "github.com/facebookresearch/sam3, arXiv 2511.16719"),
+    "sam3": _hf("SAM 3", _SAM3),
+    "sam3_tracker": _hf("SAM 3 (tracker)", _SAM3),
+    **{
+        f"sam3_litetext_{size}": _hf(f"SAM3-LiteText-{size.upper()}", _LITE_TEXT)
+        for size in ("s0", "s1", "l")
+    },
     **{f"slim_sam_{v}": _hf(f"SlimSAM-{v}", _SLIM_SAM) for v in ("50", "77")},
     **{f"fast_sam_{size}": _fast_sam(size) for size in ("s", "x")},
     "box": _baseline("Box", "the filled box; discs at points"),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from torch import nn
 
 from sambench.adapters.base import Segmenter, Weights
 from sambench.adapters.extras import missing
-from sambench.adapters.families import hf_models
+from sambench.adapters.families import hf_concepts, hf_models
 from sambench.adapters.weights.resolve import default_path, resolve
 from sambench.evsam.errors import SambenchError, did_you_mean
 
@@ -34,12 +34,24 @@ class Family:
     """Class of transformers."""
     since: str
     """First version of transformers that has it and builds it without asking the hub."""
-    segmenter: type[hf_models.HfSegmenter]
+    segmenter: Callable[..., Segmenter]
+    """Called with name, model or models, weights and device."""
+    tokens: bool = False
+    """Whether it takes phrases, and the folder's ``tokenizer``."""
+    detector: str | None = None
+    """Class of a second model that lies in the same checkpoint."""
+
+    @property
+    def classes(self) -> list[str]:
+        """All classes of transformers that it takes."""
+        return [self.model, self.detector] if self.detector else [self.model]
 
 
 _SAM2 = Family("Sam2Model", "4.56", hf_models.Sam2)
 _EDGETAM = Family("EdgeTamModel", "5.20", hf_models.Sam2)  # from 4.57 on it asked the hub for its backbone
-_SAM3 = Family("Sam3TrackerModel", "5.0", hf_models.Sam3)
+_TRACKER = Family("Sam3TrackerModel", "5.0", hf_models.Sam3)
+_SAM3 = Family("Sam3TrackerModel", "5.0", hf_concepts.Sam3, tokens=True, detector="Sam3Model")
+_LITE_TEXT = Family("Sam3LiteTextModel", "5.6", hf_concepts.Sam3Detector, tokens=True)
 
 FAMILIES: dict[str, Family] = {
     "sam": Family("SamModel", "4.29", hf_models.Sam),
@@ -48,22 +60,27 @@ FAMILIES: dict[str, Family] = {
     "sam2_video": _SAM2,
     "edgetam": _EDGETAM,
     "edgetam_video": _EDGETAM,
-    "sam3_tracker": _SAM3,
-    "sam3_tracker_video": _SAM3,
+    "sam3_tracker": _TRACKER,
+    "sam3_tracker_video": _TRACKER,
     "sam3_video": _SAM3,
+    "sam3": Family("Sam3Model", "5.0", hf_concepts.Sam3Detector, tokens=True),
+    "sam3_lite_text": _LITE_TEXT,
 }
 """By ``model_type``. Checkpoints of video models hold the image model and parts that it does not have, such
 as the memory. transformers names these (``_keys_to_ignore_on_load_unexpected``); they alone may be left."""
 
 
 REGISTERED = {
-    "sam_hq": "sam_hq",
-    "sam2": "sam2",
-    "edge_tam": "edgetam",
-    "sam3": "sam3_tracker",
-    "slim_sam": "sam",
+    "sam_hq": FAMILIES["sam_hq"],
+    "sam2": _SAM2,
+    "edge_tam": _EDGETAM,
+    "sam3_tracker": _TRACKER,
+    "sam3_litetext": _LITE_TEXT,
+    "sam3": _SAM3,
+    "slim_sam": FAMILIES["sam"],
 }
-"""How registered names begin, to their ``model_type``."""
+"""How registered names begin, to what serves them; the first that fits. SAM 3's checkpoint (``sam3_video``)
+serves ``sam3_tracker`` too."""
 
 
 def create(name: str, *, weights: str | None, device: torch.device) -> Segmenter:
@@ -75,19 +92,22 @@ def create(name: str, *, weights: str | None, device: torch.device) -> Segmenter
     """
     folder, found = locate(name, weights)
     family = _family(folder, name)
-    model_class = _model_class(family)
-    with quiet_and_offline():
-        model = _random(model_class, folder, found) if found.path is None else _load(model_class, folder)
-    return family.segmenter(name, model, found, device)
+    classes = _model_classes(family)
+    given = {"tokenizer": hf_concepts.load_tokenizer(folder)} if family.tokens else {}
+    return family.segmenter(name, *_models(classes, folder, found), found, device, **given)
 
 
 class ModelOfLibrary(nn.Module):
     """A model of transformers with the names that `adapters.profile` knows its parts by."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, detector: Any = None) -> None:
         super().__init__()
         self.model = model
-        self.input_size: int = model.config.prompt_encoder_config.image_size
+        if detector is not None:
+            detector.vision_encoder.backbone = model.vision_encoder.backbone
+        self.detector = detector
+        prompts = getattr(model.config, "prompt_encoder_config", None)
+        self.input_size: int = (prompts or model.config).image_size
 
     @property
     def image_encoder(self) -> nn.Module:
@@ -102,9 +122,7 @@ def create_model(name: str) -> ModelOfLibrary:
         SambenchError: as `create`.
     """
     folder, found = locate(name, "random")
-    model_class = _model_class(_family(folder, name))
-    with quiet_and_offline():
-        return ModelOfLibrary(_random(model_class, folder, found))
+    return ModelOfLibrary(*_models(_model_classes(_family(folder, name)), folder, found))
 
 
 def locate(name: str, given: str | None) -> tuple[Path, Weights]:
@@ -144,19 +162,28 @@ def _family(folder: Path, name: str) -> Family:
     except ValueError as error:
         raise SambenchError(f"{file}: not JSON ({error}). Get the file again.") from None
     kind = config.get("model_type") if isinstance(config, dict) else None
-    own = next((kind_ for prefix, kind_ in REGISTERED.items() if name.startswith(prefix)), str(kind))
-    if kind in FAMILIES and FAMILIES[own].model != FAMILIES[kind].model:
-        raise SambenchError(f"{file}: model_type is {kind!r}, and {name} is a {FAMILIES[own].model}.")
     if kind not in FAMILIES:
         raise SambenchError(
             f"{file}: model_type {kind!r} is not served; {', '.join(FAMILIES)} are."
             + did_you_mean(str(kind), FAMILIES)
         )
-    return FAMILIES[kind]
+    there = FAMILIES[kind]
+    own = next((family for prefix, family in REGISTERED.items() if name.startswith(prefix)), there)
+    if own not in ((there, _TRACKER) if there == _SAM3 else (there,)):
+        raise SambenchError(f"{file}: model_type is {kind!r}, and {name} is a {' and a '.join(own.classes)}.")
+    return own
 
 
-def _model_class(family: Family) -> Any:
-    """Import a model's class."""
+def _models(classes: Sequence[Any], folder: Path, found: Weights) -> list[Any]:
+    """Build the models of a folder: loaded, or random."""
+    with quiet_and_offline():
+        return [
+            _random(each, folder, found) if found.path is None else _load(each, folder) for each in classes
+        ]
+
+
+def _model_classes(family: Family) -> list[Any]:
+    """Import the classes of a family's models."""
     try:
         transformers = importlib.import_module("transformers")
     except ImportError as error:
@@ -167,7 +194,7 @@ def _model_class(family: Family) -> Any:
             f"transformers {transformers.__version__} does not serve {family.model}; {family.since} is the "
             f"first that does: pip install 'transformers>={family.since}'"
         )
-    return getattr(transformers, family.model)
+    return [getattr(transformers, name) for name in family.classes]
 
 
 def _random(model_class: Any, folder: Path, weights: Weights) -> Any:

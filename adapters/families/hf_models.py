@@ -60,10 +60,11 @@ class HfSegmenter(Segmenter):
         """Encode a batch, once for all prompts."""
         pixels = torch.stack([p.pixels for p in prepared]).to(self.device, non_blocking=True)
         batches = self.features(pixels)
-        return [
-            HfEmbedding(features, p.size, tuple(maps))
-            for p, features, *maps in zip(prepared, *batches, strict=True)
-        ]
+        return [self.embedding(p.size, *maps) for p, *maps in zip(prepared, *batches, strict=True)]
+
+    def embedding(self, size: Size, features: Tensor, *maps: Tensor) -> HfEmbedding:
+        """Keep what `features` made of an image of ``size``."""
+        return HfEmbedding(features, size, maps)
 
     @torch.inference_mode()
     def decode_batch(self, embedding: Embedding, prompts: Prompts, multimask: bool) -> Prediction:
@@ -115,7 +116,7 @@ class Sam(HfSegmenter):
     def upsample(self, logits: Tensor, size: Size) -> Tensor:
         """Resize to S x S, crop the padding, resize to the image."""
         height, width = geometry.resized(size, self.side)
-        return _resize(_resize(logits, (self.side, self.side))[..., :height, :width], size)
+        return resize(resize(logits, (self.side, self.side))[..., :height, :width], size)
 
     def features(self, pixels: Tensor) -> Sequence[Tensor]:
         """Encode: the embedding alone."""
@@ -178,12 +179,7 @@ class Sam2(HfSegmenter):
 
     def prepare(self, image: np.ndarray) -> Prepared:
         """Stretch, normalise: (3, S, S) float32."""
-        pixels = torch.from_numpy(image).permute(2, 0, 1)[None]
-        square = (self.side, self.side)
-        if image.shape[:2] != square:
-            pixels = F.interpolate(pixels, square, mode="bilinear", antialias=True)
-        mean, std = (torch.tensor(v).reshape(3, 1, 1) for v in (self.pixel_mean, self.pixel_std))
-        return Prepared((pixels[0].float() - mean) / std, (image.shape[0], image.shape[1]))
+        return stretched(image, self.side, self.pixel_mean, self.pixel_std)
 
     def to_frame(self, xy: Tensor, size: Size) -> Tensor:
         """Stretch each axis by itself."""
@@ -191,7 +187,7 @@ class Sam2(HfSegmenter):
 
     def upsample(self, logits: Tensor, size: Size) -> Tensor:
         """Resize straight to the image."""
-        return _resize(logits, size)
+        return resize(logits, size)
 
     def features(self, pixels: Tensor) -> Sequence[Tensor]:
         """Encode: the embedding, then the maps four and two times as fine."""
@@ -204,16 +200,36 @@ class Sam2(HfSegmenter):
 
 
 class Sam3(Sam2):
-    """SAM 3's interactive head (its tracker): SAM 2 on another encoder, pixels scaled to -1..1."""
+    """SAM 3's interactive head (its tracker): SAM 2 on another encoder, pixels scaled to -1..1.
+
+    Its neck makes a fourth map that nothing uses, the coarsest. The authors drop it, then add what says "no
+    memory" to the coarsest that is left (``sam1_task_predictor.py``, ``set_image``). transformers, in 5.23 at
+    least, adds first: that sum is dropped, and masks are decoded without it. Here the layer that makes the
+    fourth map is taken out, so that its sum is on the third.
+    """
 
     pixel_mean = (127.5, 127.5, 127.5)  # transformers' Sam3ImageProcessor: 0.5 of 0..1
     pixel_std = (127.5, 127.5, 127.5)
+
+    def __init__(self, name: str, model: Any, weights: Weights, device: torch.device) -> None:
+        super().__init__(name, model, weights, device)
+        neck = self.model.vision_encoder.neck
+        neck.fpn_layers = neck.fpn_layers[: len(self.model.backbone_feature_sizes)]
+
+
+def stretched(image: np.ndarray, side: int, mean: tuple[float, ...], std: tuple[float, ...]) -> Prepared:
+    """Stretch an image (H, W, 3) uint8 to (3, S, S) float32, bilinear on bytes, and normalise it."""
+    pixels = torch.from_numpy(image).permute(2, 0, 1)[None]
+    if image.shape[:2] != (side, side):
+        pixels = F.interpolate(pixels, (side, side), mode="bilinear", antialias=True)
+    less, by = (torch.tensor(v).reshape(3, 1, 1) for v in (mean, std))
+    return Prepared((pixels[0].float() - less) / by, (image.shape[0], image.shape[1]))
 
 
 def _repeat(x: Tensor, images: int) -> Tensor:
     return x.expand(images, *x.shape)
 
 
-def _resize(logits: Tensor, size: Size) -> Tensor:
-    """Resize (N, h, w), bilinear."""
+def resize(logits: Tensor, size: Size) -> Tensor:
+    """Resize (N, h, w) to (N, H, W), bilinear."""
     return F.interpolate(logits.float()[:, None], size, mode="bilinear", align_corners=False)[:, 0]

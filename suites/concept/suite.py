@@ -44,6 +44,9 @@ from sambench.suites.scoring.together import Together
 ABOVE = 0.3
 """Of a score: what SAM 3's evaluation writes down (``detection_threshold`` of its configurations)."""
 
+PIXELS_AT_ONCE = 2**23
+"""Of masks that are drawn together, 32 MB as floats: 27 of 640 x 480."""
+
 SCHEMA = pa.schema(
     [
         *IMAGE_COLUMNS,
@@ -257,11 +260,13 @@ class _Keep:
 def _drawn(
     segmenter: Segmenter, embedding: Embedding, found: Instances, watch: Stopwatch
 ) -> Iterator[list[Record]]:
-    """Draw instances at the image's size, as many at once as the segmenter's decoder takes prompts."""
+    """Draw instances at the image's size, `PIXELS_AT_ONCE`."""
     scores, corners = found.scores.double().tolist(), found.boxes.double().cpu()
     boxes = torch.cat([corners[:, :2], corners[:, 2:] - corners[:, :2]], dim=1).tolist()
-    for start in range(0, len(found), segmenter.prompt_batch):
-        part = slice(start, start + segmenter.prompt_batch)
+    height, width = embedding.size
+    step = max(1, PIXELS_AT_ONCE // (height * width))
+    for start in range(0, len(found), step):
+        part = slice(start, start + step)
         with watch("upsample", segmenter.device):
             shape = (len(scores[part]), *embedding.size)
             masks = upsampled(segmenter, found.logits[part], shape) > 0

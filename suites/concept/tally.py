@@ -12,7 +12,15 @@ import pyarrow as pa
 
 from sambench.evsam.errors import SambenchError
 from sambench.suites.concept.truth import Annotator, Truth
-from sambench.suites.metrics.concepts import CONFIDENT, THRESHOLDS, Pairs, matched, most_favourable, summed
+from sambench.suites.metrics.concepts import (
+    CONFIDENT,
+    COUNTS,
+    THRESHOLDS,
+    Pairs,
+    matched,
+    most_favourable,
+    summed,
+)
 from sambench.suites.scoring.concepts import Concepts
 
 COLUMNS = ("image_id", "kind", "category_id", "score", "segmentation")
@@ -35,10 +43,9 @@ def tally(truth: Truth, tables: Iterable[pa.Table]) -> Concepts:
 class _Tally:
     def __init__(self, truth: Truth) -> None:
         self.truth = truth
-        self.found = np.zeros(len(truth.image), np.int64)
-        shape = (len(truth.image), len(THRESHOLDS))
-        self.hits = [np.zeros(shape, np.int64) for _ in truth.annotators]
-        self.done = np.zeros(len(truth.image_ids), bool)
+        self.found: dict[int, int] = {}
+        self.hits: list[dict[int, np.ndarray]] = [{} for _ in truth.annotators]
+        self.done = np.zeros(len(truth.asked.image_ids), bool)
 
     def add(self, table: pa.Table) -> None:
         """Take the records of some images."""
@@ -51,14 +58,14 @@ class _Tally:
         rows = table.select(["image_id", "category_id", "segmentation"]).take(order).to_pylist()
         instances: defaultdict[int, list[dict[str, Any]]] = defaultdict(list)
         for row in rows:
-            place = self.truth.place.get((row["image_id"], row["category_id"]))
+            place = self.truth.asked.place(row["image_id"], row["category_id"])
             if place is not None:
                 instances[place].append(msgspec.json.decode(row["segmentation"]))
         for place, masks in instances.items():
             self._match(place, masks)
 
     def _finish(self, ids: np.ndarray) -> None:
-        known = self.truth.image_ids
+        known = self.truth.asked.image_ids
         places = np.searchsorted(known, ids)
         inside = places < len(known)
         places, ids = places[inside], ids[inside]
@@ -68,7 +75,7 @@ class _Tally:
         self.found[place] = len(masks)
         if not self.truth.scored[place]:
             return
-        image_id = int(self.truth.image_ids[self.truth.image[place]])
+        image_id = int(self.truth.asked.image_ids[self.truth.asked.image[place]])
         size = self.truth.sizes.get(image_id)
         for hits, annotator in zip(self.hits, self.truth.annotators, strict=True):
             objects = annotator.masks(place, size)
@@ -77,16 +84,30 @@ class _Tally:
 
     def evidence(self) -> Concepts:
         """Add up the pairs that are scored, of the images that are there."""
-        truth = self.truth
-        rows = np.flatnonzero(truth.scored & self.done[truth.image])
-        annotators = [
-            Pairs(truth.counted(one), self.found, hits).only(rows)
-            for one, hits in zip(truth.annotators, self.hits, strict=True)
-        ]
-        place = np.cumsum(self.done) - 1
-        return Concepts(
-            truth.image_ids[self.done],
-            summed(most_favourable(annotators), place[truth.image[rows]], int(self.done.sum())),
+        asked = self.truth.asked
+        of = np.cumsum(self.done) - 1  # an image's place among those that are there
+        scored = self.truth.scored & self.done[asked.image]
+        rows = np.array([place for place in sorted(self._touched()) if scored[place]], np.int64)
+        best = most_favourable([self._pairs(k, rows) for k in range(len(self.hits))])
+        images = int(self.done.sum())
+        sums = summed(best, of[asked.image[rows]], images)
+        every = np.bincount(of[asked.image[scored]], minlength=images)
+        sums[:, COUNTS.index("il_tn")] += every - np.bincount(of[asked.image[rows]], minlength=images)
+        return Concepts(asked.image_ids[self.done], sums)
+
+    def _touched(self) -> set[int]:
+        """Return the pairs with an instance or an object: of millions of pairs that have neither, few."""
+        return set(self.found).union(*(annotator.objects for annotator in self.truth.annotators))
+
+    def _pairs(self, annotator: int, rows: np.ndarray) -> Pairs:
+        """Return what some pairs come to by an annotator."""
+        objects, hits = self.truth.annotators[annotator].objects, self.hits[annotator]
+        none = np.zeros(len(THRESHOLDS), np.int64)
+        places = rows.tolist()
+        return Pairs(
+            np.array([len(objects.get(place, ())) for place in places], np.int64),
+            np.array([self.found.get(place, 0) for place in places], np.int64),
+            np.array([hits.get(place, none) for place in places], np.int64).reshape(-1, len(none)),
         )
 
 

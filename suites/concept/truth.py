@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +24,8 @@ from sambench.suites.data.fingerprints import combined_sha256
 from sambench.suites.data.segmentation import compress, examine
 from sambench.suites.scoring.ground_truth import read_whole
 
+ABSENT, NOT_EXHAUSTIVE = LISTS
+
 
 @dataclass(frozen=True)
 class Annotator:
@@ -40,8 +42,8 @@ class Annotator:
 
 
 @dataclass(frozen=True)
-class Truth:
-    """N pairs, by rising image and category."""
+class Asked:
+    """N pairs of I images, by rising image and category."""
 
     image_ids: np.ndarray
     """(I,) int64, rising: the images that pairs are of, and those that none is of."""
@@ -49,24 +51,32 @@ class Truth:
     """(N,) place of a pair's image."""
     category: np.ndarray
     """(N,) int64, category that stands for the phrase."""
+
+    def place(self, image_id: int, category_id: int) -> int | None:
+        """Return where the pair of an image and a category is; ``None`` where there is none."""
+        image = int(np.searchsorted(self.image_ids, image_id))
+        if image == len(self.image_ids) or self.image_ids[image] != image_id:
+            return None
+        first, last = self._edges[image : image + 2]
+        place = int(first + np.searchsorted(self.category[first:last], category_id))
+        return place if place < last and self.category[place] == category_id else None
+
+    @cached_property
+    def _edges(self) -> np.ndarray:
+        """Where the pairs of each image begin, and those of the last one end, (I + 1,)."""
+        return np.searchsorted(self.image, np.arange(len(self.image_ids) + 1))
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What is to be found of N pairs."""
+
+    asked: Asked
     scored: np.ndarray
     """(N,) bool: whether what is there is known to be all."""
     annotators: tuple[Annotator, ...]
     sizes: Mapping[int, Size] = field(default_factory=dict)
     """Image id to (height, width), where it is stated."""
-
-    @cached_property
-    def place(self) -> dict[tuple[int, int], int]:
-        """Image and category to the place of the pair."""
-        ids = self.image_ids[self.image].tolist()
-        return {pair: i for i, pair in enumerate(zip(ids, self.category.tolist(), strict=True))}
-
-    def counted(self, annotator: Annotator) -> np.ndarray:
-        """Return how many objects each pair has, (N,)."""
-        counts = np.zeros(len(self.image), np.int64)
-        for pair, objects in annotator.objects.items():
-            counts[pair] = len(objects)
-        return counts
 
 
 def contents_of(setting: Setting) -> tuple[Annotations, ...]:
@@ -114,17 +124,12 @@ def of_pairs(contents: Sequence[Annotations], image_ids: Collection[int] | None 
     scored = np.array([pair.exhaustive for pair in pairs], bool)
     for other in others:
         scored &= _exhaustive(other, places, first)
-    ids = np.array(
-        sorted(image.id for image in first.images if wanted is None or image.id in wanted), np.int64
-    )
-    return Truth(
-        ids,
-        np.searchsorted(ids, np.array([pair.image_id for pair in pairs], np.int64)),
-        np.array([pair.category_id for pair in pairs], np.int64),
-        scored,
-        tuple(_annotator(content, places) for content in contents),
-        _sizes(first.images, ids),
-    )
+    there = (image.id for image in first.images if wanted is None or image.id in wanted)
+    ids = np.array(sorted(there), np.int64)
+    image = np.searchsorted(ids, np.array([pair.image_id for pair in pairs], np.int64))
+    category = np.array([pair.category_id for pair in pairs], np.int64)
+    annotators = tuple(_annotator(content, places) for content in contents)
+    return Truth(Asked(ids, image, category), scored, annotators, _sizes(first.images, ids))
 
 
 def _given(content: Annotations, number: int) -> object:
@@ -148,22 +153,26 @@ def _exhaustive(other: Annotations, places: Mapping[object, int], first: Annotat
 
 
 def _annotator(content: Annotations, places: Mapping[object, int]) -> Annotator:
+    """Read what an annotator has of pairs, which go by their ids."""
     assert content.pairs is not None
     own = {
         (pair.image_id, pair.category_id): places[given]
         for number, pair in content.pairs.items()
         if (given := _given(content, number)) in places
     }
-    return Annotator(content.path, _objects(content, own))
+    return Annotator(content.path, _objects(content, lambda *pair: own.get(pair)))
 
 
 def _objects(
-    content: Annotations, places: Mapping[tuple[int, int], int]
+    content: Annotations, place_of: Callable[[int, int], int | None]
 ) -> dict[int, list[AnnotationRecord]]:
+    """Return the objects of each pair that has some, crowds left out."""
     objects: defaultdict[int, list[AnnotationRecord]] = defaultdict(list)
     for one in content.annotations:
-        place = places.get((one.image_id, one.category_id))
-        if place is not None and not one.iscrowd and has_mask(one):
+        if one.iscrowd or not has_mask(one):
+            continue
+        place = place_of(one.image_id, one.category_id)
+        if place is not None:
             objects[place].append(one)
     return dict(objects)
 
@@ -171,10 +180,11 @@ def _objects(
 def of_categories(
     content: Annotations, *, there: bool, lvis: bool, image_ids: Collection[int] | None = None
 ) -> Truth:
-    """Make pairs of a data set with categories.
+    """Make pairs of a data set with categories: of every image and every category.
 
     In LVIS's data a pair is one whose category was looked for in the image: it has objects there or is listed
-    as absent; where not all objects were annotated it is not scored.
+    as absent. A pair is not scored where not all its objects were annotated one by one: those that LVIS lists
+    so, and those with a crowd.
 
     Args:
         content: the annotations.
@@ -184,31 +194,41 @@ def of_categories(
     """
     wanted = None if image_ids is None else frozenset(image_ids)
     images = sorted((i for i in content.images if wanted is None or i.id in wanted), key=lambda i: i.id)
-    categories = sorted(category.id for category in content.categories or ())
+    ids = np.array([record.id for record in images], np.int64)
+    categories = np.array(sorted(category.id for category in content.categories or ()), np.int64)
+    if there or lvis:
+        asked = _looked_for(content, images, frozenset(categories.tolist()), absent=not there)
+    else:
+        image = np.repeat(np.arange(len(ids)), len(categories))
+        asked = Asked(ids, image, np.tile(categories, len(ids)))
+    scored = np.ones(len(asked.image), bool)
+    scored[_open(content, images, asked)] = False
+    annotator = Annotator(content.path, _objects(content, asked.place))
+    return Truth(asked, scored, (annotator,), _sizes(images, ids))
+
+
+def _looked_for(
+    content: Annotations, images: Sequence[ImageRecord], categories: frozenset[int], *, absent: bool
+) -> Asked:
+    """Return the pairs that have objects, and with ``absent`` those that LVIS lists as having none."""
     held: defaultdict[int, set[int]] = defaultdict(set)
     for one in content.annotations:
         if not one.iscrowd and has_mask(one):
             held[one.image_id].add(one.category_id)
-    listed = frozenset(categories)
-    places: dict[tuple[int, int], int] = {}
-    image, category, scored = list[int](), list[int](), list[bool]()
+    image, category = list[int](), list[int]()
     for i, record in enumerate(images):
-        absent, open_ = (_listed(record, key, content) for key in LISTS) if lvis else (listed, frozenset())
-        own = held[record.id] & listed
-        for asked in sorted(own if there else own | absent):
-            places[record.id, asked] = len(category)
-            image.append(i)
-            category.append(asked)
-            scored.append(asked not in open_)
+        own = held[record.id] | (_listed(record, ABSENT, content) if absent else frozenset())
+        image += [i] * len(own & categories)
+        category += sorted(own & categories)
     ids = np.array([record.id for record in images], np.int64)
-    return Truth(
-        ids,
-        np.array(image, np.int64),
-        np.array(category, np.int64),
-        np.array(scored, bool),
-        (Annotator(content.path, _objects(content, places)),),
-        _sizes(images, ids),
-    )
+    return Asked(ids, np.array(image, np.int64), np.array(category, np.int64))
+
+
+def _open(content: Annotations, images: Sequence[ImageRecord], asked: Asked) -> list[int]:
+    """Return the places of pairs of which there may be more than is annotated."""
+    pairs = [(one.image_id, one.category_id) for one in content.annotations if one.iscrowd]
+    pairs += [(r.id, one) for r in images for one in _listed(r, NOT_EXHAUSTIVE, content)]
+    return [place for pair in pairs if (place := asked.place(*pair)) is not None]
 
 
 def _listed(record: ImageRecord, key: str, content: Annotations) -> frozenset[int]:

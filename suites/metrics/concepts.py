@@ -49,10 +49,6 @@ class Pairs:
         """(n, T), each pair's own; 0 of those that have none."""
         return f1(*_precision_recall(self.hits, self.found[:, None], self.truths[:, None]))
 
-    def only(self, rows: np.ndarray) -> Pairs:
-        """Return some of them."""
-        return Pairs(self.truths[rows], self.found[rows], self.hits[rows])
-
 
 def matched(iou: np.ndarray) -> np.ndarray:
     """Match P instances with G objects of a pair, the sum of IoU being the highest that there is.

@@ -69,10 +69,8 @@ class Concepts(Evidence):
 
     def shared(self, other: Self) -> Self:
         """Return this with the images alone that the other has too."""
-        if np.array_equal(self.images, other.images):
-            return self
         both = np.isin(self.images, other.images)
-        return type(self)(self.images[both], self.sums[both])
+        return self if both.all() else type(self)(self.images[both], self.sums[both])
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the fields."""

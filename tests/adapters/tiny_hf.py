@@ -85,6 +85,14 @@ MEMORY = {
 
 NECK = {"backbone_feature_sizes": MAPS, "fpn_hidden_size": WIDTH}
 
+QUERIES = 6
+"""Of SAM 3's detector, where the real one has 200."""
+
+ENDS = ("<|startoftext|>", "<|endoftext|>")
+MERGES = (("c", "a"), ("ca", "t</w>"), ("d", "o"), ("do", "g</w>"))
+PHRASES = ("sam3", "sam3_lite_text", "sam3_video")
+"""What takes phrases, and has a tokenizer in its folder."""
+
 
 def _vit(prefix, **decoder):
     return lambda t: getattr(t, f"{prefix}Config")(
@@ -104,23 +112,47 @@ def _pyramid(prefix, vision, **more):
     return config
 
 
+def vocabulary():
+    """CLIP's words in small: all bytes, alone and at the end of a word, some merges, two ends."""
+    from tokenizers.pre_tokenizers import ByteLevel
+
+    letters = sorted(ByteLevel.alphabet())
+    words = [*letters, *(f"{letter}</w>" for letter in letters), *map("".join, MERGES), *ENDS]
+    return {word: i for i, word in enumerate(words)}
+
+
+def tokenizer():
+    """CLIP's tokenizer with few words."""
+    import transformers
+
+    return transformers.CLIPTokenizer(vocab=vocabulary(), merges=list(MERGES))
+
+
+def _detector(**text):
+    """What SAM 3's detector and SAM3-LiteText's are made of."""
+    words = vocabulary()
+    small = {"hidden_size": WIDTH, "num_attention_heads": 2}
+    layer = {**small, "intermediate_size": WIDTH, "num_layers": 2}
+    text = {**small, "intermediate_size": WIDTH, "num_hidden_layers": 3, "vocab_size": len(words), **text}
+    return {
+        "vision_config": {"model_type": "sam3_vision_model", "backbone_config": VIT3, **NECK},
+        "text_config": text | dict(zip(("bos_token_id", "eos_token_id"), map(words.get, ENDS), strict=True)),
+        "geometry_encoder_config": layer,
+        "detr_encoder_config": layer,
+        "detr_decoder_config": {**layer, "num_queries": QUERIES},
+        "mask_decoder_config": small,
+    }
+
+
+_CLIP = {"model_type": "clip_text_model", "max_position_embeddings": 32}
+
+
 def _sam3_video(transformers):
     """As the hub's facebook/sam3: detector and tracker share an encoder, each has a neck of its own."""
     vision = {"backbone_config": VIT3, **NECK}
-    small = {"hidden_size": WIDTH, "num_attention_heads": 2}
-    layer = {**small, "intermediate_size": WIDTH, "num_layers": 1}
-    text = {**small, "intermediate_size": WIDTH, "num_hidden_layers": 1, "vocab_size": 100}
     tracker = {"prompt_encoder_config": PROMPT, "mask_decoder_config": DECODER, "image_size": SIDE, **MEMORY}
     return transformers.Sam3VideoConfig(
-        detector_config={
-            "model_type": "sam3",
-            "vision_config": vision,
-            "text_config": {"model_type": "clip_text_model", "max_position_embeddings": 32, **text},
-            "geometry_encoder_config": layer,
-            "detr_encoder_config": layer,
-            "detr_decoder_config": {**layer, "num_queries": 5},
-            "mask_decoder_config": small,
-        },
+        detector_config={"model_type": "sam3", **_detector(**_CLIP)},
         tracker_config={"model_type": "sam3_tracker_video", "vision_config": vision, **tracker},
     )
 
@@ -142,6 +174,11 @@ CONFIGS = {
     "sam3_tracker": _pyramid("Sam3Tracker", _VIT3),
     "sam3_tracker_video": _pyramid("Sam3TrackerVideo", _VIT3, image_size=SIDE, **MEMORY),
     "sam3_video": _sam3_video,
+    "sam3": lambda t: t.Sam3Config(**_detector(**_CLIP)),
+    # 77 positions, as the hub's have: the 32 tokens' are interpolated
+    "sam3_lite_text": lambda t: t.Sam3LiteTextConfig(
+        **_detector(model_type="sam3_lite_text_text_model", max_position_embeddings=77, projection_dim=WIDTH)
+    ),
 }
 
 
@@ -163,6 +200,8 @@ def save(kind, folder):
     # not save_pretrained of the model: it renames SAM 3's keys to what the hub's checkpoint does not have
     state = {key: value.clone().contiguous() for key, value in model.state_dict().items()}
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+    if kind in PHRASES:
+        tokenizer().save_pretrained(folder)
     return model
 
 
@@ -212,6 +251,8 @@ def processor(family):
         )
         return (transformers.SamProcessor if family == "sam" else transformers.SamHQProcessor)(images)
     square = {"height": SIDE, "width": SIDE}
+    if family in PHRASES:
+        return transformers.Sam3Processor(transformers.Sam3ImageProcessor(size=square), tokenizer())
     if family == "sam3_tracker":
         return transformers.Sam3TrackerProcessor(
             transformers.Sam3ImageProcessor(size=square), target_size=SIDE

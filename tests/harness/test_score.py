@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from command import call
 from drawn_pairs import coded, disc, drawn
+from naive_cgf1 import evaluate
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
@@ -223,3 +224,20 @@ def test_average_precision_of_a_result_file_is_pycocotools_own(coco_mini, tmp_pa
     masks = write(tmp_path / "masks.json", entries)
     without = score("det_box", [annotations], masks, protocol=STRICT).scores.metrics
     assert without == {name: value for name, value in metrics.items() if name != "box_ap"}
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_drawn_data_of_many_kinds_as_the_plain_evaluation_has_them(tmp_path, seed):
+    data = drawn(tmp_path, images=3 + 3 * seed, seed=seed)
+    contents = [json.loads(file.read_text()) for file in data.annotators]
+    answers, entries = json.loads(data.answers.read_text()), []
+    for image in contents[0]["images"]:
+        found = answers[image["file_name"].removeprefix("im").removesuffix(".png")][image["text_input"]]
+        for one in [*found, *found[: seed % 2]]:  # some twice
+            mask = coded(disc(*one["disc"]))
+            entries.append({"image_id": image["id"], "score": one["score"], "segmentation": mask})
+    file = write(tmp_path / "p.json", entries)
+    for annotators in (1, 2, 3):
+        found = score("concept", data.annotators[:annotators], file, protocol=STRICT).scores.metrics
+        expected = evaluate(contents[:annotators], entries)
+        assert {name: found[name] for name in expected} == pytest.approx(expected, abs=1e-9)

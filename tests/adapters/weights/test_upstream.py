@@ -14,7 +14,8 @@ from sambench.adapters.weights.shipped import MODELS
 from sambench.adapters.weights.upstream import FILE, RemoteFile, Upstream, upstream, upstreams
 
 ENTRIES = upstreams()
-FILES = [file for entry in ENTRIES.values() for file in entry.files]
+FILES = list(dict.fromkeys(file for entry in ENTRIES.values() for file in entry.files))
+"""Each once: SAM 3 and its tracker are of one folder."""
 
 
 def test_every_model_of_the_registry_is_here_but_those_that_draw_without_weights() -> None:
@@ -26,18 +27,20 @@ def test_every_model_of_the_registry_is_here_but_those_that_draw_without_weights
 
 def test_the_families_are_complete() -> None:
     hiera = [f"{version}_hiera_{s}" for version in ("sam2", "sam2_1") for s in ("tiny", "small", "base_plus")]
-    for name in ("sam2_1_hiera_large", "sam_hq_vit_h", "edge_tam", "sam3_tracker", "slim_sam_77", *hiera):
+    phrases = ("sam3", "sam3_tracker", *(f"sam3_litetext_{size}" for size in ("s0", "s1", "l")))
+    for name in ("sam2_1_hiera_large", "sam_hq_vit_h", "edge_tam", "slim_sam_77", *hiera, *phrases):
         folder = ENTRIES[name].location
+        tokenizer = ["tokenizer.json"] if name in phrases else []
         assert [Path(file.name) for file in ENTRIES[name].files] == [
-            folder / "config.json",
-            folder / "model.safetensors",
+            folder / file for file in ("config.json", *tokenizer, "model.safetensors")
         ]
+    assert ENTRIES["sam3_tracker"] == ENTRIES["sam3"]
     for name in ("sam_vit_h", "edge_sam_3x", "tiny_sam", "repvit_sam", "fast_sam_s", "fast_sam_x"):
         assert len(ENTRIES[name].files) == 1
 
 
 def test_no_name_is_given_twice() -> None:
-    written = re.findall(r"^(\w+):$", FILE.read_text(encoding="utf-8"), re.MULTILINE)
+    written = re.findall(r"^(\w+):(?: &\w+)?$", FILE.read_text(encoding="utf-8"), re.MULTILINE)
     assert written == list(ENTRIES)  # a YAML reader silently takes the last of equal keys
     names = [file.name for file in FILES]
     assert len(set(names)) == len(names)
