@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sambench.adapters.base import Given, Segmenter
@@ -17,7 +17,7 @@ class ModelSpec:
     """One model, as one engine runs it in one precision on one device."""
 
     name: str
-    weights: Given = None
+    weights: Given = field(default=None, hash=False)
     """A checkpoint's path, ``random``, or ``None`` for the registered file; or each part's of several."""
     device: str = "cpu"
     engine: str = "eager"

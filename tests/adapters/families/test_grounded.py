@@ -1,6 +1,7 @@
 """A detector of phrases before a segmenter: the boxes are prompts, the masks keep their scores."""
 
 import dataclasses
+import json
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from sambench.adapters.concepts import Wanted
 from sambench.adapters.families.grounded import Grounded
 from sambench.adapters.models import Entry
 from sambench.adapters.registry import entry, modules_of
+from sambench.adapters.spec import ModelSpec
 from sambench.evsam.errors import SambenchError
 from tests.adapters import tiny_grounding
 from tests.golden import golden
@@ -137,6 +139,12 @@ def test_its_entry_names_both():
         for name in ("families.grounded", "detectors.grounding_phrases", "families.efficientvit_sam")
     )
     assert modules_of("box") == ("sambench.adapters.families.baselines",)
+
+
+def test_its_specification_travels_and_is_a_key():
+    spec = ModelSpec("grounding_dino_t+box", {"grounding_dino_t": "random"})
+    assert ModelSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
+    assert {spec: 1}[dataclasses.replace(spec)] == 1
 
 
 @pytest.mark.parametrize(
