@@ -35,6 +35,9 @@ _HIERA = {"tiny": "T", "small": "S", "base_plus": "B+", "large": "L"}
 _SLIM_SAM = "github.com/czg1225/SlimSAM, arXiv 2312.05284"
 _SAM3 = "github.com/facebookresearch/sam3, arXiv 2511.16719"
 _LITE_TEXT = "github.com/SimonZeng7108/efficientsam3, arXiv 2602.12173"
+_EFFICIENT_SAM3 = "github.com/SimonZeng7108/efficientsam3, arXiv 2511.15833"
+_EFFICIENT_TAM = "github.com/yformer/EfficientTAM, arXiv 2411.18933"
+_STUDENTS = {"repvit": "RV", "tinyvit": "TV", "efficientvit": "EV"}
 _HF = ("transformers", "timm")  # timm is EdgeTAM's encoder
 _TRANSFORMERS = "github.com/huggingface/transformers"
 _ULTRALYTICS = "github.com/ultralytics/ultralytics"
@@ -49,6 +52,10 @@ def _family(module: str, attribute: str = "create") -> str:
 
 def _hf(title: str, source: str) -> Entry:
     return Entry(_family("hf"), title, source, _HF)
+
+
+def _efficient_sam3(title: str) -> Entry:
+    return Entry(_family("efficient_sam3"), f"EfficientSAM3 {title}", _EFFICIENT_SAM3, ("transformers",))
 
 
 def _fast_sam(size: str) -> Entry:
@@ -89,11 +96,30 @@ REGISTRY: dict[str, Entry] = {
     **{f"sam2_hiera_{size}": _hf(f"SAM 2 Hiera-{t}", _SAM2) for size, t in _HIERA.items()},
     **{f"sam2_1_hiera_{size}": _hf(f"SAM 2.1 Hiera-{t}", _SAM2) for size, t in _HIERA.items()},
     "edge_tam": _hf("EdgeTAM", "github.com/facebookresearch/EdgeTAM, arXiv 2501.07256"),
+    **{
+        f"efficient_tam_{size}{memory}": Entry(
+            _family("efficient_tam"),
+            f"EfficientTAM-{size.capitalize()}{memory.replace('_', '/')}",
+            _EFFICIENT_TAM,
+            ("transformers",),
+        )
+        for size in ("ti", "s")
+        for memory in ("", "_2")
+    },
     "sam3": _hf("SAM 3", _SAM3),
     "sam3_tracker": _hf("SAM 3 (tracker)", _SAM3),
     **{
         f"sam3_litetext_{size}": _hf(f"SAM3-LiteText-{size.upper()}", _LITE_TEXT)
         for size in ("s0", "s1", "l")
+    },
+    **{
+        f"efficient_sam3_{student}_{size}": _efficient_sam3(f"ES-{short}-{size.upper()}")
+        for student, short in _STUDENTS.items()
+        for size in ("s", "m", "l")
+    },
+    **{
+        f"efficient_sam3_{student}_m_ft": _efficient_sam3(f"ES-{short}-M, fine-tuned")
+        for student, short in _STUDENTS.items()
     },
     **{f"slim_sam_{v}": _hf(f"SlimSAM-{v}", _SLIM_SAM) for v in ("50", "77")},
     **{f"fast_sam_{size}": _fast_sam(size) for size in ("s", "x")},

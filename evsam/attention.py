@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sambench.evsam.kernels import linear_attention
-from sambench.evsam.layers import Block, ConvLayer, MBConv
+from sambench.evsam.layers import LARGE, Block, ConvLayer, MBConv, Style
 
 HEAD_DIM = 32
 DIVISION_EPS = 1e-15  # keeps 0 / 0 at zero where all similarities of a query vanish
@@ -24,22 +24,23 @@ class LiteMLA(nn.Module):
     ``kernel`` x ``kernel`` neighbourhood. Channels of the projections are grouped by head as (q, k, v).
     """
 
-    def __init__(self, channels: int, *, kernel: int) -> None:
+    def __init__(self, channels: int, *, kernel: int, head_dim: int = HEAD_DIM, style: Style = LARGE) -> None:
         super().__init__()
-        heads = channels // HEAD_DIM
+        self.head_dim = head_dim
+        heads = channels // head_dim
         self.qkv = ConvLayer(channels, 3 * channels, norm=False)
         depthwise = nn.Conv2d(
             3 * channels, 3 * channels, kernel, padding=kernel // 2, groups=3 * channels, bias=False
         )
         mix = nn.Conv2d(3 * channels, 3 * channels, 1, groups=3 * heads, bias=False)
         self.aggreg = nn.ModuleList([nn.Sequential(depthwise, mix)])
-        self.proj = ConvLayer(2 * channels, channels)
+        self.proj = ConvLayer(2 * channels, channels, style=style)
 
     def forward(self, x: Tensor) -> Tensor:
         b, _, h, w = x.shape
         qkv = self.qkv(x)
         qkv = torch.cat([qkv, self.aggreg[0](qkv)], dim=1)  # (B, 2 * 3C, H, W)
-        qkv = qkv.reshape(b, -1, 3 * HEAD_DIM, h * w)  # (B, 2 * heads, 3 * 32, H W)
+        qkv = qkv.reshape(b, -1, 3 * self.head_dim, h * w)  # (B, 2 * heads, 3 * head_dim, H W)
         q, k, v = qkv.chunk(3, dim=2)
         if not self.training and linear_attention.usable(q):
             out = linear_attention.fused(q, k, v, DIVISION_EPS)
@@ -66,10 +67,18 @@ def relu_linear_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 class EfficientViTBlock(nn.Module):
     """Attention for context, then an inverted bottleneck for local detail; both residual."""
 
-    def __init__(self, channels: int, *, expand: int, kernel: int) -> None:
+    def __init__(
+        self,
+        channels: int,
+        *,
+        expand: int,
+        kernel: int,
+        head_dim: int = HEAD_DIM,
+        style: Style = LARGE,
+    ) -> None:
         super().__init__()
-        self.context_module = Block(LiteMLA(channels, kernel=kernel))
-        self.local_module = Block(MBConv(channels, channels, expand=expand))
+        self.context_module = Block(LiteMLA(channels, kernel=kernel, head_dim=head_dim, style=style))
+        self.local_module = Block(MBConv(channels, channels, expand=expand, style=style))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.local_module(self.context_module(x))

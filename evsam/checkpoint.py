@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from sambench.evsam.errors import SambenchError
-from sambench.evsam.unwrap import Found, Shapes, find, nearest, shape_of
+from sambench.evsam.unwrap import Found, Shapes, Spare, find, nearest, none_spare, shape_of
 
 
 class OtherModelError(SambenchError):
@@ -53,7 +53,7 @@ def load_checkpoint(model: nn.Module, path: Path) -> str | None:
     return found.taken
 
 
-def find_state(path: Path, wanted: Shapes, *, spare: Collection[str] = (), whole: bool = True) -> Found:
+def find_state(path: Path, wanted: Shapes, *, spare: Spare = none_spare, whole: bool = True) -> Found:
     """Read a checkpoint, and find a model's state dict in it (see `evsam.unwrap.find`).
 
     Raises:
@@ -66,7 +66,7 @@ def find_state(path: Path, wanted: Shapes, *, spare: Collection[str] = (), whole
     except SambenchError as error:
         raise SambenchError(f"{path}: {error}") from None
     if found is None:
-        near = {key: value for key, value in nearest(content, wanted).items() if key not in spare}
+        near = {key: value for key, value in nearest(content, wanted).items() if not spare(key)}
         raise OtherModelError(
             f"{path}: a checkpoint of another model. {_difference(near, wanted, whole)}",
             {key: shape for key, value in near.items() if (shape := shape_of(value)) is not None},

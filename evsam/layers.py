@@ -6,7 +6,8 @@ checkpoints. All maps are (B, C, H, W).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -22,6 +23,20 @@ NORM_EPS = 1e-6
 def gelu_tanh() -> nn.GELU:
     """Return the tanh-approximated GELU that backbone and neck use (the SAM parts use the exact one)."""
     return nn.GELU(approximate="tanh")
+
+
+@dataclass(frozen=True)
+class Style:
+    """What the L and B series of EfficientViT choose otherwise."""
+
+    act: Callable[[], nn.Module] = gelu_tanh
+    """Builds an activation."""
+    norm_eps: float = NORM_EPS
+    """Of batch norms."""
+
+
+LARGE = Style()
+"""Of the L and XL backbones; `evsam.backbone_b` has that of the B series."""
 
 
 class LayerNorm2d(nn.Module):
@@ -44,7 +59,7 @@ class LayerNorm2d(nn.Module):
 
 
 class ConvLayer(nn.Module):
-    """Convolution with "same" padding, then batch norm and tanh-GELU where asked for."""
+    """Convolution with "same" padding, then batch norm and activation where asked for."""
 
     def __init__(
         self,
@@ -57,16 +72,17 @@ class ConvLayer(nn.Module):
         bias: bool = False,
         norm: bool = True,
         act: bool = False,
+        style: Style = LARGE,
     ) -> None:
         super().__init__()
         self.conv = nn.Conv2d(
             in_channels, out_channels, kernel, stride, kernel // 2, groups=groups, bias=bias
         )
-        self.norm = nn.BatchNorm2d(out_channels, eps=NORM_EPS) if norm else None
-        self.act = gelu_tanh() if act else None
+        self.norm = nn.BatchNorm2d(out_channels, eps=style.norm_eps) if norm else None
+        self.act = style.act() if act else None
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.act is not None and self.norm is None and convolution.usable(x):
+        if isinstance(self.act, nn.GELU) and self.norm is None and convolution.usable(x):
             return convolution.with_gelu(self.conv, x)
         x = self.conv(x)
         if self.norm is not None:
@@ -109,18 +125,28 @@ class FusedMBConv(nn.Module):
 class MBConv(nn.Module):
     """Inverted bottleneck: 1x1 expansion, 3x3 depthwise, 1x1 projection.
 
-    In the official code's "fewer norm" form, the only one EfficientViT-SAM uses: the first two
-    convolutions have a bias and no norm, the last has a norm and no bias.
+    In the official code's "fewer norm" form, the only one EfficientViT-SAM uses, the first two
+    convolutions have a bias and no norm, the last has a norm and no bias. Otherwise all are as the last.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, *, expand: int, stride: int = 1) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        expand: int,
+        stride: int = 1,
+        fewer_norms: bool = True,
+        style: Style = LARGE,
+    ) -> None:
         super().__init__()
         hidden = in_channels * expand
-        self.inverted_conv = ConvLayer(in_channels, hidden, bias=True, norm=False, act=True)
+        first = {"bias": fewer_norms, "norm": not fewer_norms}
+        self.inverted_conv = ConvLayer(in_channels, hidden, **first, act=True, style=style)
         self.depth_conv = ConvLayer(
-            hidden, hidden, kernel=3, stride=stride, groups=hidden, bias=True, norm=False, act=True
+            hidden, hidden, kernel=3, stride=stride, groups=hidden, **first, act=True, style=style
         )
-        self.point_conv = ConvLayer(hidden, out_channels)
+        self.point_conv = ConvLayer(hidden, out_channels, style=style)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.point_conv(self.depth_conv(self.inverted_conv(x)))

@@ -7,7 +7,7 @@ many, and every shape is right. So nothing is guessed, and nothing is left at ra
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from torch import Tensor
 from sambench.evsam.errors import SambenchError
 
 Shapes = Mapping[str, tuple[int, ...]]
+Spare = Callable[[str], bool]
 
 DEEPEST = 3
 """Mappings within mappings that are looked into, such as ``{"model": {"ema": {"module": ...}}}``."""
@@ -58,15 +59,21 @@ class _Candidate:
         return not _is_average(self.path), named, len(self.path)
 
 
+def none_spare(key: str) -> bool:
+    """Say of every key that is not the model's that it is one too many."""
+    del key
+    return False
+
+
 def find(
-    content: Mapping[str, Any], wanted: Shapes, *, spare: Collection[str] = (), whole: bool = True
+    content: Mapping[str, Any], wanted: Shapes, *, spare: Spare = none_spare, whole: bool = True
 ) -> Found | None:
     """Find the state dict of a model.
 
     Args:
         content: of the checkpoint.
         wanted: shapes of the model's own state dict.
-        spare: keys that may be there beside it, and are left out.
+        spare: tells of a key whether it may be there beside it, and is left out.
         whole: whether it must have no other keys.
 
     Returns:
@@ -173,8 +180,8 @@ def _prefixes(state: Mapping[str, Any]) -> Iterator[str]:
     yield from (least[: dot.end()] for dot in re.finditer(r"\.", least[:common]))
 
 
-def _fits(state: Mapping[str, Any], wanted: Shapes, spare: Collection[str], whole: bool) -> bool:
-    if whole and len(state.keys() - wanted.keys() - set(spare)):
+def _fits(state: Mapping[str, Any], wanted: Shapes, spare: Spare, whole: bool) -> bool:
+    if whole and not all(map(spare, state.keys() - wanted.keys())):
         return False
     return all(shape_of(state.get(key)) == shape for key, shape in wanted.items())
 

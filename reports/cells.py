@@ -87,7 +87,9 @@ def _as_asked(cell: CellResult) -> dict[str, Any]:
     if cell.suite == "throughput":  # its cells differ by scope, mode and batch, which their tables say
         return {"throughput": cell.protocol.get("preset"), "preset": f"{cell.protocol.get('preset')} (speed)"}
     preset = PRESETS.get(str(cell.protocol.get("preset")))
-    if preset and cell.protocol == for_suite(preset, cell.suite).to_json():
+    if preset and any(
+        cell.protocol == for_suite(preset, cell.suite, pairs=pairs).to_json() for pairs in (False, True)
+    ):
         return preset.to_json()
     return cell.protocol
 

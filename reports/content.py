@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sambench.reports import made, speed, speed_made, warnings
 from sambench.reports.cells import Entry
+from sambench.reports.concepts import mean_tables
 from sambench.reports.elsewhere import elsewhere
 from sambench.reports.figures.figure import Figure
 from sambench.reports.figures.speeds import draw_speed, is_figure_1
@@ -36,7 +37,7 @@ class Content:
 
     entries: tuple[Entry, ...]
     sections: tuple[Section, ...]
-    """The paper's tables first, then the suites', then speeds."""
+    """The paper's tables first, then the suites', SA-Co as a whole before them, then speeds."""
     warnings: tuple[str, ...]
     """What a reader must know before any number."""
     facts: dict[str, list[str]]
@@ -81,7 +82,8 @@ def _sections(
     paper: Sequence[Table], speeds: Sequence[Entry], others: Sequence[Entry], wanted: Sequence[Wanted]
 ) -> list[Section]:
     names = {table.name for table in paper}
-    suites, fast = build_tables(others, names), speed.speed_tables(speeds, names)
+    suites = [*mean_tables(others, names), *build_tables(others, names)]
+    fast = speed.speed_tables(speeds, names)
     looks = model_looks(row.model for table in (*suites, *fast) for row in table.done)
     drawn = {table.name: draw_speed(table, others, table.name, looks, wanted) for table in fast}
     moved = [drawn[table.name].pop(0) for table in fast if paper and is_figure_1(table, others)]

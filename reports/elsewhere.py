@@ -39,7 +39,7 @@ def _rows(model: str, suite: str, dataset: str, its: Sequence[Entry]) -> Iterato
                 Text(dataset),
                 Text(claim.metric),
                 Text(_measured(claim, its), number=True),
-                Text(f"{words.figures(claim.value)}{_unit(claim)}", number=True),
+                Text(f"{claim.value:,g}{_unit(claim)}", number=True),
                 Text(f"{claim.source}, {claim.table}", about=claim.note),
                 Text("; ".join(f"{axis}: {value}" for axis, value in claim.made.items()) or "nothing stated"),
             )

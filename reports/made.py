@@ -9,6 +9,7 @@ from pathlib import PurePath
 from sambench.reports import words
 from sambench.reports.cells import Entry, provenance
 from sambench.suites import naming
+from sambench.suites.results import CellResult
 
 UNKNOWN = "not recorded"
 
@@ -60,21 +61,26 @@ def commands(entries: Sequence[Entry]) -> list[str]:
 
 
 def _protocols(entries: Sequence[Entry]) -> Grid:
-    protocols = {entry.protocol: entry.cell.protocol for entry in entries}
-    recorded = dict.fromkeys(axis for p in protocols.values() for axis in p if axis != "preset")
+    protocols: dict[str, list[CellResult]] = {}
+    for entry in entries:
+        protocols.setdefault(entry.protocol, []).append(entry.cell)
+    recorded = dict.fromkeys(axis for e in entries for axis in e.cell.protocol if axis != "preset")
     rows = []
     for axis in [*(a for a in words.AXES if a in recorded), *(a for a in recorded if a not in words.AXES)]:
         known = words.AXES.get(axis)
         row = [Text(known.title if known else axis, about=known.about if known else "")]
-        for protocol in protocols.values():
-            if axis in protocol:
-                value = words.axis_value(axis, protocol[axis])
-                row.append(Text(value, marked=axis in words.off_paper(protocol)))
-            else:
-                row.append(Text(UNKNOWN))
+        row += [_choice(axis, cells) for cells in protocols.values()]
         rows.append(tuple(row))
     caption = "Every choice that moves a number. In bold: other than in the paper's protocol."
     return Grid("Protocol", ("Choice", *protocols), tuple(rows), caption)
+
+
+def _choice(axis: str, cells: Sequence[CellResult]) -> Text:
+    """Say what a protocol chooses; all of it where a preset means several things for its suites and data."""
+    there = [cell for cell in cells if axis in cell.protocol]
+    values = dict.fromkeys(words.axis_value(axis, cell.protocol[axis]) for cell in there)
+    off = any(axis in words.off_paper(cell.protocol, cell.suite) for cell in there)
+    return Text("; or ".join(values) or UNKNOWN, marked=off)
 
 
 def _weights(entries: Sequence[Entry]) -> Grid:

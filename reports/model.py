@@ -28,7 +28,7 @@ class Column:
     group: str = ""
     """The heading that it shares with its neighbours, if any."""
     published: str = ""
-    """Who prints it for some model: ``paper``, ``script`` (the authors'), ``A100``, or nobody."""
+    """Who prints it for some model: ``paper``, ``script`` (the authors'), ``A100``, ``cited``, or nobody."""
     about: str = ""
     """What it is, in a sentence, where the title does not say it."""
     digits: int | None = 1

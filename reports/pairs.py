@@ -23,6 +23,7 @@ SUITE_AXES: dict[str, tuple[str, ...]] = {
     "everything": OBJECTS,
     "det_box": ("select", "threshold", "score", "gt_ids"),
     "sginw": ("select", "threshold", "score"),
+    "concept": ("names", "phrases", "instances", "threshold", "gt_ids"),
 }
 """The axes of a protocol that a suite's numbers depend on; of a suite that is not here, all."""
 

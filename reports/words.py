@@ -142,6 +142,33 @@ AXES = {
         "What the mean is taken over.",
         {"instances": ("mean over instances", "every object weighs the same")},
     ),
+    "names": Axis(
+        "Names asked for",
+        "Which phrases are asked of an image.",
+        {
+            "all": ("all names asked for", "every category's name; of SA-Co all that the file asks"),
+            "there": ("only names that are there", "those of what the image has"),
+        },
+    ),
+    "phrases": Axis(
+        "Words of a name",
+        "How a category's name becomes a phrase.",
+        {
+            "cleaned": ("names cleaned", "plain words: no underscores, nothing in brackets"),
+            "as_given": ("names as given", "as the annotations have it"),
+        },
+    ),
+    "instances": Axis(
+        "Instances of a phrase",
+        "Which of a model's answers are kept.",
+        {
+            "all": (
+                "all instances",
+                "all that AP looks at: the best 100 of a phrase, of LVIS 300 of an image",
+            ),
+            "above_0.3": ("instances above 0.3", "of a score above 0.3, as SAM 3's evaluation keeps them"),
+        },
+    ),
 }
 """The axes of `suites.protocol.Protocol`, in its order."""
 
@@ -160,9 +187,13 @@ def axis_value(axis: str, value: Any, *, short: bool = False) -> str:
 
 
 def off_paper(protocol: Mapping[str, Any], suite: str = "") -> list[str]:
-    """Return the axes in which a protocol differs from the paper's for a suite."""
-    paper = for_suite(PRESETS["paper"], suite).to_json()
-    return [axis for axis in protocol if axis != "preset" and protocol[axis] != paper.get(axis)]
+    """Return the axes in which a protocol differs from the paper's for a suite, on whichever kind of data."""
+    papers = (for_suite(PRESETS["paper"], suite, pairs=pairs).to_json() for pairs in (False, True))
+    found = (
+        [axis for axis in protocol if axis != "preset" and protocol[axis] != paper.get(axis)]
+        for paper in papers
+    )
+    return min(found, key=len)
 
 
 def figures(value: float) -> str:

@@ -126,7 +126,7 @@ def load(model: Any, path: Path) -> None:
     """
     own = {key: tuple(value.shape) for key, value in model.state_dict().items()}
     try:
-        found = find_state(path, own, spare=LEFT_OVER)
+        found = find_state(path, own, spare=LEFT_OVER.__contains__)
     except SambenchError as error:
         raise SambenchError(
             f"{error} It is no checkpoint of GroundingDINO's authors for this model; they are at "

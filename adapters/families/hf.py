@@ -92,7 +92,7 @@ def create(name: str, *, weights: str | None, device: torch.device) -> Segmenter
     """
     folder, found = locate(name, weights)
     family = _family(folder, name)
-    classes = _model_classes(family)
+    classes = model_classes(family)
     given = {"tokenizer": hf_concepts.load_tokenizer(folder)} if family.tokens else {}
     return family.segmenter(name, *_models(classes, folder, found), found, device, **given)
 
@@ -122,7 +122,7 @@ def create_model(name: str) -> ModelOfLibrary:
         SambenchError: as `create`.
     """
     folder, found = locate(name, "random")
-    return ModelOfLibrary(*_models(_model_classes(_family(folder, name)), folder, found))
+    return ModelOfLibrary(*_models(model_classes(_family(folder, name)), folder, found))
 
 
 def locate(name: str, given: str | None) -> tuple[Path, Weights]:
@@ -182,7 +182,7 @@ def _models(classes: Sequence[Any], folder: Path, found: Weights) -> list[Any]:
         ]
 
 
-def _model_classes(family: Family) -> list[Any]:
+def model_classes(family: Family) -> list[Any]:
     """Import the classes of a family's models."""
     try:
         transformers = importlib.import_module("transformers")

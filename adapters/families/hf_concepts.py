@@ -7,6 +7,10 @@ backbone; `Sam3Detector` has the detector alone.
 What is computed is transformers' ``Sam3Model.forward``, module by module: so an image is encoded once for all
 phrases, a phrase once for all images, and masks are made of the wanted instances alone. Most phrases have
 none, and masks are a third of a phrase's arithmetic and 66 MB of its memory (200 of 288 x 288).
+
+One thing more: behind the text stands the geometry encoder's own token, also where no box is given, as in the
+authors' code (``Sam3Image._encode_prompt``), by which their numbers are made. ``Sam3Model.forward`` has it
+beside boxes alone; given one box that is marked as padding, it says the same.
 """
 
 from __future__ import annotations
@@ -21,7 +25,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sambench.adapters.base import Capabilities, Embedding, Prediction, Prepared, Prompts, Segmenter, Weights
 from sambench.adapters.concepts import Instances, Texts, Wanted
@@ -52,12 +56,12 @@ class Pyramid:
 
     Args:
         backbone: (C, h, w).
-        neck: of the detector.
+        model: ``Sam3Model`` or ``Sam3LiteTextModel``.
     """
 
-    def __init__(self, backbone: Tensor, neck: nn.Module) -> None:
+    def __init__(self, backbone: Tensor, model: Any) -> None:
         self._backbone = backbone
-        self._neck = neck
+        self._model = model
 
     @cached_property
     def levels(self) -> tuple[list[Tensor], Tensor]:
@@ -65,8 +69,23 @@ class Pyramid:
 
         The neck makes a fourth map, coarser still, which SAM 3 does not use.
         """
-        maps, positions = self._neck(self._backbone[None])
+        maps, positions = self._model.vision_encoder.neck(self._backbone[None])
         return list(maps[:-1]), positions[-2]
+
+    @cached_property
+    def token(self) -> Tensor:
+        """What the geometry encoder says of the image without a box, (1, 1, C): its own token."""
+        maps, positions = self.levels
+        none = maps[-1].new_zeros(1, 0, 4)
+        asked = self._model.geometry_encoder(
+            box_embeddings=none,
+            box_mask=none[..., 0].bool(),
+            box_labels=none[..., 0].long(),
+            img_feats=maps[-1:],
+            img_pos_embeds=[positions],
+        )
+        token: Tensor = asked.last_hidden_state
+        return token
 
 
 class Detector:
@@ -105,15 +124,17 @@ class Detector:
 
     def pyramid(self, backbone: Tensor) -> Pyramid:
         """Take what the backbone made of an image, (C, h, w)."""
-        return Pyramid(backbone, self.model.vision_encoder.neck)
+        return Pyramid(backbone, self.model)
 
     @torch.inference_mode()
     def find(self, pyramid: Pyramid, size: Size, phrases: Sequence[str], wanted: Wanted) -> list[Instances]:
         """Answer N phrases in one call of encoder and decoder, on an image of ``size``."""
         model, texts = self.model, self.texts(phrases)
-        text = torch.stack([t.features for t in texts])  # (N, T, C)
-        valid = torch.stack([t.valid for t in texts])  # (N, T)
         maps, positions = pyramid.levels
+        text = torch.stack([t.features for t in texts])
+        text = torch.cat([text, _repeat(pyramid.token, len(texts))], dim=1)  # (N, T + 1, C)
+        valid = torch.stack([t.valid for t in texts])
+        valid = torch.cat([valid, valid.new_ones(len(texts), 1)], dim=1)  # (N, T + 1)
         encoded = model.detr_encoder(
             vision_features=[_repeat(maps[-1], len(texts))],
             vision_pos_embeds=[_repeat(positions, len(texts))],

@@ -9,14 +9,14 @@ import torch
 
 from sambench.adapters.base import Segmenter
 from sambench.adapters.families.sam import build_sam, create_sam
-from sambench.adapters.modules.tiny_vit import TinyViT
+from sambench.adapters.modules.tiny_vit import SamTinyViT
 from sambench.evsam.model import Sam
 
 
 def create_model(name: str) -> Sam:
     """Build ``mobile_sam`` with random weights, in eval mode, with the official ``state_dict`` layout."""
     del name  # there is one
-    return build_sam(TinyViT())
+    return build_sam(SamTinyViT())
 
 
 def create(name: str, *, weights: str | None, device: torch.device) -> Segmenter:

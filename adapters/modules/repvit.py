@@ -39,7 +39,7 @@ class Stage:
 
 
 class RepViT(nn.Module):
-    """The network without a head; how its maps become an embedding is for subclasses to say.
+    """The network without a head: images (B, 3, S, S) to its deepest map (B, width, h, w).
 
     Args:
         stages: from the finest to the coarsest.
@@ -56,6 +56,9 @@ class RepViT(nn.Module):
             excited = [True, False] * stage.pairs + [False] * (i < len(stages) - 1)
             self.features.extend(_block(token_mixer(stage.width), stage.width, excited=e) for e in excited)
             self.ends.append(len(self.features) - 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.maps(x)[-1]
 
     def maps(self, x: Tensor) -> list[Tensor]:
         """Return each stage's last map for images (B, 3, S, S): (B, width, S / 4, S / 4) and coarser."""

@@ -1,7 +1,7 @@
-"""TinyViT-5M as an image encoder at stride 16: convolutions first, then attention in windows.
+"""TinyViT (arXiv 2207.10666): convolutions first, then attention in windows; and what MobileSAM makes of it.
 
 After MobileSAM's ``modeling/tiny_vit_sam.py`` (github.com/ChaoningZhang/MobileSAM, arXiv 2306.14289), which
-is TinyViT (arXiv 2207.10666) with its last halving left out and SAM's neck in place of the classifier.
+has TinyViT-5M at stride 16, its last halving left out, and SAM's neck in place of the classifier.
 Attribute names are those of the official checkpoints. Maps between the stages are (B, H, W, C), as
 attention wants them; convolutions see the same memory as (B, C, H, W).
 """
@@ -49,25 +49,35 @@ TINY_VIT_5M = (
 
 
 class TinyViT(nn.Module):
-    """Preprocessed images (B, 3, 16 h, 16 w) to embeddings (B, 256, h, w)."""
+    """The network without a head: images (B, 3, S, S) to its deepest map (B, width, h, w)."""
 
-    def __init__(self, stages: tuple[Stage, ...] = TINY_VIT_5M) -> None:
+    def __init__(self, stages: tuple[Stage, ...]) -> None:
         super().__init__()
         self.patch_embed = PatchEmbed(stages[0].width)
         steps = [Downsample(a.width, b.width, stride=b.stride) for a, b in pairwise(stages)]
         self.layers = nn.ModuleList(
             Layer(_blocks(stage), step) for stage, step in zip(stages, [*steps, None], strict=True)
         )
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = channels_last(self.patch_embed(x))
+        for layer in self.layers:
+            x = layer(x)
+        return channels_first(x)
+
+
+class SamTinyViT(TinyViT):
+    """Preprocessed images (B, 3, 16 h, 16 w) to embeddings (B, 256, h, w)."""
+
+    def __init__(self, stages: tuple[Stage, ...] = TINY_VIT_5M) -> None:
+        super().__init__(stages)
         # TinyViT's ImageNet classifier. Nothing calls it, but official checkpoints have it.
         self.norm_head = nn.LayerNorm(stages[-1].width, eps=NORM_EPS)
         self.head = nn.Linear(stages[-1].width, CLASSES)
         self.neck = sam_neck(stages[-1].width)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = channels_last(self.patch_embed(x))
-        for layer in self.layers:
-            x = layer(x)
-        return self.neck(channels_first(x))
+        return self.neck(super().forward(x))
 
 
 class Layer(nn.Module):

@@ -41,8 +41,9 @@ def usable(q: Tensor) -> bool:
 def fused(q: Tensor, k: Tensor, v: Tensor, eps: float) -> Tensor:
     """Attend as `evsam.attention.relu_linear_attention`; the result has the type of ``q``.
 
-    All tensors are (B, heads, 32, n), of any strides; the result lies in memory as (B, n, heads, 32), a map
-    with its channels last. Sums are taken in float32. ``eps`` is added to the sum of a query's weights.
+    All tensors are (B, heads, d, n) with d 16 or 32, of any strides; the result lies in memory as
+    (B, n, heads, d), a map with its channels last. Sums are taken in float32. ``eps`` is added to the sum of
+    a query's weights.
     """
     from sambench.evsam.kernels.linear_attention_triton import attend
 

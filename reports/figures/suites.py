@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sambench.reports.figures.clicks import miou_by_clicks, share_by_clicks
+from sambench.reports.figures.concepts import PARTS, factors
 from sambench.reports.figures.dots import dots_by_size
 from sambench.reports.figures.figure import Figure
 from sambench.reports.figures.quality import calibration, distribution
@@ -29,7 +30,7 @@ def draw_figures(table: Table, salt: str, looks: Looks) -> list[Figure]:
         salt: keeps the identifiers of one page apart.
         looks: of the models (`style.model_looks`).
     """
-    if not table.done:
+    if not table.done and not any(row.measured for row in table.rows):
         return []
     metrics = {column.metric for column in table.columns}
     sized = (metric for metric in BY_SIZE if {metric, f"{metric}_large"} <= metrics)
@@ -43,4 +44,6 @@ def draw_figures(table: Table, salt: str, looks: Looks) -> list[Figure]:
         found.append(share_by_clicks(table, f"{salt}-reached", looks))
     if any(metric.startswith("pred_iou_error") for metric in metrics):
         found.append(calibration(table, f"{salt}-own", looks))
+    if metrics >= set(PARTS):
+        found += filter(None, [factors(table, f"{salt}-factors", looks)])
     return found

@@ -2,40 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from sambench.suites.det_box import METRICS as OF_BOXES
 from sambench.suites.scoring.concepts import AT
 from sambench.suites.scoring.scores import Metric
 from sambench.suites.sginw.registry import registry
 
-PRECISION = "Average precision"
-"""Title of the table of its own that AP stands in."""
+FURTHER, PRECISION = "Further counts", "Average precision"
+"""Titles of the tables of their own that numbers stand in beside cgF1's."""
 
 
-def _at(name: str, title: str, *, brief: bool = False) -> tuple[Metric, ...]:
+def _at(name: str, title: str, part: str = "", *, brief: bool = False) -> tuple[Metric, ...]:
     """Return a metric's mean over thresholds of IoU, and it at 0.5 and 0.75."""
     titles = {at: f"{title}{at.replace('_', '@')}" for at in AT}
     return tuple(
-        Metric(f"{name}{at}", words, optional=True, brief=brief and not at) for at, words in titles.items()
+        Metric(f"{name}{at}", words, optional=True, brief=brief and not at, part=part)
+        for at, words in titles.items()
     )
 
+
+def _of(part: str, titles: Mapping[str, str], **further: Any) -> tuple[Metric, ...]:
+    return tuple(Metric(name, title, optional=True, part=part, **further) for name, title in titles.items())
+
+
+LEADING = ("ap", "box_ap")
+"""The two of AP that a terminal shows."""
+
+_IMAGE_LEVEL = {"il_f1": "F1", "il_precision": "Precision", "il_recall": "Recall"}
 
 METRICS: tuple[Metric, ...] = (
     *_at("cgf1", "cgF1", brief=True),
     Metric("il_mcc", "IL_MCC", "mcc", optional=True, brief=True),
     *_at("pmf1", "pmF1", brief=True),
-    *_at("macro_f1", "macro F1"),
-    *_at("f1", "micro F1"),
-    Metric("il_f1", "F1", group="Image level", optional=True),
-    Metric("il_precision", "Precision", group="Image level", optional=True),
-    Metric("il_recall", "Recall", group="Image level", optional=True),
-    Metric("il_fpr", "False positives", higher_is_better=False, group="Image level", optional=True),
+    *_at("macro_f1", "macro F1", FURTHER),
+    *_at("f1", "micro F1", FURTHER),
+    *_of(FURTHER, _IMAGE_LEVEL, group="Image level"),
+    *_of(FURTHER, {"il_fpr": "False positives"}, group="Image level", higher_is_better=False),
     *(
-        Metric(m.name, m.title, optional=True, brief=m.name in ("ap", "box_ap"), part=PRECISION)
-        for m in OF_BOXES
+        m
+        for one in OF_BOXES
+        for m in _of(PRECISION, {one.name: one.title}, brief=one.name in ("ap", "box_ap"))
     ),
-    Metric("ap_median", "Median", optional=True, part=PRECISION),
-    Metric("ap_of_those_there", "Mean of those there", optional=True, brief=True, part=PRECISION),
-    *(Metric(f"ap_{name}", name, optional=True, part=PRECISION) for name in registry()),
+    *_of(PRECISION, {"ap_median": "Median"}),
+    *_of(PRECISION, {"ap_of_those_there": "Mean of those there"}, brief=True),
+    *_of(PRECISION, {f"ap_{name}": name for name in registry()}),
 )
 
 NEED_ABSENT = (

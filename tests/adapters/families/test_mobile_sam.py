@@ -5,13 +5,13 @@ import torch
 import torch.nn.functional as F
 
 from sambench.adapters.families import mobile_sam
-from sambench.adapters.modules.tiny_vit import TinyViT, WindowAttention
+from sambench.adapters.modules.tiny_vit import SamTinyViT, WindowAttention
 from tests.golden import golden
 
 
 @pytest.fixture(scope="module")
 def encoder():
-    return golden.load_filled(TinyViT())
+    return golden.load_filled(SamTinyViT())
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def test_the_model_has_the_official_number_of_parameters():
 @torch.inference_mode()
 def test_weights_loaded_after_eval_count_as_those_loaded_before(encoder, images):
     """The official code keeps the attention biases of the moment of ``eval()``."""
-    late = TinyViT().eval()
+    late = SamTinyViT().eval()
     before = late(images)
     late.load_state_dict(encoder.state_dict())
     assert torch.equal(late(images), encoder(images))
@@ -43,7 +43,7 @@ def test_weights_loaded_after_eval_count_as_those_loaded_before(encoder, images)
 def test_the_biases_alone_change_the_embedding(encoder, images):
     state = encoder.state_dict()
     no_bias = {k: torch.zeros_like(v) if "attention_biases" in k else v for k, v in state.items()}
-    other = TinyViT().eval()
+    other = SamTinyViT().eval()
     other.load_state_dict(no_bias)
     assert (other(images) - encoder(images)).abs().max() > 0.1
 
@@ -53,7 +53,7 @@ def test_the_classifier_has_no_part_in_the_embedding(encoder, images):
     state = {
         k: v + 1 if k.startswith(("head.", "norm_head.")) else v for k, v in encoder.state_dict().items()
     }
-    other = TinyViT().eval()
+    other = SamTinyViT().eval()
     other.load_state_dict(state)
     assert torch.equal(other(images), encoder(images))
 

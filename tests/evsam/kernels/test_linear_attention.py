@@ -14,18 +14,19 @@ CLOSE = {torch.float32: 2e-6, torch.float16: 1e-3, torch.bfloat16: 8e-3}
 """Relative errors allowed: some rounding steps of the type that the result is written in."""
 
 CASES = [
-    # batch, heads, pixels, channels last
-    (1, 2, 1, False),
-    (2, 3, 49, True),
-    (1, 2, 256, True),
-    (1, 1, 1001, False),
+    # batch, heads, their channels, pixels, channels last
+    (1, 2, 32, 1, False),
+    (2, 3, 32, 49, True),
+    (1, 2, 32, 256, True),
+    (1, 1, 32, 1001, False),
+    (2, 3, 16, 300, True),  # the two smallest of the B series
 ]
 
 
-def draw(batch, heads, pixels, channels_last, dtype=torch.float32, device="cpu"):
+def draw(batch, heads, channels, pixels, channels_last, dtype=torch.float32, device="cpu"):
     """q, k and v as the model has them: views of one tensor."""
     generator = torch.Generator().manual_seed(pixels)
-    drawn = torch.randn(batch, heads, 96, pixels, generator=generator).to(device, dtype)
+    drawn = torch.randn(batch, heads, 3 * channels, pixels, generator=generator).to(device, dtype)
     if channels_last:
         drawn = drawn.permute(0, 3, 1, 2).contiguous().permute(0, 2, 3, 1)
     return drawn.chunk(3, dim=2)
@@ -88,8 +89,9 @@ def test_the_kernels_are_the_definition_in_the_interpreter():
     subprocess.run([sys.executable, __file__], env=environment, check=True, timeout=300)
 
 
+@pytest.mark.parametrize("channels", [16, 32])
 @pytest.mark.parametrize(("type_", "precision"), [("fp32", "ieee"), ("fp16", "tf32x3"), ("bf16", "tf32x3")])
-def test_the_kernels_compile_for_a_card_that_is_not_there(type_, precision):
+def test_the_kernels_compile_for_a_card_that_is_not_there(type_, precision, channels):
     """The interpreter takes what the compiler refuses, such as types of parameters."""
     triton = pytest.importorskip("triton")
     from triton.backends.compiler import GPUTarget
@@ -104,7 +106,7 @@ def test_the_kernels_compile_for_a_card_that_is_not_there(type_, precision):
         return triton.compile(source, target=GPUTarget("cuda", 90, 32))
 
     given, sums = f"*{type_}", "*fp32"
-    sizes = {"d": 32, "block": kernels.BLOCK}
+    sizes = {"d": channels, "block": kernels.BLOCK}
     adding = compile_(kernels._sum_keys, {"k": given, "v": given, "sums": sums}, part=kernels.PART, **sizes)
     pointers = {"q": given, "sums": sums, "out": given}
     reading = compile_(kernels._read_sums, pointers, eps=DIVISION_EPS, precision=precision, **sizes)
@@ -114,7 +116,7 @@ def test_the_kernels_compile_for_a_card_that_is_not_there(type_, precision):
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("dtype", CLOSE)
-@pytest.mark.parametrize("case", [*CASES, (16, 32, 1024, True)])
+@pytest.mark.parametrize("case", [*CASES, (16, 32, 32, 1024, True)])
 def test_the_kernels_are_the_definition_on_a_gpu(case, dtype):
     pytest.importorskip("triton")
     check(linear_attention.fused, case, dtype, "cuda")

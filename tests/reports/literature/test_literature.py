@@ -16,7 +16,7 @@ from sambench.evsam.errors import SambenchError
 from sambench.reports import published
 from sambench.reports.literature import Claim, beside, claims, differs, sources
 from sambench.reports.literature.source import read
-from sambench.reports.literature.vocabulary import SUITES, unit
+from sambench.reports.literature.vocabulary import GOLD, SUITES, unit
 
 TABLE = {
     "table": "Table 1",
@@ -65,6 +65,9 @@ def test_a_name_means_one_model_and_ours_are_among_them() -> None:
 
 def test_shares_are_percent_and_a_table_of_fractions_was_scaled() -> None:
     for claim in claims():
+        if claim.suite == "concept":  # where a model can be worse than chance; see the products below
+            assert -1 <= claim.value <= (1 if claim.unit == "mcc" else 100), claim
+            continue
         assert claim.value > 0
         if claim.unit == "%":
             assert 1 < claim.value <= 100, claim
@@ -111,6 +114,42 @@ def test_other_prose_of_the_sources_fits_their_tables() -> None:
     assert sam2 / value("sam2_1", "sam_vit_h", "", "img_s", **image) == pytest.approx(6, abs=0.05)  # "6x"
     assert value("edge_sam", "edge_sam_rpn", "coco", "miou_1") == 54.3  # "rise from 48.0 to 54.3"
     assert value("edge_sam", "edge_sam", "coco", "miou_1") == 48.0
+
+
+def test_cgf1_is_the_product_of_its_parts_in_every_row_and_averages_are_of_the_subsets() -> None:
+    """A slip in typing one of 534 numbers shows: the sources print both factors and the product."""
+    rows: dict[tuple[str, str, str], dict[str, dict[str, float]]] = {}
+    for claim in claims(suite="concept"):
+        if claim.dataset.startswith("saco_") and claim.metric in ("cgf1", "il_mcc", "pmf1"):
+            row = rows.setdefault((claim.source, claim.table, claim.model), {})
+            row.setdefault(claim.dataset, {})[claim.metric] = claim.value
+    whole = {key: row for key, row in rows.items() if len(row) > 2}
+    assert Counter(len(row) - 1 for row in whole.values()) == {7: 8 + 5 + 1, 10: 6}
+    for row in whole.values():
+        mean = row.pop("saco_gold", None) or row.pop("saco_silver")
+        for found in row.values():
+            rounded = 0.005 * found["pmf1"] + 0.01  # il_mcc has two decimals
+            assert found["cgf1"] == pytest.approx(found["pmf1"] * found["il_mcc"], abs=rounded), found
+        for metric, value in mean.items():  # pmf1 has one decimal in some
+            several = [found[metric] for found in row.values()]
+            assert value == pytest.approx(sum(several) / len(several), abs=0.051), row
+
+
+def test_sources_that_print_the_same_models_cgf1_agree_but_for_rounding_and_another_run() -> None:
+    found = [c for c in beside("sam3", "concept", "saco_gold") if c.metric == "cgf1"]
+    assert {(c.source, c.value) for c in found} == {
+        ("sam3", 54.1),
+        ("saco", 54.06),
+        ("efficient_sam3", 54.04),
+    }
+    for subset in GOLD:
+        ours = value("saco", "sam3", f"saco_gold_{subset}", "cgf1")
+        assert value("efficient_sam3", "sam3", f"saco_gold_{subset}", "cgf1") == pytest.approx(ours, abs=0.3)
+    paper = {
+        c.model: c.value for c in claims(dataset="saco_gold") if (c.source, c.metric) == ("sam3", "cgf1")
+    }
+    for model in paper.keys() - {"human"}:
+        assert paper[model] == pytest.approx(value("saco", model, "saco_gold", "cgf1"), abs=0.0501)
 
 
 def test_the_paper_is_taken_from_its_own_file_and_whole() -> None:
@@ -286,7 +325,8 @@ def test_metrics_that_sambench_measures_have_a_unit() -> None:
     ):
         assert unit(metric) == "%"
     assert unit("ap_") is None
-    assert set(SUITES) == {"gt_box", "click", "det_box", "everything", "sginw", "throughput"}
+    assert (unit("cgf1_50"), unit("macro_f1"), unit("il_mcc")) == ("%", "%", "mcc")
+    assert set(SUITES) == {"gt_box", "click", "det_box", "everything", "sginw", "concept", "throughput"}
 
 
 def test_it_answers_without_torch() -> None:
