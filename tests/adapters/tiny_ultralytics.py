@@ -5,6 +5,7 @@ import importlib.util
 from contextlib import contextmanager
 
 import pytest
+import tiny_efficient_sam3
 import torch
 
 from sambench.adapters.families import ultralytics_models, ultralytics_sam
@@ -71,108 +72,17 @@ def small_sam2(library):
     return model
 
 
-WIDTH3 = 32
 SIDE3 = 112
-"""Of SAM 3's input, where the real ones have 1008: 8 x 8 patches."""
-
-
-def tokenize(texts, context_length):
-    """Letters as tokens, between a first and a last; 0 behind."""
-    rows = torch.zeros(len(texts), context_length, dtype=torch.long)
-    for row, text in zip(rows, texts, strict=True):
-        codes = [90, *(ord(c) % 60 + 1 for c in text), 91][:context_length]
-        row[: len(codes)] = torch.tensor(codes)
-    return rows
+"""Of SAM 3's input, where the real ones have 1008: 8 x 8 patches. Its predictor takes multiples of 14."""
 
 
 def small_sam3(library):
     """SAM 3's image model of all its own parts, in small; its builder has no sizes."""
-    sam = library.models.sam
-    blocks = importlib.import_module(f"{sam.__name__}.modules.blocks")
-    d = WIDTH3
-    position = blocks.PositionEmbeddingSine(num_pos_feats=d, normalize=True)
-
-    def part(name):
-        return importlib.import_module(f"{sam.__name__}.sam3.{name}")
-
-    def attention(**more):
-        return torch.nn.MultiheadAttention(num_heads=4, dropout=0.1, embed_dim=d, **more)
-
-    def encoder_layer(**more):
-        both = {"self_attention": attention(batch_first=True), "cross_attention": attention(batch_first=True)}
-        settings = {"d_model": d, "dim_feedforward": 64, "dropout": 0.1, "pre_norm": True}
-        return part("encoder").TransformerEncoderLayer(**settings, **(both | more))
-
-    trunk = part("vitdet").ViT(
-        **{"img_size": SIDE3, "pretrain_img_size": 56, "patch_size": 14, "window_size": 4},
+    vit = importlib.import_module(f"{library.models.sam.__name__}.sam3.vitdet").ViT(
+        **{"img_size": SIDE3, "pretrain_img_size": SIDE3 // 2, "patch_size": 14, "window_size": 4},
         **{"embed_dim": 32, "depth": 2, "num_heads": 2, "mlp_ratio": 2.0, "global_att_blocks": (1,)},
         **{"norm_layer": "LayerNorm", "use_abs_pos": True, "tile_abs_pos": True, "rel_pos_blocks": ()},
         **{"use_rope": True, "use_interp_rope": True, "pretrain_use_cls_token": True, "ln_pre": True},
         **{"retain_cls_token": False, "return_interm_layers": False, "bias_patch_embed": False},
     )
-    neck = part("necks").Sam3DualViTDetNeck(
-        position_encoding=position,
-        d_model=d,
-        scale_factors=[4.0, 2.0, 1.0, 0.5],
-        trunk=trunk,
-        add_sam2_neck=True,
-    )
-    text = part("text_encoder_ve").VETextEncoder(
-        d_model=d, tokenizer=tokenize, width=32, heads=4, layers=1, vocab_size=100
-    )
-    mlp = importlib.import_module("ultralytics.nn.modules.transformer").MLP
-    places = {"pos_enc_at_cross_attn_queries": False, "pos_enc_at_cross_attn_keys": False}
-    encoder = part("encoder").TransformerEncoderFusion(
-        layer=encoder_layer(pos_enc_at_attn=True, **places),
-        num_layers=1,
-        d_model=d,
-        num_feature_levels=1,
-        frozen=False,
-        use_act_checkpoint=True,
-        add_pooled_text_to_img_feat=False,
-        pool_text_with_mask=True,
-    )
-    decoder = part("decoder").TransformerDecoder(
-        layer=part("decoder").TransformerDecoderLayer(
-            d_model=d,
-            dim_feedforward=64,
-            dropout=0.1,
-            cross_attention=attention(),
-            n_heads=4,
-            use_text_cross_attention=True,
-        ),
-        **{"num_layers": 2, "num_queries": 20, "return_intermediate": True, "box_refine": True},
-        **{"dac": True, "boxRPB": "log", "d_model": d, "frozen": False, "interaction_layer": None},
-        **{"use_act_checkpoint": True, "presence_token": True},
-    )
-    head = part("maskformer_segmentation")
-    return (
-        part("sam3_image")
-        .SAM3SemanticModel(
-            backbone=part("vl_combiner").SAM3VLBackbone(visual=neck, text=text, scalp=1),
-            transformer=part("model_misc").TransformerWrapper(encoder=encoder, decoder=decoder, d_model=d),
-            input_geometry_encoder=part("geometry_encoders").SequenceGeometryEncoder(
-                pos_enc=position,
-                d_model=d,
-                num_layers=1,
-                layer=encoder_layer(pos_enc_at_attn=False, **(places | {"pos_enc_at_cross_attn_keys": True})),
-                **{"boxes_direct_project": True, "boxes_pool": True, "boxes_pos_enc": True},
-                **{"use_act_ckpt": True, "add_cls": True, "add_post_encode_proj": True},
-            ),
-            segmentation_head=head.UniversalSegmentationHead(
-                hidden_dim=d,
-                upsampling_stages=3,
-                act_ckpt=True,
-                cross_attend_prompt=attention(),
-                pixel_decoder=head.PixelDecoder(num_upsampling_stages=3, hidden_dim=d),
-            ),
-            num_feature_levels=1,
-            dot_prod_scoring=part("model_misc").DotProductScoring(
-                d_model=d,
-                d_proj=d,
-                prompt_mlp=mlp(d, 64, d, 2, residual=True, out_norm=torch.nn.LayerNorm(d)),
-            ),
-            use_instance_query=False,
-        )
-        .eval()
-    )
+    return tiny_efficient_sam3.Detector(vit).model.eval()

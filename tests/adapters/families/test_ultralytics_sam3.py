@@ -6,6 +6,8 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+import tiny_efficient_sam3
+import tiny_hf
 import tiny_ultralytics
 import torch
 from tiny_ultralytics import SIDE3
@@ -80,7 +82,7 @@ def test_instances_are_those_of_ultralytics_predictor(sam3, its):
         own = rows[:, 5] == which
         order = rows[own, 4].sort(descending=True, stable=True).indices
         want, drawn = rows[own][order], masks[own][order]
-        assert len(found) == len(want) == 20
+        assert len(found) == len(want) == tiny_hf.QUERIES
         assert torch.allclose(found.scores, want[:, 4], atol=1e-5)
         assert torch.allclose(found.boxes, want[:, :4], atol=1e-2)
         ours = sam3.upsample(found.logits, SIZE) > 0
@@ -161,13 +163,14 @@ def test_a_checkpoint_that_would_run_code_is_refused(library, tmp_path):
 
 
 def test_the_tokenizer_is_ultralytics_fork_of_clip(monkeypatch):
+    tokens = tiny_efficient_sam3.Detector.tokens
     monkeypatch.setitem(sys.modules, "clip", None)
     with pytest.raises(SambenchError, match=r"pip install 'git\+https://github.com/ultralytics/CLIP.git'"):
         ultralytics_sam3._tokenize(["dog"], 32)
-    module = SimpleNamespace(SimpleTokenizer=lambda: tiny_ultralytics.tokenize)
+    module = SimpleNamespace(SimpleTokenizer=lambda: tokens)
     monkeypatch.setitem(sys.modules, "clip", SimpleNamespace(simple_tokenizer=module, __path__=[]))
     monkeypatch.setitem(sys.modules, "clip.simple_tokenizer", module)
-    assert torch.equal(ultralytics_sam3._tokenize(["dog"], 5), tiny_ultralytics.tokenize(["dog"], 5))
+    assert torch.equal(ultralytics_sam3._tokenize(["dog"], 5), tokens(["dog"], 5))
     monkeypatch.setitem(sys.modules, "clip.simple_tokenizer", SimpleNamespace())  # the registry's other clip
     with pytest.raises(SambenchError, match="fork of CLIP"):
         ultralytics_sam3._tokenize(["dog"], 5)
