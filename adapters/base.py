@@ -7,8 +7,8 @@ Coordinates are pixels of the original image, x before y; sizes are (height, wid
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -152,6 +152,10 @@ class Capabilities:
         return None
 
 
+Given = str | Mapping[str, str] | None
+"""Which weights a user wants: a path, ``random``, or ``None`` for the registered; or that of each part."""
+
+
 @dataclass(frozen=True)
 class Weights:
     """Where a segmenter's parameters come from; printed beside every number."""
@@ -164,6 +168,9 @@ class Weights:
     taken: str | None = None
     """How they lay in their file, where it has more than them: under which name, with which prefix. The
     checksum decides it, so it is no part of `identity`."""
+    parts: Mapping[str, Weights] = field(default_factory=dict, hash=False)
+    """Of a model of several parts, those of each, by its name. What stands above is then said of all of them
+    (`adapters.weights.resolve.joined`)."""
 
     @property
     def identity(self) -> str:
@@ -172,9 +179,15 @@ class Weights:
         return " ".join(str(part) for part in parts if part is not None)
 
     def to_json(self) -> dict[str, Any]:
-        """Return them as results have them; `taken` where there is something to say."""
-        facts = asdict(self)
-        return {key: value for key, value in facts.items() if key != "taken" or value is not None}
+        """Return them as results have them; `taken` and `parts` where there is something to say."""
+        facts = asdict(self) | {"parts": {name: part.to_json() for name, part in self.parts.items()}}
+        return {key: value for key, value in facts.items() if value or key not in ("taken", "parts")}
+
+    @staticmethod
+    def from_json(content: Mapping[str, Any]) -> Weights:
+        """Return what `to_json` wrote."""
+        parts = {name: Weights.from_json(part) for name, part in content.get("parts", {}).items()}
+        return Weights(**{**content, "parts": parts})
 
 
 def described(pixels: Tensor) -> str:

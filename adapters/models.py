@@ -129,6 +129,60 @@ REGISTRY: dict[str, Entry] = {
 }
 """The models that come with sambench, in the order of tables."""
 
+_GROUNDING_DINO = "github.com/IDEA-Research/GroundingDINO, arXiv 2303.05499"
+_MM_GROUNDING_DINO = "github.com/open-mmlab/mmdetection, arXiv 2401.02361"
+_LLM_DET = "github.com/iSEE-Laboratory/LLMDet, arXiv 2501.18954"
+_OWL_V2 = "github.com/google-research/scenic, arXiv 2306.09683"
+_OWL_V2_TARGET = "sambench.adapters.detectors.owlv2:create"
+
+
+@dataclass(frozen=True)
+class PhraseEntry:
+    """A detector that finds what a phrase names: the first half of ``DETECTOR+SEGMENTER``."""
+
+    hub: str
+    """The repository that has its weights; they are looked for in the weights folder, under this name."""
+    title: str
+    source: str
+    target: str = "sambench.adapters.detectors.grounding_phrases:create"
+    """``module:function``, called with its name and the keywords ``weights`` and ``device``."""
+    libraries: tuple[str, ...] = ("transformers",)
+
+    @property
+    def folder(self) -> str:
+        """Its folder within the weights folder, named as `adapters.weights.upstream` names those."""
+        return self.hub.replace("/", "--")
+
+
+PHRASE_DETECTORS: dict[str, PhraseEntry] = {
+    "grounding_dino_t": PhraseEntry("IDEA-Research/grounding-dino-tiny", "Grounding DINO-T", _GROUNDING_DINO),
+    "grounding_dino_b": PhraseEntry("IDEA-Research/grounding-dino-base", "Grounding DINO-B", _GROUNDING_DINO),
+    "mm_grounding_dino_t": PhraseEntry(
+        "openmmlab-community/mm_grounding_dino_tiny_o365v1_goldg_grit_v3det",
+        "MM Grounding DINO-T",
+        _MM_GROUNDING_DINO,
+    ),
+    "mm_grounding_dino_b": PhraseEntry(
+        "openmmlab-community/mm_grounding_dino_base_all", "MM Grounding DINO-B", _MM_GROUNDING_DINO
+    ),
+    "mm_grounding_dino_l": PhraseEntry(
+        "openmmlab-community/mm_grounding_dino_large_all", "MM Grounding DINO-L", _MM_GROUNDING_DINO
+    ),
+    "llmdet_t": PhraseEntry("iSEE-Laboratory/llmdet_tiny", "LLMDet-T", _LLM_DET),
+    "llmdet_b": PhraseEntry("iSEE-Laboratory/llmdet_base", "LLMDet-B", _LLM_DET),
+    "llmdet_l": PhraseEntry("iSEE-Laboratory/llmdet_large", "LLMDet-L", _LLM_DET),
+    "owlv2_b": PhraseEntry("google/owlv2-base-patch16-ensemble", "OWLv2-B", _OWL_V2, _OWL_V2_TARGET),
+    "owlv2_l": PhraseEntry("google/owlv2-large-patch14-ensemble", "OWLv2-L", _OWL_V2, _OWL_V2_TARGET),
+}
+"""What makes of any segmenter that takes boxes one that takes phrases: ``llmdet_l+efficientvit_sam_l0``."""
+
+
+def parts_of(name: str) -> tuple[str, ...]:
+    """Return detector and segmenter of ``DETECTOR+SEGMENTER``; nothing of a model that has no parts."""
+    detector, plus, segmenter = name.partition("+")
+    return (detector, segmenter) if plus and segmenter and detector in PHRASE_DETECTORS else ()
+
+
 LIBRARIES: dict[str, Entry] = {
     "hf": Entry(_family("hf"), "", _TRANSFORMERS, _HF),
     "ultralytics": Entry(_family("ultralytics_sam"), "", _ULTRALYTICS, ("ultralytics",)),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from sambench.adapters.base import Segmenter
+from sambench.adapters.base import Given, Segmenter
 from sambench.adapters.plugins import AdapterSpec, parse_adapter
 from sambench.adapters.registry import add, create
 
@@ -17,8 +17,8 @@ class ModelSpec:
     """One model, as one engine runs it in one precision on one device."""
 
     name: str
-    weights: str | None = None
-    """A checkpoint's path, ``random``, or ``None`` for the registered file."""
+    weights: Given = field(default=None, hash=False)
+    """A checkpoint's path, ``random``, or ``None`` for the registered file; or each part's of several."""
     device: str = "cpu"
     engine: str = "eager"
     precision: str = "fp32"

@@ -12,7 +12,7 @@ from typing import Any
 from sambench.adapters.engines import ENGINES, replaces
 from sambench.adapters.engines.calibrate import calibrated_on
 from sambench.adapters.engines.processor import features
-from sambench.adapters.registry import entry
+from sambench.adapters.registry import entry, modules_of
 from sambench.harness.provenance import cpu_capability, libraries
 from sambench.harness.sources import code_digest
 from sambench.harness.variants import Variant
@@ -30,14 +30,14 @@ def model_key(variant: Variant, device: str, *modules: str) -> Key:
         modules: whose sources decide too, beside the model's own and its engine's.
     """
     model, weights = entry(variant.model), variant.weights
-    own, needed = [model.target.rpartition(":")[0]], model.libraries
+    own, needed = [*modules_of(variant.model)], model.libraries
     if replaces(variant.engine, variant.precision):
         own.append(ENGINES[variant.engine].target)
         needed += ENGINES[variant.engine].libraries
     return {
         "model": variant.model,
         "options": dict(model.options),
-        "weights": {k: v for k, v in asdict(weights).items() if k not in ("path", "taken")}
+        "weights": {k: v for k, v in asdict(weights).items() if k not in ("path", "taken", "parts")}
         if weights
         else None,
         "engine": variant.engine,

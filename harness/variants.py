@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sambench.adapters.base import Weights
+from sambench.adapters.base import Given, Weights
 from sambench.adapters.devices import check_device
 from sambench.adapters.engines import check as check_engine
 from sambench.adapters.loaded import Loaded
 from sambench.adapters.plugins import AdapterSpec
 from sambench.adapters.registry import create, entry, has_parameters
 from sambench.adapters.spec import ModelSpec
-from sambench.adapters.weights.resolve import plain, resolve
+from sambench.adapters.weights.resolve import given_for, plain, resolve
 from sambench.evsam.errors import SambenchError
 from sambench.harness import state
 from sambench.harness.config.common import Config
@@ -69,9 +69,9 @@ def make_variants(config: Config, *, try_weights: bool) -> tuple[Variant, ...]:
 
 def model_spec(variant: Variant, config: Config) -> ModelSpec:
     """Return how a variant is created, in whatever process."""
-    weights = config.weights.get(variant.model)
+    weights = given_for(variant.model, config.weights)
     if variant.weights is not None and not entry(variant.model).plugin:  # which is asked as it was tried
-        weights = variant.weights.path or ("random" if variant.weights.source == "random" else None)
+        weights = _again(variant.weights)
     return ModelSpec(
         variant.model,
         weights,
@@ -80,6 +80,14 @@ def model_spec(variant: Variant, config: Config) -> ModelSpec:
         variant.precision,
         _adapter(variant.model, config),
     )
+
+
+def _again(weights: Weights) -> Given:
+    """Return how to ask for the very weights that were found."""
+    if weights.parts:
+        each = {name: part.path or part.source for name, part in weights.parts.items()}
+        return {name: own for name, own in each.items() if own != "none"}
+    return weights.path or ("random" if weights.source == "random" else None)
 
 
 def _check_out(out: Path) -> None:
@@ -126,7 +134,7 @@ def _cross(config: Config, kind: str, try_weights: bool) -> Iterator[Variant]:
 
 def _ours(model: str, config: Config, try_them: bool) -> _Found:
     """Find a model's weights; those that the user named must be right."""
-    given = config.weights.get(model)
+    given = given_for(model, config.weights)
     if given is None and not has_parameters(model):
         return _Found(Weights(source="none"))
     try:

@@ -88,7 +88,8 @@ def _weights(entries: Sequence[Entry]) -> Grid:
     for entry in entries:
         weights = provenance(entry.cell, "weights")
         source = {"random": f"random, seed {weights.get('seed', '?')}", "none": "has none"}
-        name = PurePath(str(weights["path"])).name if weights.get("path") else weights.get("source")
+        files = [own["path"] for own in (weights.get("parts") or {"": weights}).values() if own.get("path")]
+        name = " + ".join(PurePath(str(file)).name for file in files) or weights.get("source")
         if weights.get("taken"):
             name = f"{name}: {weights['taken']}"
         cell = entry.cell

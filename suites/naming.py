@@ -72,10 +72,13 @@ def checkpoint(model: str, weights: Mapping[str, Any]) -> str:
 
     Args:
         model: the registered name.
-        weights: ``source``, ``path`` and ``sha256``, as `adapters.base.Weights` has them.
+        weights: ``source``, ``path``, ``sha256`` and, of a model of several, ``parts``, as
+            `adapters.base.Weights` has them.
     """
     if weights.get("source") == "random":
         return "random weights"
+    if parts := weights.get("parts"):
+        return " + ".join(filter(None, (checkpoint(part, own) for part, own in parts.items())))
     if weights.get("source") != "file" or is_official(model, weights):
         return ""
     name = PurePath(str(weights.get("path") or "a file")).name
@@ -83,7 +86,13 @@ def checkpoint(model: str, weights: Mapping[str, Any]) -> str:
 
 
 def is_official(model: str, weights: Mapping[str, Any]) -> bool | None:
-    """Tell by checksum whether weights are those of the model's authors; ``None`` where none is known."""
+    """Tell by checksum whether weights are those of the model's authors; ``None`` where none is known.
+
+    Those of several parts are where each part's are that has any.
+    """
+    if parts := weights.get("parts"):
+        each = [is_official(part, own) for part, own in parts.items() if own.get("source") != "none"]
+        return False if False in each else None if None in each else True
     known = upstream(model)
     if known is None or known.sha256 is None:
         return None

@@ -23,6 +23,7 @@ from sambench.adapters.detectors.base import Category, Detector, ImageBoxes, fin
 from sambench.adapters.detectors.captions import Caption, Tokenizer, captions
 from sambench.adapters.extras import missing
 from sambench.adapters.families import hf
+from sambench.adapters.models import PHRASE_DETECTORS, PhraseEntry
 from sambench.adapters.weights.upstream import weights_folder
 from sambench.evsam.errors import SambenchError, did_you_mean
 from sambench.evsam.size import Size
@@ -35,21 +36,31 @@ STD = (0.229, 0.224, 0.225)
 
 TOP_K = 300  # ``num_select`` of the same file
 
-SWIN: dict[str, dict[str, Any]] = {
-    "grounding_dino_t": {"embed_dim": 96},  # swin_T_224_1k: the defaults of transformers' SwinConfig
-    "grounding_dino_b": {  # swin_B_384_22k, groundingdino/models/GroundingDINO/backbone/swin_transformer.py
+_SWIN: dict[str, dict[str, Any]] = {
+    "t": {"embed_dim": 96},  # swin_T_224_1k: the defaults of transformers' SwinConfig
+    "b": {  # swin_B_384_22k, groundingdino/models/GroundingDINO/backbone/swin_transformer.py
         "embed_dim": 128,
         "depths": [2, 2, 18, 2],
         "num_heads": [4, 8, 16, 32],
         "window_size": 12,
         "image_size": 384,
     },
+    "l": {  # mmdetection, configs/mm_grounding_dino/grounding_dino_swin-l_pretrain_all.py
+        "embed_dim": 192,
+        "depths": [2, 2, 18, 2],
+        "num_heads": [6, 12, 24, 48],
+        "window_size": 12,
+        "image_size": 384,
+    },
 }
-HUB = {
-    "grounding_dino_t": "IDEA-Research--grounding-dino-tiny",
-    "grounding_dino_b": "IDEA-Research--grounding-dino-base",
+SWIN = {
+    name: _SWIN[name.rpartition("_")[2]]
+    for name, one in PHRASE_DETECTORS.items()
+    if one.target == PhraseEntry.target
 }
-"""Folder within the weights folder, named as `adapters.weights.upstream` names those of the hub."""
+"""The backbone that a name stands for."""
+HUB = {name: PHRASE_DETECTORS[name].folder for name in ("grounding_dino_t", "grounding_dino_b")}
+"""Folder within the weights folder."""
 
 Network = Callable[[Tensor, Caption], tuple[Tensor, Tensor]]
 """Pixels (3, h, w) and a caption to logits (Q, >= T) of tokens, -inf where there is none, and boxes (Q, 4):
@@ -205,8 +216,12 @@ def input_size(size: Size) -> Size:
     return (target, other) if size[0] <= size[1] else (other, target)
 
 
-def load_tokenizer(folder: Path) -> Tokenizer:
+def load_tokenizer(folder: Path, remedy: str = "give its folder by --option tokenizer=FOLDER") -> Tokenizer:
     """Load BERT's tokenizer from a folder.
+
+    Args:
+        folder: has ``tokenizer.json`` or ``vocab.txt``.
+        remedy: what to do where it has not.
 
     Raises:
         SambenchError: transformers is missing, or the folder holds none.
@@ -222,8 +237,8 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     except Exception as error:
         said = " ".join(str(error).split())[:150]
         raise SambenchError(
-            f"{folder}: no BERT tokenizer ({type(error).__name__}: {said}). Give "
-            "the folder of bert-base-uncased, with tokenizer.json or vocab.txt, by --option tokenizer=FOLDER."
+            f"{folder}: no BERT tokenizer ({type(error).__name__}: {said}). It takes tokenizer.json or "
+            f"vocab.txt of bert-base-uncased; {remedy}."
         ) from None
 
 
@@ -235,28 +250,9 @@ def _transformers() -> Any:
 
 
 def transformers_network(name: str, weights: Weights, vocabulary: Path, device: torch.device) -> Network:
-    """Build the port of transformers from a folder, or with random weights.
-
-    Raises:
-        SambenchError: transformers is missing, or the folder does not hold this model.
-    """
+    """Build the port of transformers (see `transformers_model`) as a `Network`."""
     del vocabulary
-    library = _transformers()
-    model_class = library.GroundingDinoForObjectDetection
-    with hf.quiet_and_offline():
-        if weights.path is not None:
-            model = _load(model_class, Path(weights.path))
-            width = model.config.backbone_config.embed_dim
-            if width != SWIN[name]["embed_dim"]:
-                raise SambenchError(f"{weights.path}: is no {name}; its backbone is {width} channels wide.")
-        else:
-            config = library.GroundingDinoConfig(
-                backbone_config=library.SwinConfig(**SWIN[name], out_indices=[2, 3, 4])
-            )
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(weights.seed or 0)
-                model = model_class(config)
-    model = model.float().eval().requires_grad_(False).to(device)
+    model = transformers_model(name, weights, device)
 
     def network(pixels: Tensor, caption: Caption) -> tuple[Tensor, Tensor]:
         output = model(pixel_values=pixels[None], input_ids=caption.tokens[None].to(device))
@@ -265,7 +261,32 @@ def transformers_network(name: str, weights: Weights, vocabulary: Path, device: 
     return network
 
 
-def _load(model_class: Any, folder: Path) -> Any:
+def transformers_model(name: str, weights: Weights, device: torch.device) -> Any:
+    """Build the port of transformers from a folder, or with random weights.
+
+    Raises:
+        SambenchError: transformers is missing, or the folder does not hold this model.
+    """
+    library = _transformers()
+    kind = "GroundingDino" if name.startswith("grounding_dino") else "MMGroundingDino"  # LLMDet is one too
+    model_class = getattr(library, f"{kind}ForObjectDetection")
+    with hf.quiet_and_offline():
+        if weights.path is not None:
+            model = load_folder(model_class, Path(weights.path))
+            width = model.config.backbone_config.embed_dim
+            if width != SWIN[name]["embed_dim"]:
+                raise SambenchError(f"{weights.path}: is no {name}; its backbone is {width} channels wide.")
+        else:
+            config = getattr(library, f"{kind}Config")(
+                backbone_config=library.SwinConfig(**SWIN[name], out_indices=[2, 3, 4])
+            )
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(weights.seed or 0)
+                model = model_class(config)
+    return model.float().eval().requires_grad_(False).to(device)
+
+
+def load_folder(model_class: Any, folder: Path) -> Any:
     """Load a folder strictly, from safetensors alone. `hf._load` asks for SDPA, which this model has not.
 
     Raises:

@@ -1,4 +1,4 @@
-"""FastSAM and SAM 2 of the ultralytics library: ``ultralytics:FILE``, by the file names of ultralytics.
+"""FastSAM, SAM 2 and SAM 3 of the ultralytics library: ``ultralytics:FILE``, by the names it gives files.
 
 ultralytics is under AGPL-3.0: sambench does not depend on it, and imports it only where one of its models is
 asked for. What it does to a process at import is undone; it finds no network, and writes nothing into the
@@ -27,6 +27,7 @@ from torch import nn
 from sambench.adapters.base import Segmenter
 from sambench.adapters.extras import missing
 from sambench.adapters.families import ultralytics_models as models
+from sambench.adapters.families import ultralytics_sam3 as sam3
 from sambench.adapters.families.sam import with_weights
 from sambench.adapters.weights.resolve import resolve
 from sambench.evsam.errors import SambenchError, did_you_mean
@@ -41,8 +42,11 @@ SAM2 = tuple(f"sam2{version}_{size}.pt" for version in ("", ".1") for size in "t
 
 REGISTERED = {"fast_sam_s": "FastSAM-s.pt", "fast_sam_x": "FastSAM-x.pt"}
 
-PARTS = ("data.augment", "models.sam.build", "nn.tasks", "utils.nms", "utils.ops")
-"""Modules that are used here and in `adapters.families.ultralytics_models`."""
+PARTS = (
+    *("data.augment", "models.sam.build", "models.sam.build_sam3"),
+    *("nn.tasks", "utils.nms", "utils.ops"),
+)
+"""Modules that are used here, in `adapters.families.ultralytics_models` and in `..ultralytics_sam3`."""
 
 
 def create(name: str, *, weights: str | None, device: torch.device) -> Segmenter:
@@ -53,7 +57,7 @@ def create(name: str, *, weights: str | None, device: torch.device) -> Segmenter
             damaged, or holds anything but that model.
     """
     file = REGISTERED.get(name) or Path(name.partition(":")[2]).name
-    served = (*FAST_SAM, *SAM2)
+    served = (*FAST_SAM, *SAM2, *sam3.FILES)
     if file not in served:
         raise SambenchError(
             f"{name}: of ultralytics, files named {', '.join(served)} are served, not {file!r}."
@@ -61,6 +65,8 @@ def create(name: str, *, weights: str | None, device: torch.device) -> Segmenter
         )
     library = import_ultralytics()
     found = resolve(name, weights)
+    if file in sam3.FILES:
+        return sam3.Sam3(name, sam3.load(library, found), found, device, library)
     if file in SAM2:
         sam2, found = with_weights(lambda: _sam2(library, file), found)
         return models.Sam2(name, sam2, found, device, library)

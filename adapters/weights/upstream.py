@@ -12,6 +12,9 @@ from pathlib import Path
 import msgspec
 import yaml
 
+from sambench.adapters.models import PHRASE_DETECTORS
+from sambench.adapters.weights.shipped import shipped
+
 FILE = Path(__file__).with_name("weights.yaml")
 
 HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*")
@@ -73,6 +76,11 @@ def upstream(name: str) -> Upstream | None:
         ]
         return Upstream(tuple(files), licence="as its page says", page=page)
     return upstreams().get(name)
+
+
+def has_weights(name: str) -> bool:
+    """Tell whether a model, or a part of one, has weights to be given; of one from outside nobody knows."""
+    return name in PHRASE_DETECTORS or ":" in name or name in upstreams() or shipped(name) is not None
 
 
 @cache

@@ -17,7 +17,7 @@ def one(names: Callable[[], Iterable[str]]) -> Complete:
     """Return what completes a single name."""
 
     def complete(incomplete: str) -> list[str]:
-        return [name for name in names() if name.startswith(incomplete)]
+        return _matching(names, incomplete)
 
     return complete
 
@@ -28,16 +28,23 @@ def several(names: Callable[[], Iterable[str]]) -> Complete:
     def complete(incomplete: str) -> list[str]:
         before, comma, last = incomplete.rpartition(",")
         taken = before.split(",")
-        return [f"{before}{comma}{name}" for name in names() if name.startswith(last) and name not in taken]
+        return [f"{before}{comma}{name}" for name in _matching(names, last) if name not in taken]
 
     return complete
 
 
+def _matching(names: Callable[[], Iterable[str]], begun: str) -> list[str]:
+    """Return the names that begin so; behind the + of a model of two parts, its second part does."""
+    first, plus, last = begun.rpartition("+")
+    return [f"{first}{plus}{name}" for name in names() if name.startswith(last)]
+
+
 def models() -> Iterable[str]:
     """Return the models."""
+    from sambench.adapters.models import PHRASE_DETECTORS
     from sambench.adapters.registry import known
 
-    return known()
+    return [*known(), *(f"{detector}+" for detector in PHRASE_DETECTORS)]
 
 
 def models_with_weights() -> Iterable[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sambench.harness.cli import options
-from sambench.harness.cli.console import print_rows
+from sambench.harness.cli.console import print_rows, say
 
 OURS, LICENCE = "come with sambench", "Apache-2.0"
 """What is said of weights that the package has."""
@@ -12,8 +12,13 @@ OURS, LICENCE = "come with sambench", "Apache-2.0"
 def models(as_json: options.Json = False) -> None:
     """List the models: those that come with sambench, and those of installed packages.
 
+    Not listed are models of libraries, hf:OWNER/NAME and ultralytics:FILE, and those of two parts that take
+    phrases: a detector of phrases before any segmenter that takes boxes, such as
+    grounding_dino_t+efficientvit_sam_l0.
+
     **Example**: sambench models --json
     """
+    from sambench.adapters.models import LIBRARIES, PHRASE_DETECTORS
     from sambench.adapters.registry import known
     from sambench.adapters.weights.shipped import shipped
     from sambench.adapters.weights.upstream import upstream
@@ -31,3 +36,6 @@ def models(as_json: options.Json = False) -> None:
             }
         )
     print_rows(rows, as_json, shown=("name", "title", "weights"))
+    if not as_json:
+        say(f"\nOf libraries: {', '.join(f'{library}:...' for library in LIBRARIES)}")
+        say(f"For phrases: DETECTOR+SEGMENTER, with one of {', '.join(PHRASE_DETECTORS)}")

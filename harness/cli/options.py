@@ -47,8 +47,8 @@ Weights = Annotated[
     list[str] | None,
     typer.Option(
         metavar="[NAME=]PATH|random",
-        help="Checkpoint of a model, or a random initialisation; repeatable. By default the registered file "
-        "('sambench weights list').",
+        help="Checkpoint of a model, or of a part of one, or a random initialisation; repeatable. By default "
+        "the registered file ('sambench weights list').",
     ),
 ]
 Dataset = Annotated[

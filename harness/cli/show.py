@@ -18,7 +18,7 @@ from sambench.harness.terminal import logs
 if TYPE_CHECKING:
     import numpy as np
 
-    from sambench.adapters.base import Embedding, Prompts, Segmenter
+    from sambench.adapters.base import Embedding, Given, Prompts, Segmenter
     from sambench.reports.pictures import Cell, Row
 
 
@@ -86,18 +86,20 @@ def show(
     """
     from sambench.adapters.devices import check_device
     from sambench.adapters.files import write_atomic
+    from sambench.adapters.weights.resolve import given_for
     from sambench.harness.config.content import weights_of
     from sambench.reports.pictures import draw
 
     if out.suffix.lower() != ".png":
         raise SambenchError(f"--out {out}: the picture is a PNG. Give it a name that ends in .png.")
     names = _split(models, "--models")
-    given = weights_of(names, weights or [], "command line")
+    named = weights_of(names, weights or [], "command line")
+    given = {name: given_for(name, named) for name in names}
     _check_models(names, given)
     check_device(device)
     console.warn_untried(device)
     request = _request(image, mode, point, box, points_per_side)
-    rows = [_row(name, given.get(name), device, request) for name in names]
+    rows = [_row(name, given[name], device, request) for name in names]
     write_atomic(out, draw(request.pixels, rows))
     console.out.print(str(out), soft_wrap=True)
 
@@ -124,7 +126,7 @@ def _split(text: str, option: str) -> tuple[str, ...]:
     return names
 
 
-def _check_models(names: Sequence[str], given: dict[str, str]) -> None:
+def _check_models(names: Sequence[str], given: dict[str, Given]) -> None:
     """Refuse unknown names and missing weights before the first model starts."""
     from sambench.adapters.registry import entry, has_parameters
 
@@ -132,7 +134,7 @@ def _check_models(names: Sequence[str], given: dict[str, str]) -> None:
         if has_parameters(name) and not entry(name).plugin:
             from sambench.adapters.weights.resolve import resolve
 
-            resolve(name, given.get(name))
+            resolve(name, given[name])
 
 
 def _point(text: str | None, size: tuple[int, int]) -> Point:
@@ -173,7 +175,7 @@ def _numbers(text: str, option: str, form: str) -> list[float]:
     return values
 
 
-def _row(name: str, weights: str | None, device: str, request: _Request) -> Row:
+def _row(name: str, weights: Given, device: str, request: _Request) -> Row:
     """Run one model in all modes."""
     from sambench.adapters.registry import create
     from sambench.adapters.weights.resolve import plain

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sambench.adapters.models import parts_of
 from sambench.adapters.plugins import parse_adapter
 from sambench.evsam.errors import SambenchError, did_you_mean
 from sambench.harness.config import datasets
@@ -157,13 +158,14 @@ def _weights_over(below: dict[str, Any], above: dict[str, Any], where: str) -> d
     kept = weights_by_model(below["weights"], where)
     if "model" in above:
         both = Content(below | above, where)
-        named = {*both.listed("model"), *(parse_adapter(spec).name for spec in both.listed("adapter"))}
+        models = both.listed("model")
+        named = {*with_parts(models), *(parse_adapter(spec).name for spec in both.listed("adapter"))}
         kept = {model: path for model, path in kept.items() if model in named}
     return kept | weights_by_model(above.get("weights", {}), "command line")
 
 
 def weights_of(models: Sequence[str], given: Any, where: str) -> dict[str, str]:
-    """Read the weights of some models (see `weights_by_model`).
+    """Read the weights of some models, or of parts of theirs (see `weights_by_model`).
 
     Raises:
         SambenchError: they are of another model, or of nobody knows which.
@@ -173,11 +175,17 @@ def weights_of(models: Sequence[str], given: Any, where: str) -> dict[str, str]:
         if len(models) > 1:
             raise SambenchError(f"{where}: weights {found['']} of which model? Say NAME=PATH or NAME=random.")
         found = {models[0] if model == "" else model: path for model, path in found.items()}
+    named = with_parts(models)
     for model in found:
-        if model not in models:
-            near = did_you_mean(model, models)
+        if model not in named:
+            near = did_you_mean(model, named)
             raise SambenchError(f"{where}: weights for {model!r}, which is not among the models.{near}")
     return found
+
+
+def with_parts(models: Sequence[str]) -> tuple[str, ...]:
+    """Return models, and the parts of those of several."""
+    return tuple(dict.fromkeys(name for model in models for name in (model, *parts_of(model))))
 
 
 def weights_by_model(given: Any, where: str) -> dict[str, str]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from sambench.adapters.registry import entry
+from sambench.adapters.registry import modules_of
 from sambench.adapters.version import version
 from sambench.evsam.errors import SambenchError
 from sambench.harness.executors.serve import Share
@@ -91,9 +91,9 @@ class Worker:
 def installed(given: Work) -> Installed:
     """Say what of this machine's software decides records."""
     adapter = given.model.adapter
-    target = adapter.target if adapter is not None else entry(given.model.name).target
+    own = (adapter.target.rpartition(":")[0],) if adapter is not None else modules_of(given.model.name)
     suites = [suite_class(suite.name).__module__ for suite in given.suites]
-    digest = code_digest("sambench.harness.worker", target.rpartition(":")[0], *suites)
+    digest = code_digest("sambench.harness.worker", *own, *suites)
     return {"sambench": f"{version()} (code {digest[:12]})"} | libraries()
 
 

@@ -64,7 +64,7 @@ def other_weights(variant: Variant, result: Result) -> str | None:
 
     The plan's stand in the key of the gate and of every round, so all of them must have had these.
     """
-    planned, found = variant.weights, Weights(**result.get("facts", result)["weights"])
+    planned, found = variant.weights, Weights.from_json(result.get("facts", result)["weights"])
     if planned is None or planned.identity == found.identity:
         return None
     return (

@@ -69,9 +69,9 @@ def layer(**options):
 
 
 class Detector(nn.Module):
-    """ultralytics' SAM 3 in small, as its ``build_sam3_image_model`` puts it together."""
+    """ultralytics' SAM 3 in small, as its ``build_sam3_image_model`` puts it together, on any trunk."""
 
-    def __init__(self):
+    def __init__(self, trunk=None):
         from ultralytics.models.sam.sam3.decoder import TransformerDecoder, TransformerDecoderLayer
         from ultralytics.models.sam.sam3.encoder import TransformerEncoderFusion
         from ultralytics.models.sam.sam3.geometry_encoders import SequenceGeometryEncoder
@@ -87,7 +87,7 @@ class Detector(nn.Module):
         from ultralytics.nn.modules.transformer import MLP
 
         super().__init__()
-        neck = Sam3DualViTDetNeck(Trunk(), position(), WIDTH, add_sam2_neck=True)
+        neck = Sam3DualViTDetNeck(trunk or Trunk(), position(), WIDTH, add_sam2_neck=True)
         words = len(tiny_hf.vocabulary())
         text = VETextEncoder(
             WIDTH, self.tokens, width=WIDTH, heads=HEADS, layers=TEXT_LAYERS, vocab_size=words

@@ -5,6 +5,7 @@ import importlib.util
 from contextlib import contextmanager
 
 import pytest
+import tiny_efficient_sam3
 import torch
 
 from sambench.adapters.families import ultralytics_models, ultralytics_sam
@@ -69,3 +70,19 @@ def small_sam2(library):
     )
     model.set_imgsz((SIDE, SIDE))
     return model
+
+
+SIDE3 = 112
+"""Of SAM 3's input, where the real ones have 1008: 8 x 8 patches. Its predictor takes multiples of 14."""
+
+
+def small_sam3(library):
+    """SAM 3's image model of all its own parts, in small; its builder has no sizes."""
+    vit = importlib.import_module(f"{library.models.sam.__name__}.sam3.vitdet").ViT(
+        **{"img_size": SIDE3, "pretrain_img_size": SIDE3 // 2, "patch_size": 14, "window_size": 4},
+        **{"embed_dim": 32, "depth": 2, "num_heads": 2, "mlp_ratio": 2.0, "global_att_blocks": (1,)},
+        **{"norm_layer": "LayerNorm", "use_abs_pos": True, "tile_abs_pos": True, "rel_pos_blocks": ()},
+        **{"use_rope": True, "use_interp_rope": True, "pretrain_use_cls_token": True, "ln_pre": True},
+        **{"retain_cls_token": False, "return_interm_layers": False, "bias_patch_embed": False},
+    )
+    return tiny_efficient_sam3.Detector(vit).model.eval()

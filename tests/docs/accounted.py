@@ -33,6 +33,7 @@ NOT_RUN = {
     r"sambench run --adapter colour\.py:Colour|sambench run colours\.yaml": (
         "tests/harness/test_add_a_model.py runs the page's model and file"
     ),
+    r"sambench run .*grounding_dino_t\+": "needs a detector; tests/harness/test_run_parts.py has a small one",
     r"sambench run .*--suites middle": "tests/harness/test_add_a_suite.py runs the page's suite",
 }
 

@@ -125,3 +125,35 @@ def test_a_folder_is_official_by_the_checksums_of_its_files(tmp_path: Path) -> N
     unknown = (*files, RemoteFile("folder/x", "https://x"))
     assert Upstream(unknown, licence="", page="").sha256 is None
     assert Upstream(files[:1], licence="", page="").sha256 == sums["model.safetensors"]
+
+
+def part(source: str, path: str | None = None, sha256: str | None = None) -> dict[str, Any]:
+    return {"source": source, "path": path, "sha256": sha256, "seed": None}
+
+
+@pytest.mark.parametrize(
+    ("detector", "segmenter", "said", "official"),
+    [
+        (part("file", "/w/dino", OTHER), part("file", "/w/l0.pt", L0), "dino 01234567", None),
+        (
+            part("file", "/w/dino", OTHER),
+            part("file", "/w/l0.pt", OTHER),
+            "dino 01234567 + l0.pt 01234567",
+            False,
+        ),
+        (part("file", "/w/dino", OTHER), part("none"), "dino 01234567", None),
+    ],
+)
+def test_weights_of_two_parts_are_official_where_both_are(
+    detector: dict[str, Any], segmenter: dict[str, Any], said: str, official: bool | None
+) -> None:
+    model = "grounding_dino_t+efficientvit_sam_l0"
+    weights = {"source": "file", "path": "/w/dino + /w/l0.pt", "sha256": "f" * 64} | {
+        "parts": {"grounding_dino_t": detector, "efficientvit_sam_l0": segmenter}
+    }
+    cell = dataclasses.replace(PLAIN, model=model, provenance={"weights": weights, "evaluator": "hotcoco"})
+    assert departures(cell) == (said,)
+    assert is_official(model, weights) is official
+    assert title(model) == "Grounding DINO-T + EfficientViT-SAM-L0"
+    plain = {"efficientvit_sam_l0": part("file", "/w/l0.pt", L0), "box": part("none")}
+    assert is_official(model, weights | {"parts": plain})

