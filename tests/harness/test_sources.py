@@ -100,7 +100,7 @@ def test_scoring_decides_scores_and_no_record(changes: Changes, file: str, old: 
 
 
 def test_a_number_in_what_makes_records_decides_them(changes: Changes) -> None:
-    assert changes("suites/predict.py", BOX_AP, old="full > 0", new="full > 1")
+    assert changes("suites/predict.py", BOX_AP, old="size)) > 0", new="size)) > 1")
 
 
 def test_no_record_is_made_by_what_is_called_scoring() -> None:

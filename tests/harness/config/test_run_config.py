@@ -120,7 +120,7 @@ def test_file_and_flags_give_the_same_configuration(tmp_path: Path, recorder: Re
 
 def test_every_key_was_set_in_the_comparison() -> None:
     """But for adapters, files that are run: test_add_a_model.py names some both ways."""
-    beside = {"images", "annotations", "match", "detections"}  # of the data set
+    beside = {"images", "annotations", "annotators", "match", "detections"}  # of the data set
     beside |= {"address"}  # of Ray, which these workers are not
     own = {key for key in KEYS if RUN in key.commands and key.name not in beside}
     assert len([key for key in own if {key.name, key.several} & set(FULL)]) == len(FULL) == len(own) - 1
