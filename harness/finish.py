@@ -176,6 +176,7 @@ def _provenance(state: CellState, group: Group, plan: Plan, command: str) -> dic
             "path": data.config.annotations.as_posix(),
             "sha256": data.annotations_sha256,
             "count": data.objects,
+            **({"annotators": data.annotators} if data.annotators else {}),
             "read": data.found.counts("warning", "mended"),
         },
         "detections": cell.detections,

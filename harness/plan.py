@@ -101,6 +101,8 @@ class Data:
     """What was odd in them, and how it was read."""
     pairs: bool = False
     """Whether they are pairs of an image and a phrase."""
+    annotators: tuple[dict[str, str], ...] = ()
+    """Path and SHA-256 of further annotations of these."""
 
     def completed(self) -> dict[str, int]:
         """Count what objects were given that their annotations lack."""
@@ -256,6 +258,7 @@ def _open(dataset: DatasetConfig, config: RunConfig) -> Data:
         coco.texts(),
         coco.problems,
         pairs=pairs,
+        annotators=tuple({"path": one.path.as_posix(), "sha256": one.sha256} for one in others.values()),
     )
 
 

@@ -142,12 +142,13 @@ def _data(entries: Sequence[Entry]) -> Grid:
         if cell.status != "done":
             continue
         annotations = provenance(cell, "annotations")
+        files = [annotations, *annotations.get("annotators", ())]
         rows.append(
             (
                 Text(cell.dataset),
                 Text(cell.suite),
                 Text(entry.protocol),
-                Text(PurePath(str(annotations.get("path", UNKNOWN))).name),
+                Text(", ".join(PurePath(str(file.get("path", UNKNOWN))).name for file in files)),
                 _checksum(annotations.get("sha256")),
                 Text(f"{cell.n_images:,}", number=True),
                 Text(f"{cell.n_instances:,}", number=True),

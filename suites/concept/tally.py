@@ -88,12 +88,13 @@ class _Tally:
         of = np.cumsum(self.done) - 1  # an image's place among those that are there
         scored = self.truth.scored & self.done[asked.image]
         rows = np.array([place for place in sorted(self._touched()) if scored[place]], np.int64)
-        best = most_favourable([self._pairs(k, rows) for k in range(len(self.hits))])
-        images = int(self.done.sum())
-        sums = summed(best, of[asked.image[rows]], images)
+        annotators = [self._pairs(k, rows) for k in range(len(self.hits))]
+        image, images = of[asked.image[rows]], int(self.done.sum())
+        sums = summed(most_favourable(annotators), image, images)
         every = np.bincount(of[asked.image[scored]], minlength=images)
-        sums[:, COUNTS.index("il_tn")] += every - np.bincount(of[asked.image[rows]], minlength=images)
-        return Concepts(asked.image_ids[self.done], sums)
+        sums[:, COUNTS.index("il_tn")] += every - np.bincount(image, minlength=images)
+        objects = np.bincount(image, weights=annotators[0].truths, minlength=images).astype(np.int64)
+        return Concepts(asked.image_ids[self.done], sums, objects)
 
     def _touched(self) -> set[int]:
         """Return the pairs with an instance or an object: of millions of pairs that have neither, few."""

@@ -40,6 +40,8 @@ class Concepts(Evidence):
     """(I,) int64 ids, rising."""
     sums: np.ndarray
     """(I, columns) float64."""
+    objects: np.ndarray
+    """(I,) int64, what is annotated: of several annotators by the first, whichever of them a pair counts by."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -54,13 +56,13 @@ class Concepts(Evidence):
     @property
     def instances(self) -> int:
         """Objects of all pairs."""
-        return int(self.sums[:, COUNTS.index("truths")].sum())
+        return int(self.objects.sum())
 
     def counts(self) -> dict[str, int]:
         """Return what pairs there are, and how they came out on the image level."""
         total = dict(zip(COUNTS, self.sums[:, : len(COUNTS)].sum(axis=0).astype(int).tolist(), strict=True))
         levels = {name: total[name] for name in COUNTS if name.startswith("il_")}
-        return {"all": total["truths"], "pairs": sum(levels.values()), "confident": total["found"], **levels}
+        return {"all": self.instances, "pairs": sum(levels.values()), "confident": total["found"], **levels}
 
     def resampled(self, drawn: np.ndarray) -> np.ndarray:
         """Add up the images drawn: percent, but for ``il_mcc``."""
@@ -70,11 +72,13 @@ class Concepts(Evidence):
     def shared(self, other: Self) -> Self:
         """Return this with the images alone that the other has too."""
         both = np.isin(self.images, other.images)
-        return self if both.all() else type(self)(self.images[both], self.sums[both])
+        if both.all():
+            return self
+        return type(self)(self.images[both], self.sums[both], self.objects[both])
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the fields."""
-        return {"images": self.images, "sums": self.sums}
+        return {"images": self.images, "sums": self.sums, "objects": self.objects}
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> Self:

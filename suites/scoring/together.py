@@ -38,8 +38,8 @@ class Together(Evidence):
 
     @property
     def instances(self) -> int:
-        """Objects, as average precision counts them."""
-        return self.matches.instances
+        """Objects of all pairs that are scored."""
+        return self.concepts.instances
 
     @property
     def resamples_at_once(self) -> int:

@@ -74,6 +74,9 @@ def test_further_annotators_decide_the_number_and_are_named_in_the_key(pairs, ra
     done, (one,) = run(tmp_path, *pairs.flags[:6], answers=pairs.answers)
     assert done.code == 0, done.err
     assert one["metrics"]["cgf1"] != three["metrics"]["cgf1"]
+    named = [Path(other["path"]).name for other in three["provenance"]["annotations"]["annotators"]]
+    assert named == ["b.json", "c.json"]
+    assert "annotators" not in one["provenance"]["annotations"]
     assert one["provenance"]["annotations"]["sha256"] != three["provenance"]["annotations"]["sha256"]
 
 

@@ -20,7 +20,8 @@ def some(images=30, seed=0):
 
 def evidence(images=30, seed=0, ids=None):
     image, pairs = some(images, seed)
-    return Concepts(np.arange(images) * 3 if ids is None else ids, summed(pairs, image, images))
+    objects = np.bincount(image, weights=pairs.truths, minlength=images).astype(int)
+    return Concepts(np.arange(images) * 3 if ids is None else ids, summed(pairs, image, images), objects)
 
 
 def test_a_resample_is_a_data_set_with_images_drawn_again():
