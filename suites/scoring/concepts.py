@@ -41,7 +41,7 @@ class Concepts(Evidence):
     sums: np.ndarray
     """(I, columns) float64."""
     objects: np.ndarray
-    """(I,) int64, what is annotated: of several annotators by the first, whichever of them a pair counts by."""
+    """(I,) int64, what is annotated; of several annotators by the first, whoever it is that counts."""
 
     @property
     def names(self) -> tuple[str, ...]:
