@@ -5,6 +5,7 @@ A phrase is answered as if it were the only one: which others are asked beside i
 
 from __future__ import annotations
 
+import math
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -45,6 +46,8 @@ class Wanted:
     """Those of a score above this."""
     most: int | None = None
     """So many of the highest scores; ``None`` for all."""
+    sure: float = math.inf
+    """And those from this score on, however many they are."""
 
     def best(self, scores: Tensor) -> Tensor:
         """Return the places (K,) of the wanted among scores (Q,), the best first, equals in their order.
@@ -55,7 +58,10 @@ class Wanted:
         if not bool(torch.isfinite(scores).all()):
             raise SambenchError("scores of a phrase's instances are not finite (NaN or infinite)")
         order = scores.sort(descending=True, stable=True).indices
-        return order[scores[order] > self.above][: self.most]
+        order = order[scores[order] > self.above]
+        if self.most is None:
+            return order
+        return order[: max(self.most, int((scores[order] >= self.sure).sum()))]
 
 
 class Texts(Generic[T]):

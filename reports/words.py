@@ -164,7 +164,7 @@ AXES = {
         {
             "all": (
                 "all instances",
-                "all that AP looks at: the best 100 of a phrase, of LVIS 300 of an image",
+                "all that counts: the best 100 of a phrase, of LVIS 300 of an image, and all above 0.5",
             ),
             "above_0.3": ("instances above 0.3", "of a score above 0.3, as SAM 3's evaluation keeps them"),
         },

@@ -64,8 +64,8 @@ class Protocol:
     asked as given."""
     instances: Literal["all", "above_0.3"] = "all"
     """Which instances of a phrase are kept: all that AP looks at, the best 100 of a phrase (LVIS: 300 of an
-    image); or those of a score above 0.3, as SAM 3's authors keep them on SA-Co, where cgF1 looks at none
-    below 0.5."""
+    image), and all that cgF1 does, of a score from 0.5; or those above 0.3, as SAM 3's authors keep them on
+    SA-Co."""
     gt_ids: Literal["as_given", "from_one"] = "from_one"
     """(*) pycocotools never matches an object of id 0: ``as_given`` leaves it so, ``from_one`` renumbers."""
 

@@ -31,6 +31,7 @@ from sambench.suites.data.reading import BoxUse
 from sambench.suites.data.rle import encode_text
 from sambench.suites.data.sample import Sample
 from sambench.suites.det_box import REPORTED, masks_and_boxes
+from sambench.suites.metrics.concepts import CONFIDENT
 from sambench.suites.predict import upsampled
 from sambench.suites.protocol import Protocol
 from sambench.suites.records import Records
@@ -165,9 +166,8 @@ class Concept(Suite):
     def truth(self, names: str) -> Truth:
         """Return the pairs, and what is to be found."""
         if self.setting.pairs:
-            return of_pairs(self.contents, self.setting.image_ids)
-        lvis = self.setting.style == "lvis"
-        there = names == "there"
+            return of_pairs(self.contents, self.setting.image_ids, there=names == "there")
+        lvis, there = self.setting.style == "lvis", names == "there"
         return of_categories(self.contents[0], there=there, lvis=lvis, image_ids=self.setting.image_ids)
 
     def ground_truth(self, image_ids: Sequence[int] | np.ndarray) -> GroundTruth:
@@ -233,14 +233,14 @@ class _Keep:
         if protocol.instances == "above_0.3":
             return cls(Wanted(above=ABOVE), None)
         if setting.style == "lvis":
-            return cls(Wanted(most=MOST_OF_LVIS), MOST_OF_LVIS)
-        return cls(Wanted(most=MOST_OF_COCO), None)
+            return cls(Wanted(most=MOST_OF_LVIS, sure=CONFIDENT), MOST_OF_LVIS)
+        return cls(Wanted(most=MOST_OF_COCO, sure=CONFIDENT), None)
 
     @property
     def least(self) -> float:
-        """The lowest score that an instance can still have."""
+        """The lowest score that an instance can still have; cgF1 counts all that are confident."""
         full = self.most is not None and len(self.scores) >= self.most
-        return float(self.scores[-1]) if full else -np.inf
+        return min(float(self.scores[-1]), CONFIDENT) if full else -np.inf
 
     def cut(self, found: Instances) -> Instances:
         """Return those of a phrase that can still be among the image's."""

@@ -105,12 +105,15 @@ def sha256_of_all(checksums: Sequence[str]) -> str:
     return combined_sha256({str(k): one for k, one in enumerate(checksums, start=1)}) if others else first
 
 
-def of_pairs(contents: Sequence[Annotations], image_ids: Collection[int] | None = None) -> Truth:
+def of_pairs(
+    contents: Sequence[Annotations], image_ids: Collection[int] | None = None, *, there: bool = False
+) -> Truth:
     """Read the pairs of one file and their objects as it and further annotators' files have them.
 
     Args:
         contents: files of pairs; the first says which images and categories they are.
         image_ids: of these images alone.
+        there: score only pairs that have an object by the first of them, crowds not counted.
 
     Raises:
         SambenchError: another file has not the same pairs.
@@ -124,11 +127,13 @@ def of_pairs(contents: Sequence[Annotations], image_ids: Collection[int] | None 
     scored = np.array([pair.exhaustive for pair in pairs], bool)
     for other in others:
         scored &= _exhaustive(other, places, first)
-    there = (image.id for image in first.images if wanted is None or image.id in wanted)
-    ids = np.array(sorted(there), np.int64)
+    images = (image.id for image in first.images if wanted is None or image.id in wanted)
+    ids = np.array(sorted(images), np.int64)
     image = np.searchsorted(ids, np.array([pair.image_id for pair in pairs], np.int64))
     category = np.array([pair.category_id for pair in pairs], np.int64)
     annotators = tuple(_annotator(content, places) for content in contents)
+    if there:
+        scored &= [place in annotators[0].objects for place in range(len(pairs))]
     return Truth(Asked(ids, image, category), scored, annotators, _sizes(first.images, ids))
 
 

@@ -119,8 +119,15 @@ def test_of_a_phrase_the_best_hundred_are_kept_or_those_above_the_floor(tmp_path
     assert first["score"] == 0.30001
 
 
+def test_of_more_than_a_hundred_all_that_are_confident_are_kept(tmp_path):
+    scores = [0.9] * 60 + [0.5] * 70 + [0.49] * 20
+    model = Speaks(some(*scores))
+    kept = instances(evaluate(suite_on(tmp_path), model, sample_of(size=SIZE), STRICT))
+    assert [r["score"] for r in kept] == scores[:130] * 2
+
+
 def test_of_an_lvis_image_the_best_three_hundred_are_kept_over_all_phrases(tmp_path):
-    scores = {"thing": [0.9] * 2 + [0.5] * 240, "toothbrush": [0.8] * 40 + [0.5] * 30 + [0.1] * 5}
+    scores = {"thing": [0.9] * 2 + [0.4] * 240, "toothbrush": [0.8] * 40 + [0.4] * 30 + [0.1] * 5}
     model = Speaks(lambda phrase: some(*scores[phrase])(phrase))
     kept = instances(evaluate(suite_on(tmp_path, "lvis"), model, sample_of(size=SIZE), STRICT))
     found = sorted((r["score"] for r in kept), reverse=True)
