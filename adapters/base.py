@@ -292,7 +292,13 @@ class Segmenter(ABC):
 
     def _find(self, embedding: Embedding, phrases: Sequence[str], wanted: Wanted) -> Iterator[Instances]:
         for start in range(0, len(phrases), self.phrase_batch):
-            yield from self.find_batch(embedding, phrases[start : start + self.phrase_batch], wanted)
+            asked = phrases[start : start + self.phrase_batch]
+            found = self.find_batch(embedding, asked, wanted)
+            if len(found) != len(asked):
+                raise SambenchError(
+                    f"{self.name}: find_batch gave {len(found)} answers to {len(asked)} phrases"
+                )
+            yield from found
 
     def find_batch(self, embedding: Embedding, phrases: Sequence[str], wanted: Wanted) -> list[Instances]:
         """Answer phrases that fit one call, at least one; only of a model whose `capabilities` say so.

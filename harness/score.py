@@ -39,6 +39,17 @@ class Scored:
     annotations: tuple[Annotations, ...]
     predictions: Predictions
 
+    @property
+    def warnings(self) -> list[str]:
+        """What users should know of their files, a sentence each."""
+        said = [f"{one.path}: {text}" for one in self.annotations for text in one.problems.sentences()]
+        if elsewhere := self.predictions.elsewhere:
+            said.append(
+                f"{self.predictions.path}: {elsewhere:,} entries are of no image or pair of "
+                f"{self.annotations[0].path}, and were left out."
+            )
+        return [*said, *([self.scores.note] if self.scores.note else [])]
+
     def to_json(self) -> dict[str, Any]:
         """Return it as plain values."""
         return {
@@ -54,6 +65,7 @@ class Scored:
                 "path": str(self.predictions.path),
                 "sha256": self.predictions.sha256,
                 "count": len(self.predictions.table),
+                "elsewhere": self.predictions.elsewhere,
             },
         }
 
@@ -87,6 +99,10 @@ def score(
         )
     contents = tuple(read_whole(path) for path in annotations)
     first = contents[0]
+    if first.pairs is None and not first.categories:
+        raise SambenchError(
+            f"{first.path}: has no categories, which results are scored by. Is it the right file?"
+        )
     if len(contents) > 1 and (suite != "concept" or first.pairs is None):
         raise SambenchError(
             f"{annotations[1]}: several annotators are scored by the suite concept, on pairs of image and "
@@ -127,9 +143,8 @@ def _boxes(setting: Setting, table: pa.Table, protocol: Protocol) -> Scores:
     content = setting.contents[""]
     truth = GroundTruth(content, style=setting.style, image_ids=setting.image_ids, ids="from_one")
     boxes = None if table["bbox"].null_count else [table.drop_columns("segmentation")]
-    scores = masks_and_boxes(
-        truth.numbered(protocol.gt_ids), [table.drop_columns("bbox")], boxes, setting.evaluator
-    )
+    truth, masks = truth.numbered(protocol.gt_ids), [table.drop_columns("bbox")]
+    scores = masks_and_boxes(truth, masks, boxes, setting.evaluator, in_order=True)
     counts = {"detections": len(table), "all": len(content.annotations)}
     intervals = scores.evidence.intervals() if scores.evidence else {}
     return dataclasses.replace(scores, intervals=intervals, counts=counts)

@@ -6,6 +6,7 @@ A mask keeps its box's class. What ranks it is the protocol's choice: in the pap
 from __future__ import annotations
 
 import dataclasses
+import functools
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -223,16 +224,19 @@ def masks_and_boxes(
     masks: Iterable[pa.Table],
     boxes: Iterable[pa.Table] | None,
     evaluator: Evaluator,
+    *,
+    in_order: bool = False,
 ) -> Scores:
-    """Score masks, and boxes beside them where there are such, as tables of results (`evaluate`).
+    """Score masks, and boxes beside them where there are such, as tables of results (`evaluate_and_match`).
 
     Returns:
         As `average_precision`.
     """
-    found, evidence = evaluate_and_match(truth, masks, iou_type="segm", evaluator=evaluator)
+    job = functools.partial(evaluate_and_match, truth, evaluator=evaluator, in_order=in_order)
+    found, evidence = job(masks, iou_type="segm")
     metrics = {name: value for name, value in found.items() if name in REPORTED}
     if boxes is not None:
-        found, of_boxes = evaluate_and_match(truth, boxes, iou_type="bbox", evaluator=evaluator)
+        found, of_boxes = job(boxes, iou_type="bbox")
         metrics["box_ap"] = found["ap"]
         evidence = evidence.beside(of_boxes) if evidence and of_boxes else None
     return Scores(metrics, {}, {}, used_evaluator(truth, evaluator), caveat(truth, evaluator), evidence)

@@ -90,19 +90,18 @@ PRESETS: dict[str, Protocol] = {
 
 
 def for_suite(protocol: Protocol, suite: str, *, pairs: bool = False) -> Protocol:
-    """Return what a preset means for a suite: what its official script does.
+    """Return what a protocol means for a suite.
 
     Args:
         protocol: of a run.
-        suite: by name. SGinW takes the single mask.
-        pairs: whether the data are SA-Co's pairs of an image and a phrase.
+        suite: by name. SGinW takes the single mask under either preset, as its official script does.
+        pairs: whether the data are SA-Co's pairs of an image and a phrase: they say themselves what is asked,
+            and what is kept is what the official evaluation keeps, whatever the protocol says.
     """
-    if protocol.preset == "custom":
-        return protocol
-    if suite == "sginw":
+    if suite == "sginw" and protocol.preset != "custom":
         return dataclasses.replace(protocol, select="single")
     if suite == "concept" and pairs:
-        return dataclasses.replace(protocol, phrases="as_given", instances="above_0.3")
+        return dataclasses.replace(protocol, names="all", phrases="as_given", instances="above_0.3")
     return protocol
 
 

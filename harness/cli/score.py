@@ -35,7 +35,8 @@ def score(
         Path,
         typer.Option(
             metavar="FILE",
-            help="JSON in COCO's result format, with masks; on SA-Co image_id is that of the pair.",
+            help="JSON in COCO's result format, with masks; of pairs image_id is the pair's. An image "
+            "without an entry is one where nothing was found.",
         ),
     ],
     protocol: Annotated[
@@ -47,7 +48,7 @@ def score(
         typer.Option(
             metavar="all|there",
             autocompletion=complete.one(complete.given("all", "there")),
-            help="On data with categories: which were asked of an image, all (default) or those there.",
+            help="Of data with categories: which were asked of an image, all (default) or those there.",
         ),
     ] = None,
     rules: Annotated[
@@ -56,7 +57,7 @@ def score(
             "--format",
             metavar="coco|lvis",
             autocompletion=complete.one(complete.given("coco", "lvis")),
-            help="Whose rules AP follows; by default as the annotations look.",
+            help="Whose rules AP follows; by default as the annotations look. Pairs have no AP.",
         ),
     ] = None,
     evaluator: Annotated[
@@ -99,6 +100,8 @@ def score(
             evaluator=evaluator,  # type: ignore[arg-type]  # looked at above
             style=rules,  # type: ignore[arg-type]
         )
+    for text in found.warnings:
+        console.warn(text)
     if as_json:
         console.print_json(found.to_json())
     else:
@@ -122,5 +125,3 @@ def _show(found: Scored) -> None:
     console.print_table(table, console.out)
     counts = ", ".join(f"{name} {count:,}" for name, count in scores.counts.items())
     console.out.print(f"{found.suite}: {counts}", soft_wrap=True)
-    if scores.note:
-        console.warn(scores.note)

@@ -23,7 +23,7 @@ def predictions(records: Records, annotations: Annotations, file: Path) -> None:
     evaluator (sam3/eval/cgf1_eval.py) reads them.
     """
     pairs = {(p.image_id, p.category_id): p.id for p in (annotations.pairs or {}).values()}
-    images, categories = annotations.image_ids.texts, annotations.category_ids.texts
+    images, categories = annotations.image_ids.given, annotations.category_ids.given
     entries = []
     for table in records.each((*COLUMNS, "kind")):
         for row in _instances(table):

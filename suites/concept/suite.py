@@ -166,7 +166,7 @@ class Concept(Suite):
     def truth(self, names: str) -> Truth:
         """Return the pairs, and what is to be found."""
         if self.setting.pairs:
-            return of_pairs(self.contents, self.setting.image_ids, there=names == "there")
+            return of_pairs(self.contents, self.setting.image_ids)
         lvis, there = self.setting.style == "lvis", names == "there"
         return of_categories(self.contents[0], there=there, lvis=lvis, image_ids=self.setting.image_ids)
 
@@ -204,6 +204,7 @@ def precision(records: Records, truth: GroundTruth, protocol: Protocol, setting:
         _instances(records, "segmentation"),
         _instances(records, "bbox") if boxes else None,
         setting.evaluator,
+        in_order=True,  # as in the result file that `export` writes
     )
 
 

@@ -21,7 +21,8 @@ from sambench.suites.data.checks.entry import has_mask
 from sambench.suites.data.checks.lvis import LISTS, number_of
 from sambench.suites.data.checks.problems import quoted
 from sambench.suites.data.fingerprints import combined_sha256
-from sambench.suites.data.segmentation import compress, examine
+from sambench.suites.data.pairs import Pair
+from sambench.suites.data.segmentation import compress
 from sambench.suites.scoring.ground_truth import read_whole
 
 ABSENT, NOT_EXHAUSTIVE = LISTS
@@ -36,8 +37,17 @@ class Annotator:
     """By the place of a pair; those of none have no entry."""
 
     def masks(self, pair: int, size: Size | None) -> list[dict[str, Any]]:
-        """Return the run lengths of a pair's objects, as pycocotools takes them."""
-        masks = (examine(one.segmentation, size).drawable for one in self.objects.get(pair, ()))
+        """Return the run lengths of a pair's objects, as pycocotools takes them.
+
+        Raises:
+            SambenchError: polygons of an image whose size nobody knows.
+        """
+        masks = [msgspec.json.decode(one.segmentation) for one in self.objects.get(pair, ())]
+        if size is None and not all(isinstance(mask, dict) for mask in masks):
+            raise SambenchError(
+                f"{self.path}: an image without height and width has polygons, which cannot be drawn "
+                "without. Write the image's height and width."
+            )
         return [compress(mask, size) for mask in masks]
 
 
@@ -105,15 +115,12 @@ def sha256_of_all(checksums: Sequence[str]) -> str:
     return combined_sha256({str(k): one for k, one in enumerate(checksums, start=1)}) if others else first
 
 
-def of_pairs(
-    contents: Sequence[Annotations], image_ids: Collection[int] | None = None, *, there: bool = False
-) -> Truth:
+def of_pairs(contents: Sequence[Annotations], image_ids: Collection[int] | None = None) -> Truth:
     """Read the pairs of one file and their objects as it and further annotators' files have them.
 
     Args:
         contents: files of pairs; the first says which images and categories they are.
         image_ids: of these images alone.
-        there: score only pairs that have an object by the first of them, crowds not counted.
 
     Raises:
         SambenchError: another file has not the same pairs.
@@ -123,17 +130,16 @@ def of_pairs(
     wanted = None if image_ids is None else frozenset(image_ids)
     pairs = [p for p in first.pairs.values() if wanted is None or p.image_id in wanted]
     pairs.sort(key=lambda p: (p.image_id, p.category_id))
-    places = {_given(first, pair.id): i for i, pair in enumerate(pairs)}
+    given = {_given(first, pair.id): pair for pair in pairs}
+    places = {one: i for i, one in enumerate(given)}
     scored = np.array([pair.exhaustive for pair in pairs], bool)
     for other in others:
-        scored &= _exhaustive(other, places, first)
+        scored &= _exhaustive(other, given, first)
     images = (image.id for image in first.images if wanted is None or image.id in wanted)
     ids = np.array(sorted(images), np.int64)
     image = np.searchsorted(ids, np.array([pair.image_id for pair in pairs], np.int64))
     category = np.array([pair.category_id for pair in pairs], np.int64)
     annotators = tuple(_annotator(content, places) for content in contents)
-    if there:
-        scored &= [place in annotators[0].objects for place in range(len(pairs))]
     return Truth(Asked(ids, image, category), scored, annotators, _sizes(first.images, ids))
 
 
@@ -142,19 +148,33 @@ def _given(content: Annotations, number: int) -> object:
     return content.image_ids.texts.get(number, number)
 
 
-def _exhaustive(other: Annotations, places: Mapping[object, int], first: Annotations) -> np.ndarray:
-    """Return which pairs another annotator's file calls exhaustive, (N,)."""
+def _exhaustive(other: Annotations, pairs: Mapping[object, Pair], first: Annotations) -> np.ndarray:
+    """Return which pairs, by the ids of their file, another annotator's file calls exhaustive, (N,).
+
+    Raises:
+        SambenchError: it has no pairs, lacks one that may be scored, or has an image of another size.
+    """
     if other.pairs is None:
         raise SambenchError(
             f"{other.path}: has no pairs with text_input, as {first.path} has. Is it the right file?"
         )
     theirs = {_given(other, number): pair for number, pair in other.pairs.items()}
-    if missing := [given for given in places if given not in theirs]:
+    missing = [given for given, pair in pairs.items() if pair.exhaustive and given not in theirs]
+    if missing:
         raise SambenchError(
             f"{other.path}: has no pair {quoted(missing[0])} ({len(missing):,} such), which {first.path} "
             "has. Annotators' files have the same pairs under the same ids."
         )
-    return np.array([theirs[given].exhaustive for given in places], bool)
+    own, others = (
+        {image.id: (image.height, image.width) for image in content.images} for content in (first, other)
+    )
+    for given, pair in pairs.items():
+        if given in theirs and others[theirs[given].image_id] != own[pair.image_id]:
+            raise SambenchError(
+                f"{other.path}: pair {quoted(given)} is of (height, width) {others[theirs[given].image_id]}, "
+                f"in {first.path} of {own[pair.image_id]}. Annotators' files state the same images."
+            )
+    return np.array([given in theirs and theirs[given].exhaustive for given in pairs], bool)
 
 
 def _annotator(content: Annotations, places: Mapping[object, int]) -> Annotator:

@@ -94,7 +94,7 @@ class _Image(msgspec.Struct, gc=False):
     neg_category_ids: msgspec.Raw = msgspec.Raw()
     not_exhaustive_category_ids: msgspec.Raw = msgspec.Raw()
     text_input: Any = None
-    is_instance_exhaustive: Any = None
+    is_instance_exhaustive: Any = msgspec.UNSET
 
 
 class _Annotation(msgspec.Struct, gc=False):

@@ -65,6 +65,11 @@ class Ids:
         """What the file has for each number, where they are numbered anew."""
         return {number: str(given) for given, number in self.numbers.items()}
 
+    @property
+    def given(self) -> dict[int, Given]:
+        """The id that each number stands for, where they are numbered anew."""
+        return {number: given for given, number in self.numbers.items()}
+
     def number(self, given: Given) -> int | None:
         """Return what stands for an id; ``None`` of one that the file has not."""
         if self.numbers:

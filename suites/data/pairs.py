@@ -51,14 +51,19 @@ class Grouped:
 def pair_of(
     text_input: object, exhaustive: object, given: object, problems: Problems
 ) -> tuple[str | None, bool | None]:
-    """Return what an entry says of its phrase, and of whether all that it names was annotated."""
+    """Return what an entry says of its phrase, and of whether all that it names was annotated.
+
+    Null for the latter is no, as to the official evaluator; ``None`` is an entry that does not say.
+    """
     phrase = " ".join(text_input.split()) if isinstance(text_input, str) else None
+    if exhaustive is msgspec.UNSET:
+        return phrase or None, None
     if exhaustive is not None and exhaustive not in (0, 1, "0", "1"):
         problems.add(
             "malformed",
             f"image {quoted(given)}: is_instance_exhaustive is {quoted(exhaustive)}, neither 0 nor 1",
         )
-    return phrase or None, None if exhaustive is None else exhaustive in (1, "1")
+    return phrase or None, exhaustive in (1, "1")
 
 
 def are_pairs(images: Iterable[ImageRecord]) -> bool:
@@ -73,6 +78,9 @@ def grouped(
 
     A phrase is one category, whatever image it is asked of; one that is asked twice of an image is two.
     """
+    if any(entry.exhaustive is not None for entry in entries):
+        silent = (entry.id for entry in entries if entry.exhaustive is None)
+        problems.extend(("malformed", f"image {one}: has no is_instance_exhaustive") for one in silent)
     images: dict[object, ImageRecord] = {}
     asked: defaultdict[int, list[str]] = defaultdict(list)
     categories: dict[tuple[str, int], int] = {}
@@ -122,6 +130,8 @@ def _of_pairs(
     found = []
     for annotation in annotations:
         pair = pairs[annotation.image_id]
+        if not memoryview(annotation.segmentation):
+            problems.add("pair_no_mask", f"annotation {annotation.id} of image {pair.id}")
         changes: dict[str, object] = {"image_id": pair.image_id, "category_id": pair.category_id}
         image = images[pair.image_id]
         if fractions and image.height and image.width:

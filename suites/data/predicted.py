@@ -32,6 +32,10 @@ SCHEMA = pa.schema(
 )
 """A row an entry: ids as the annotations are read, the mask as COCO's RLE in JSON; a box where it has one."""
 
+FORMAT = (
+    "Predictions with masks are a list of objects with image_id, segmentation, score and, but for pairs, "
+    "category_id; bbox may be there."
+)
 MISSING = "no such file of predictions. Give it with --predictions."
 
 
@@ -51,10 +55,16 @@ class Predictions:
     sha256: str
     table: pa.Table
     """Of `SCHEMA`, in the file's order."""
+    elsewhere: int = 0
+    """Entries on images, or of pairs, that the annotations have not; they are left out."""
 
 
 class _WrongError(Exception):
     """An entry cannot be read; the message says why."""
+
+
+class _ElsewhereError(_WrongError):
+    """It is on an image, or of a pair, that the annotations have not."""
 
 
 def read_predictions(path: Path, annotations: Annotations) -> Predictions:
@@ -65,19 +75,23 @@ def read_predictions(path: Path, annotations: Annotations) -> Predictions:
             and the first of them named.
     """
     content = read_content(path, MISSING, "file of predictions")
-    raw, _, _ = list_of(content)
+    try:
+        raw, _, _ = list_of(content)
+    except SambenchError as error:
+        raise SambenchError(f"{error} {FORMAT}") from None
     try:
         entries = msgspec.json.decode(raw, type=list[_Entry])
-    except (msgspec.MsgspecError, RecursionError) as error:
-        raise SambenchError(
-            f"{path}: no list of predictions with image_id, segmentation, score ({error})."
-        ) from None
+    except (msgspec.MsgspecError, RecursionError):
+        raise SambenchError(f"{path}: an entry is no object. {FORMAT}") from None
     owners = _Owners.of(annotations)
     columns: dict[str, list[Any]] = {name: [] for name in SCHEMA.names}
     wrong: list[str] = []
+    elsewhere: list[str] = []
     for i, entry in enumerate(entries):
         try:
             row = _row(entry, owners)
+        except _ElsewhereError as error:
+            elsewhere.append(str(error))
         except _WrongError as error:
             wrong.append(f"entry {i}: {error}")
         else:
@@ -88,9 +102,14 @@ def read_predictions(path: Path, annotations: Annotations) -> Predictions:
         more = f"\n    and {len(wrong) - FAULTS:,} more" if len(wrong) > FAULTS else ""
         raise SambenchError(
             f"{path}: {len(wrong):,} of {len(entries):,} entries cannot be scored against "
-            f"{annotations.path}; nothing was computed.\n{shown}{more}"
+            f"{annotations.path}; nothing was computed.\n{shown}{more}\n{FORMAT}"
         )
-    return Predictions(path, content.sha256, pa.table(columns, SCHEMA))
+    if elsewhere and len(elsewhere) == len(entries):
+        raise SambenchError(
+            f"{path}: none of its {len(entries):,} entries belongs to {annotations.path}: {elsewhere[0]}. "
+            "Are they predictions of other data?"
+        )
+    return Predictions(path, content.sha256, pa.table(columns, SCHEMA), len(elsewhere))
 
 
 @dataclass(frozen=True)
@@ -98,39 +117,38 @@ class _Owners:
     """What predictions can belong to."""
 
     annotations: Annotations
-    sizes: Mapping[int, Size]
+    sizes: Mapping[int, Size | None]
+    """(height, width) of each image, as far as they are stated."""
     categories: frozenset[int]
 
     @classmethod
     def of(cls, annotations: Annotations) -> _Owners:
         stated = {i.id: (i.height, i.width) for i in annotations.images if i.height and i.width}
-        sizes = {image.id: stated.get(image.id, (0, 0)) for image in annotations.images}
+        sizes = {image.id: stated.get(image.id) for image in annotations.images}
         return cls(annotations, sizes, frozenset(c.id for c in annotations.categories or ()))
 
     def place(self, entry: _Entry) -> tuple[int, int]:
         """Return the image and the category that an entry is of."""
         image = _number(entry.image_id, self.annotations.image_ids, "image_id")
         if self.annotations.pairs is not None:
-            pair = self.annotations.pairs.get(image)
+            pair = None if image is None else self.annotations.pairs.get(image)
             if pair is None:
-                raise _WrongError(f"image_id {quoted(entry.image_id)} is no pair of the annotations")
+                raise _ElsewhereError(f"image_id {quoted(entry.image_id)} is no pair of the annotations")
             return pair.image_id, pair.category_id
-        if image not in self.sizes:
-            raise _WrongError(f"image_id {quoted(entry.image_id)} is not in the annotations")
+        if image is None or image not in self.sizes:
+            raise _ElsewhereError(f"image_id {quoted(entry.image_id)} is not in the annotations")
         category = _number(entry.category_id, self.annotations.category_ids, "category_id")
-        if category not in self.categories:
+        if category is None or category not in self.categories:
             raise _WrongError(f"category_id {quoted(entry.category_id)} is not in the annotations")
         return image, category
 
 
-def _number(value: object, ids: Ids, what: str) -> int:
+def _number(value: object, ids: Ids, what: str) -> int | None:
+    """Return what stands for an id; ``None`` of one that is not the annotations'."""
     given = as_id(value)
     if given is None:
         raise _WrongError(f"{what} is {quoted(value)}, no id" if value is not None else f"has no {what}")
-    number = ids.number(given)
-    if number is None:
-        raise _WrongError(f"{what} {quoted(value)} is not in the annotations")
-    return number
+    return ids.number(given)
 
 
 def _row(entry: _Entry, owners: _Owners) -> Sequence[Any]:
@@ -139,7 +157,10 @@ def _row(entry: _Entry, owners: _Owners) -> Sequence[Any]:
         raise _WrongError(f"score is {quoted(entry.score)}, no number")
     size = owners.sizes[image]
     try:
-        code = compress(examine(entry.segmentation, size if size[0] else None).drawable, size)
+        found = examine(entry.segmentation, size)
+        if size is None and not found.is_rle:
+            raise _WrongError("polygons, and the annotations state no height and width of its image")
+        code = compress(found.drawable, size)
     except UnfitError as error:
         raise _WrongError(error.detail) from None
     counts = code["counts"]

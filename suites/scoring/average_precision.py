@@ -97,16 +97,23 @@ def evaluate(
 
 
 def evaluate_and_match(
-    truth: GroundTruth, results: Results, *, iou_type: IouType, evaluator: Evaluator = "hotcoco"
+    truth: GroundTruth,
+    results: Results,
+    *,
+    iou_type: IouType,
+    evaluator: Evaluator = "hotcoco",
+    in_order: bool = False,
 ) -> tuple[dict[str, float | None], Matches | None]:
     """Compute what `evaluate` does, and on the way keep what precision is made of, for it to be resampled.
+
+    With ``in_order`` results of one score are taken in their order (see `batches`).
 
     Returns:
         The numbers, and their evidence; ``None`` where there is no image or no category.
     """
     used = used_evaluator(truth, evaluator)
     matching = Matching(truth, iou_type)
-    found = batches(truth, _checked(truth, results), iou_type)
+    found = batches(truth, _checked(truth, results), iou_type, in_order=in_order)
     numbers = _run(truth, matching.watch(found), iou_type, used)
     return numbers, Matches.of(truth, matching.matched) if _can_have_numbers(truth) else None
 

@@ -40,13 +40,17 @@ class Batch:
     categories are numbers too."""
 
 
-def batches(truth: GroundTruth, results: Results, iou_type: IouType) -> Iterator[Batch]:
+def batches(
+    truth: GroundTruth, results: Results, iou_type: IouType, *, in_order: bool = False
+) -> Iterator[Batch]:
     """Cut results into batches, which together have every image of ``truth`` once, by rising id.
 
     Args:
         truth: the annotations; results on images that it leaves out are left out.
         results: as of `average_precision.evaluate`.
         iou_type: whether the masks or the boxes are wanted.
+        in_order: take an image's results of one score in the order that they have, as the official evaluators
+            take those of a file; else what a result is decides.
 
     Raises:
         SambenchError: a mask has not its image's size, or tables are not in the order of their images.
@@ -55,12 +59,12 @@ def batches(truth: GroundTruth, results: Results, iou_type: IouType) -> Iterator
     first, images, held = 0, list[Rows](), 0
     for rows in _by_image(truth, tables):
         if images and (held + len(rows[1]) > RESULTS_AT_ONCE or len(images) == IMAGES_AT_ONCE):
-            yield _batch(truth, first, images, iou_type)
+            yield _batch(truth, first, images, iou_type, in_order)
             first, images, held = first + len(images), [], 0
         images.append(rows)
         held += len(rows[1])
     if images:
-        yield _batch(truth, first, images, iou_type)
+        yield _batch(truth, first, images, iou_type, in_order)
 
 
 def at_once(truth: GroundTruth, found: Iterable[Batch], iou_type: IouType) -> list[dict[str, Any]]:
@@ -104,7 +108,7 @@ def _by_image(truth: GroundTruth, tables: Iterable[pa.Table]) -> Iterator[Rows]:
         yield None, np.zeros(0, np.int64)
 
 
-def _batch(truth: GroundTruth, first: int, images: list[Rows], iou_type: IouType) -> Batch:
+def _batch(truth: GroundTruth, first: int, images: list[Rows], iou_type: IouType, in_order: bool) -> Batch:
     """Put the results of images together, whose numbers follow each other after the first ones."""
     tables = {id(table): table for table, rows in images if len(rows)}
     own = {key: [rows for table, rows in images if id(table) == key] for key in tables}
@@ -112,13 +116,20 @@ def _batch(truth: GroundTruth, first: int, images: list[Rows], iou_type: IouType
     numbers = list(range(first + 1, first + 1 + len(images)))
     if not taken:
         return Batch(numbers, [])
-    return Batch(numbers, _dictionaries(truth, _ordered(pa.concat_tables(taken), iou_type), iou_type))
+    together = pa.concat_tables(taken)
+    ordered = _best_first(together) if in_order else _ordered(together, iou_type)
+    return Batch(numbers, _dictionaries(truth, ordered, iou_type))
 
 
 def _take(table: pa.Table, rows: np.ndarray) -> pa.Table:
     """Take rows that lie near each other, looking at nothing else: Arrow would join all chunks first."""
     first, last = int(rows.min()), int(rows.max())
     return table.slice(first, last - first + 1).take(rows - first)
+
+
+def _best_first(results: pa.Table) -> pa.Table:
+    """Sort by image and falling score; equals stay as they are."""
+    return results.take(np.lexsort((-results["score"].to_numpy(), results["image_id"].to_numpy())))
 
 
 def _ordered(results: pa.Table, iou_type: IouType) -> pa.Table:

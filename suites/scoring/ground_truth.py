@@ -304,5 +304,6 @@ def _check_lvis(file: _File, path: Path) -> None:
     if lacking or any(category.frequency is None for category in file.categories):
         raise SambenchError(
             f"{path}: not LVIS annotations: an image lacks neg_category_ids or "
-            "not_exhaustive_category_ids, or a category its frequency. Evaluate it in COCO's style."
+            "not_exhaustive_category_ids, or a category its frequency. Evaluate it in COCO's style "
+            "(format: coco)."
         )

@@ -149,7 +149,6 @@ def refused(*arguments):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"image_id": 999}, "image_id 999 is no pair"),
         ({"image_id": None}, "has no image_id"),
         ({"score": "high"}, 'score is "high", no number'),
         ({"score": float("nan")}, "score is NaN, no number"),
@@ -167,6 +166,19 @@ def test_an_entry_that_cannot_be_scored_is_named(golden, tmp_path, change, said)
     err = refused("--suite", "concept", "--annotations", files[0], "--predictions", file)
     assert f"{file}: 1 of {len(entries)} entries" in err.replace("\n", " ")
     assert f"entry 3: {said}" in err
+
+
+def test_entries_of_other_pairs_are_left_out_and_said(golden, tmp_path):
+    expected, files, predictions = golden
+    entries = json.loads(predictions.read_text())
+    more = write(tmp_path / "more.json", [*entries, {**entries[0], "image_id": 999}])
+    done = call("score", "--suite", "concept", "--annotations", files[0], "--predictions", more, "--json")
+    official = expected["first_annotator"]["IL_MCC"]
+    assert json.loads(done.out)["metrics"]["il_mcc"] == pytest.approx(official, abs=1e-12)
+    assert "1 entries are of no image or pair" in done.err.replace("\n", " ")
+    strange = write(tmp_path / "strange.json", [{**one, "image_id": 999} for one in entries])
+    err = refused("--suite", "concept", "--annotations", files[0], "--predictions", strange)
+    assert f"none of its {len(entries)} entries belongs to" in err.replace("\n", " ")
 
 
 def test_what_does_not_fit_together_is_refused(golden, tmp_path):

@@ -104,6 +104,10 @@ KINDS: dict[str, Kind] = {
     "fractions": _mended("boxes are fractions of their image", "They were multiplied by its size."),
     "no_phrase": _error("a pair without a phrase", "Write what is asked, as a text, into text_input."),
     "pair_twice": _warning("an image is asked one phrase twice", "Each counts by itself."),
+    "pair_no_mask": _error(
+        "an object of a pair has no mask, without which nothing can be matched with it",
+        "Give it a segmentation, or set is_instance_exhaustive of its pair to 0 and remove it.",
+    ),
     "pair_size": _error("pairs of one file state two sizes", "Write the image's size into each."),
     # image files
     "name_slashes": _mended("a file name with backslashes", "They were read as slashes."),

@@ -140,8 +140,10 @@ def test_on_pairs_the_official_choices_are_taken():
     chosen = for_suite(STRICT, "concept", pairs=True)
     assert (chosen.phrases, chosen.instances, chosen.preset) == ("as_given", "above_0.3", "strict")
     assert for_suite(STRICT, "concept") == STRICT
-    own = make_protocol({"phrases": "cleaned", "names": "there"})
-    assert for_suite(own, "concept", pairs=True) == own
+    own = make_protocol({"names": "there", "instances": "all", "gt_ids": "as_given"})
+    assert for_suite(own, "concept") == own
+    asked = for_suite(own, "concept", pairs=True)  # the file says what is asked
+    assert (asked.names, asked.phrases, asked.instances) == ("all", "as_given", "above_0.3")
 
 
 def test_models_without_phrases_are_refused(tmp_path):

@@ -185,6 +185,11 @@ def as_pairs(first, second, **changes):
     return change
 
 
+def pair_without_a_mask(data):
+    as_pairs("cat", "dog")(data)
+    data.first["segmentation"] = None
+
+
 def fractions(data):
     as_pairs("cat", "dog")(data)
     for one in data.annotations:
@@ -267,6 +272,7 @@ BROKEN = {
     "phrases": ("fractions", fractions),
     "phrase_empty": ("no_phrase", as_pairs("cat", "")),
     "phrase_twice": ("pair_twice", as_pairs("cat", "cat", file_name="1.jpg")),
+    "pair_without_a_mask": ("pair_no_mask", pair_without_a_mask),
     "pair_of_another_size": ("pair_size", as_pairs("cat", "dog", file_name="1.jpg", width=61)),
     "no_size": ("no_size", lambda d: d.images[0].pop("height")),
     "segmentation_missing": ("no_mask", drop("segmentation")),
@@ -344,6 +350,7 @@ def test_a_problem_is_found_and_it_alone(data, case):
     also = {
         "images_are_none": {"nothing_annotated": 1},
         "boxes_of_centres": {"box_mask": 8},
+        "pair_without_a_mask": {"no_mask": 1},
     }.get(case, {})
     assert data.found() == {kind: count[0] if count else 1} | also
 
