@@ -1,4 +1,4 @@
-"""Rules of ``sambench score`` and of runs on pairs that are easily broken: order, ids, sizes, what is asked."""
+"""Rules of ``sambench score`` and of runs on pairs that break easily: order, ids, sizes, what is asked."""
 
 import contextlib
 import io
