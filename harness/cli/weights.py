@@ -52,6 +52,7 @@ def list_(as_json: options.Json = False) -> None:
     rows: list[dict[str, Any]] = []
     table = console.plain_table("model", "file", "size", "licence", "state", right=("size",))
     if watched(console.out):
+        table.columns[0].no_wrap = True  # by which a line is found
         table.columns[3].max_width = 12
     for model, upstream in upstreams().items():
         states = look(upstream, folder, hashing=False)

@@ -34,6 +34,10 @@ NOT_RUN = {
         "tests/harness/test_add_a_model.py runs the page's model and file"
     ),
     r"sambench run .*grounding_dino_t\+": "needs a detector; tests/harness/test_run_parts.py has a small one",
+    r"sambench run (?:gold\.yaml|.*--dataset saco_gold)": (
+        "SA-Co is not here; tests/harness/test_concept_run.py runs drawn pairs"
+    ),
+    r"sambench score ": "tests/harness/test_score.py has files of predictions",
     r"sambench run .*--suites middle": "tests/harness/test_add_a_suite.py runs the page's suite",
 }
 

@@ -170,8 +170,9 @@ def test_the_table_leads_the_suites_in_every_form_and_has_its_figure(tmp_path: P
     content = content_of(read_runs([write_run(tmp_path / "run", gold("sam3", skip=5))]))
     tables = [section.table for section in content.sections]
     assert tables[0].name == "concept-saco_gold"
-    assert [table.dataset for table in tables[1:]] == list(GOLD.datasets)[:2]
-    assert [len(section.figures) for section in content.sections] == [0, 1, 1]  # no mean of two
+    assert list(dict.fromkeys(table.dataset for table in tables[1:])) == list(GOLD.datasets)[:2]
+    leading = [section for section in content.sections if "further" not in section.table.name]
+    assert [len(section.figures) for section in leading] == [0, 1, 1]  # no mean of two
     fields = Page(page.render(content, [])).rows("concept-saco_gold")
     mine = next(found for name, found in fields.items() if re.match("SAM 3|sam3", name))
     assert re.findall(r"cited ([\d.]+)", " ".join(mine)) == [f"{value:.2f}" for value in PRINTED]

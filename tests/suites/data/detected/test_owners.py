@@ -125,7 +125,8 @@ def test_thousands_that_fit_two_images_are_refused_at_once(read):
     begun = time.process_time()
     with pytest.raises(SambenchError, match=r"boxes\.json: [78],\d{3} faults"):
         read([str(i) for i in range(n)], known)
-    assert time.process_time() - begun < 1  # it took 3 s where each looked through all
+    # It took 3 s, on a machine where this takes a third of one, where each looked through all.
+    assert time.process_time() - begun < 2
 
 
 def test_ids_of_any_kind_are_found_under_their_numbers(read):
