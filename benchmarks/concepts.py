@@ -68,9 +68,8 @@ def draw(folder: Path, pairs: int) -> tuple[list[Path], Path, dict[str, int]]:
         images.append({"id": i, "file_name": f"{i // 4}.jpg", "text_input": f"thing {i}", **size})
         there = rng.integers(0, DISCS, rng.integers(0, 8) if rng.random() < 0.5 else 0).tolist()
         for mine in objects:
-            mine += [
-                _object(len(mine) + k, i, discs[one]) for k, one in enumerate(there) if rng.random() < SEEN
-            ]
+            seen = [one for one in there if rng.random() < SEEN]
+            mine += [_object(number, i, discs[one]) for number, one in enumerate(seen, len(mine) + 1)]
         for one in [*there, *rng.integers(0, DISCS, rng.integers(0, 3)).tolist()]:
             found.append({"image_id": i, "score": float(rng.random()), "segmentation": discs[one]})
     files = []
